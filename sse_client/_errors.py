@@ -1,0 +1,241 @@
+"""
+One family of errors, whatever lies below::
+
+    SSEError
+    ├── ConnectionFailed      no answer: DNS, connect, TLS, lost or timed out before the headers
+    ├── ResponseError         an answer that is no event stream
+    │   ├── StatusError         not 2xx
+    │   └── ContentTypeError    2xx of another media type
+    ├── StreamError           it began, and did not end well
+    │   ├── StreamInterrupted   the connection was lost, and not (or no longer) taken up
+    │   ├── StreamTruncated     a clean end before the terminator
+    │   ├── StreamTimeout       one of our clocks ran out (also a builtin TimeoutError)
+    │   ├── StreamCancelled     only from .final() on a stream that somebody closed
+    │   └── ErrorEventReceived  an error sent as an event
+    ├── EventTooLarge         an event beyond max_event_size
+    └── DecodeError           an event that did not fit its type
+
+The HTTP client's own error is the `__cause__`. A text never holds the value of a request header, nor the query
+of a URL: that is where tokens are. Every error can be pickled.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Self, cast
+
+from ._event import ServerSentEvent
+from ._stats import StreamStats
+
+# Long enough for the sentence that a server says, short enough for a log line.
+MAX_QUOTED = 200
+
+
+def quote(text: str) -> str:
+    """Show the text as a literal, shortened to what fits a log line."""
+    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
+
+
+def message_in(value: Any) -> str | None:
+    """Find the server's own words in JSON of the usual shapes: `error.message`, `error`, `message`, `detail`."""
+    if not isinstance(value, dict):
+        return None
+    fields = cast("dict[str, Any]", value)
+    for name in ("error", "message", "detail"):
+        found = fields.get(name)
+        if isinstance(found, str) and found:
+            return found
+        if isinstance(found, dict) and (nested := message_in(found)) is not None:
+            return nested
+        if isinstance(found, list) and found:
+            # FastAPI's 422 says what is wrong in a list of objects.
+            return json.dumps(found, ensure_ascii=False)
+    return None
+
+
+class SSEError(Exception):
+    """Whatever this library raises of its own accord."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception would call cls(*args), and the constructors here take keywords.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(cls: type[SSEError], args: tuple[Any, ...]) -> SSEError:
+    return cls.__new__(cls, *args)
+
+
+class ConnectionFailed(SSEError):
+    """There was no answer: the name, the connection or the TLS handshake failed, or it was lost before the headers."""
+
+    ambiguous: bool
+    """Whether the server may have received the request, and acted on it."""
+    clock: str | None
+    """The clock that ran out: `"connect"`, `"response"` or `"total"`; `None` where it was no matter of time."""
+
+    def __init__(self, message: str, *, ambiguous: bool = False, clock: str | None = None) -> None:
+        super().__init__(message)
+        self.ambiguous = ambiguous
+        self.clock = clock
+
+
+class ResponseError(SSEError):
+    """The server answered, and the answer is no event stream."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """The response's headers; names are looked up in any case."""
+    body: bytes
+    """The first 64 KiB of the response's body, at the most."""
+
+    def __init__(self, message: str, *, status_code: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = headers
+        self.body = body
+
+    @classmethod
+    def from_answer(
+        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
+    ) -> Self:
+        """Make the error, and its text, from what came back to `request` (`"POST http://host/path"`)."""
+        raise NotImplementedError
+
+    def json(self) -> Any:
+        """Parse the body as JSON; raise `ValueError` where it is none."""
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str | None:
+        """The server's own message, where its body is JSON of a usual shape; else `None`."""
+        return _message_in_body(self.body)
+
+    @property
+    def request_id(self) -> str | None:
+        """The ID that the server gave the request (`x-request-id` or `request-id`), for its support to ask for."""
+        return self.headers.get("x-request-id") or self.headers.get("request-id")
+
+
+def _message_in_body(body: bytes) -> str | None:
+    try:
+        return message_in(json.loads(body))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _said(body: bytes) -> str:
+    """What the server said, for the end of an error's text: its message, else the start of its body."""
+    text = _message_in_body(body) or body.decode("utf-8", "replace").strip()
+    return f": {quote(text)}" if text else ""
+
+
+class StatusError(ResponseError):
+    """The status is none of an event stream's: anything that is not 2xx, and 205."""
+
+    @classmethod
+    def from_answer(
+        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
+    ) -> Self:
+        try:
+            phrase = f" {HTTPStatus(status_code).phrase}"
+        except ValueError:
+            phrase = ""
+        text = f"{request} was answered {status_code}{phrase}{_said(body)}"
+        return cls(text, status_code=status_code, headers=headers, body=body)
+
+
+class ContentTypeError(ResponseError):
+    """A good status with another media type: a JSON error at 200, an HTML login page."""
+
+    @classmethod
+    def from_answer(
+        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
+    ) -> Self:
+        got = quote(media_type) if media_type else "no content type"
+        text = f"expected text/event-stream from {request}, got {got} (status {status_code}){_said(body)}"
+        return cls(text, status_code=status_code, headers=headers, body=body)
+
+
+class StreamError(SSEError):
+    """The stream began, and did not end well."""
+
+    last_event_id: str
+    """The ID of the last event that the user had finished with, `""` for none: what to come back with."""
+    events_received: int
+    """How many events were handed out."""
+    partial: Any
+    """The snapshot of the accumulation so far, where there is one."""
+    stats: StreamStats
+    """The numbers of the stream, as `stream.stats`."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        last_event_id: str = "",
+        events_received: int = 0,
+        partial: Any = None,
+        stats: StreamStats | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.last_event_id = last_event_id
+        self.events_received = events_received
+        self.partial = partial
+        self.stats = stats or StreamStats()
+
+
+class StreamInterrupted(StreamError):
+    """The connection was lost in the middle of the body, and not (or no longer) taken up."""
+
+
+class StreamTruncated(StreamError):
+    """The body ended in good order, but before the stream did: without its terminator, or inside an event."""
+
+
+class StreamTimeout(StreamError, TimeoutError):
+    """One of the stream's clocks ran out."""
+
+    clock: str
+    """Which one: `"read"`, `"first_event"`, `"idle"` or `"total"`."""
+
+    def __init__(self, message: str, *, clock: str, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.clock = clock
+
+
+class StreamCancelled(StreamError):
+    """The final result was asked of a stream that somebody closed."""
+
+
+class ErrorEventReceived(StreamError):
+    """The server sent an error as an event."""
+
+    event: ServerSentEvent
+    """The event itself."""
+    code: Any
+    """The error's code (JSON), where the event names one."""
+    message: str | None
+    """The server's own words, where the event has them."""
+
+    def __init__(
+        self, text: str, *, event: ServerSentEvent, code: Any = None, message: str | None = None, **known: Any
+    ) -> None:
+        super().__init__(text, **known)
+        self.event = event
+        self.code = code
+        self.message = message
+
+
+class EventTooLarge(SSEError):
+    """An event, or a single line, is larger than `max_event_size`."""
+
+
+class DecodeError(SSEError):
+    """An event does not fit its type; the cause is pydantic's `ValidationError`. The stream can be read on."""
+
+    event: ServerSentEvent
+    """The event as it came."""
+
+    def __init__(self, message: str, *, event: ServerSentEvent) -> None:
+        super().__init__(message)
+        self.event = event

@@ -1,0 +1,253 @@
+"""
+Bytes in, events out: the event stream format (WHATWG HTML, sections 9.2.5 and 9.2.6), with no I/O.
+
+How it stays fast. Lines end at CR, LF or CRLF, and none of these bytes occurs inside a UTF-8 sequence, so:
+
+- A piece with a CR in it has its line ends made LF first; everything after knows LF alone.
+- Bytes are kept until the LF that completes their line, and whole lines are decoded at once: half a character
+  never meets the decoder.
+- A stream repeats one shape. `_feed_blocks` splits the text where a blank line is followed by the field that the
+  text begins with, and takes parts of the shape `data: …` or `event: …, data: …` as they are. Whatever has
+  another shape goes to `_feed_lines`, the standard's algorithm line by line. Both end in the same events.
+
+Nothing is scanned, decoded or copied more than a fixed number of times, however the stream is cut.
+"""
+
+from collections.abc import Callable
+from copy import copy
+
+from ._errors import EventTooLarge
+from ._event import ServerSentEvent
+
+BOM = b"\xef\xbb\xbf"
+CR, LF = b"\r\n"
+
+# Far above what a token, a tool call or a picture in base64 needs, far below what hurts a server.
+DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
+
+# What fits 18 digits fits 63 bits, and is 31 million years of milliseconds: longer runs of digits mean no time.
+MAX_RECONNECTION_TIME = 10**18
+
+
+def utf8_length(text: str) -> int:
+    """How many bytes the text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+class EventParser:
+    """
+    An incremental parser of one event stream.
+
+    Feed it the body of a response, in pieces cut anywhere; it returns the events that they complete. A new
+    connection needs a new parser, which `last_event_id` seeds with the ID that the one before ended with.
+
+    `on_comment` is called with the text of each comment, behind its colon; `on_unknown` with each line of a field
+    that the standard does not know. Both are called during `feed`, when their line ends.
+
+    `max_event_size` bounds, in bytes, what is kept for an event together with the line that is being received.
+    """
+
+    last_event_id: str
+    """The last event ID string: set by the blank line after an `id`, and kept until the next."""
+    reconnection_time: int | None
+    """What the last `retry` field said, in milliseconds; `None` before there is one."""
+
+    def __init__(
+        self,
+        *,
+        last_event_id: str = "",
+        max_event_size: int = DEFAULT_MAX_EVENT_SIZE,
+        on_comment: Callable[[str], object] | None = None,
+        on_unknown: Callable[[str], object] | None = None,
+    ) -> None:
+        self.last_event_id = last_event_id
+        self.reconnection_time = None
+
+        self._max_event_size = max_event_size
+        self._on_comment = on_comment
+        self._on_unknown = on_unknown
+
+        self._line = bytearray()  # the line that has not ended yet
+        self._at_start = True  # nothing but the first line can begin with a BOM
+        self._after_cr = False  # an LF that comes next belongs to the CR before it
+        self._too_large = False
+        self._is_fresh = False  # none of the above, and no open block: the next byte begins a block
+        # An ill-formed byte becomes U+FFFD, three bytes: what is a third of the limit cannot pass it.
+        self._surely_small = max_event_size // 3
+
+        # The open block: what its lines have set since the last blank line.
+        self._is_open = False
+        self._data: list[str] = []
+        self._event = ""
+        self._id = last_event_id
+        self._retry: int | None = None
+        self._data_size = 0  # in bytes of UTF-8, with the LF behind each line
+        self._size = 0  # of all that is kept for the block
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """
+        Take the next piece of the stream; return the events it completes.
+
+        Pieces may be cut anywhere, even inside a character or a CR LF pair. An event is returned with the byte
+        that completes its blank line. What the stream ends in the middle of is never returned.
+
+        Raises `EventTooLarge` where an event is larger than `max_event_size`. The events that the same piece
+        completes before it are returned first; the next call raises, and so does each one after that.
+        """
+        if self._is_fresh and len(data) <= self._surely_small:
+            # A server that flushes each event sends just this.
+            end = -2 if data[-2:] == b"\n\n" else -4 if data[-4:] == b"\r\n\r\n" else 0
+            if end and "\r" not in (text := data[:end].decode("utf-8", "replace")):
+                events: list[ServerSentEvent] = []
+                self._feed_blocks(text, events)
+                return events
+        return self._feed_any(data)
+
+    @property
+    def is_mid_block(self) -> bool:
+        """Whether a line, or a block with a field other than `retry`, has begun and not ended."""
+        return bool(self._line or self._data or self._event or self._id != self.last_event_id)
+
+    def unfinished(self) -> ServerSentEvent | None:
+        """
+        Return what the stream would end in the middle of, as if its last line and its blank line had come.
+
+        It is no event: the standard drops it, and so must you. But servers forget the last blank line, and whether
+        the stream was complete can be told from what stands before it. `None` where that has no data.
+        """
+        twin = copy(self)
+        twin._line = self._line.copy()
+        twin._data = self._data.copy()
+        twin._on_comment = twin._on_unknown = None
+        events = [] if self._too_large else twin.feed(b"\n\n")
+        return events[0] if events else None
+
+    def _feed_any(self, data: bytes) -> list[ServerSentEvent]:
+        """Take a piece cut anywhere."""
+        events: list[ServerSentEvent] = []
+        if not self._too_large:
+            if self._after_cr or CR in data:
+                data = self._with_lf(data)
+            if LF in data:
+                self._feed_lines_of(data, events)
+            else:
+                self._line += data
+            self._too_large = self._too_large or self._size + len(self._line) > self._max_event_size
+            self._is_fresh = not (
+                self._line or self._is_open or self._after_cr or self._at_start or self._too_large
+            )
+        if self._too_large and not events:
+            raise EventTooLarge(f"an event, or a line, of the stream is larger than {self._max_event_size:,} bytes")
+        return events
+
+    def _with_lf(self, data: bytes) -> bytes:
+        """Make the line ends of a piece LF. A CR acts at once; an LF behind it, also in the next piece, is swallowed."""
+        if not data:
+            return data
+        if self._after_cr and data[0] == LF:
+            data = data[1:]
+        self._after_cr = data.endswith(b"\r")
+        lines = data.splitlines()  # of bytes: at CR, LF and CRLF, and nowhere else
+        if data.endswith((b"\r", b"\n")):
+            lines.append(b"")
+        return b"\n".join(lines)
+
+    def _feed_lines_of(self, data: bytes, events: list[ServerSentEvent]) -> None:
+        """Take a piece that ends at least one line; keep what comes behind its last LF."""
+        end = data.rfind(b"\n") + 1
+        line, self._line = self._line, bytearray(data[end:])
+        line += data[:end]
+        if self._at_start:
+            # At the first line, not the first piece: the network may cut a BOM in two.
+            self._at_start = False
+            if line.startswith(BOM):
+                del line[:3]
+        if self._size + len(line) > self._surely_small:
+            self._feed_within_limit(line, events)
+            return
+        if self._is_open:
+            end = line.find(b"\n\n") + 2
+            block = line[:end] if end > 1 else line
+            self._feed_lines(block[:-1].decode("utf-8", "replace").split("\n"), events)
+            del line[: len(block)]
+        end = line.rfind(b"\n\n")
+        if end != -1:
+            lines = line[end + 2 :]
+            del line[end:]
+            self._feed_blocks(line.decode("utf-8", "replace"), events)
+            line = lines
+        if line:
+            self._feed_lines(line[:-1].decode("utf-8", "replace").split("\n"), events)
+
+    def _feed_blocks(self, text: str, events: list[ServerSentEvent]) -> None:
+        """Take whole blocks, without the blank line behind the last: a fast way for the two most common shapes."""
+        if text[:6] == "data: ":
+            text = text[6:]
+            if "\n" not in text:
+                events.append(ServerSentEvent("message", text, self.last_event_id, None))
+                return
+            for data in text.split("\n\ndata: "):
+                if "\n" in data:
+                    self._feed_lines(f"data: {data}\n".split("\n"), events)
+                else:
+                    events.append(ServerSentEvent("message", data, self.last_event_id, None))
+        elif text[:7] == "event: ":
+            for block in text[7:].split("\n\nevent: "):
+                name, field, data = block.partition("\ndata: ")
+                if not field or "\n" in name or "\n" in data:
+                    self._feed_lines(f"event: {block}\n".split("\n"), events)
+                else:
+                    events.append(ServerSentEvent(name or "message", data, self.last_event_id, None))
+        else:
+            self._feed_lines(f"{text}\n".split("\n"), events)
+
+    def _feed_lines(self, lines: list[str], events: list[ServerSentEvent]) -> None:
+        """Take lines, without their ends: the standard's own algorithm (section 9.2.6)."""
+        data = self._data
+        known = len(data)
+        for line in lines:
+            if not line:
+                self.last_event_id = self._id
+                if data:
+                    text = data[0] if len(data) == 1 else "\n".join(data)
+                    events.append(ServerSentEvent(self._event or "message", text, self._id, self._retry))
+                    data.clear()
+                self._event = ""
+                self._retry = None
+                self._size = self._data_size = known = 0
+                continue
+            field, _, value = line.partition(": ")
+            if ":" in field:  # no space behind the first colon
+                field, _, value = line.partition(":")
+            if field == "data":
+                data.append(value)
+            elif field == "event":
+                self._event = value
+            elif field == "id":
+                if "\0" not in value:
+                    self._id = value
+            elif field == "retry":
+                # Not int() alone, which takes "1_0" and "+5", nor str.isdigit() alone, which takes "٣".
+                if value.isascii() and value.isdigit():
+                    digits = value.lstrip("0") or "0"
+                    self._retry = int(digits) if len(digits) <= 18 else MAX_RECONNECTION_TIME
+                    self.reconnection_time = self._retry
+            elif not field:
+                if self._on_comment is not None:
+                    self._on_comment(line[1:])
+            elif self._on_unknown is not None:
+                self._on_unknown(line)
+
+        self._is_open = lines[-1] != ""
+        if self._is_open:
+            self._data_size += sum(utf8_length(value) + 1 for value in data[known:])
+            new_id = self._id if self._id != self.last_event_id else ""
+            self._size = self._data_size + utf8_length(self._event) + utf8_length(new_id)
+
+    def _feed_within_limit(self, data: bytearray, events: list[ServerSentEvent]) -> None:
+        """Take whole lines, one at a time, and stop at the one that makes its event too large."""
+        for line in data.split(b"\n")[:-1]:
+            if self._size + len(line) > self._max_event_size:
+                self._too_large = True
+                return
+            self._feed_lines([line.decode("utf-8", "replace")], events)
