@@ -21,8 +21,7 @@ of a URL: that is where tokens are. Every error can be pickled.
 
 import json
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from ._event import ServerSentEvent
 from ._stats import StreamStats
@@ -94,13 +93,6 @@ class ResponseError(SSEError):
         self.headers = headers
         self.body = body
 
-    @classmethod
-    def from_answer(
-        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
-    ) -> Self:
-        """Make the error, and its text, from what came back to `request` (`"POST http://host/path"`)."""
-        raise NotImplementedError
-
     def json(self) -> Any:
         """Parse the body as JSON; raise `ValueError` where it is none."""
         return json.loads(self.body)
@@ -108,7 +100,10 @@ class ResponseError(SSEError):
     @property
     def message(self) -> str | None:
         """The server's own message, where its body is JSON of a usual shape; else `None`."""
-        return _message_in_body(self.body)
+        try:
+            return message_in(json.loads(self.body))
+        except (ValueError, RecursionError):
+            return None
 
     @property
     def request_id(self) -> str | None:
@@ -116,44 +111,12 @@ class ResponseError(SSEError):
         return self.headers.get("x-request-id") or self.headers.get("request-id")
 
 
-def _message_in_body(body: bytes) -> str | None:
-    try:
-        return message_in(json.loads(body))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _said(body: bytes) -> str:
-    """What the server said, for the end of an error's text: its message, else the start of its body."""
-    text = _message_in_body(body) or body.decode("utf-8", "replace").strip()
-    return f": {quote(text)}" if text else ""
-
-
 class StatusError(ResponseError):
     """The status is none of an event stream's: anything that is not 2xx, and 205."""
-
-    @classmethod
-    def from_answer(
-        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
-    ) -> Self:
-        try:
-            phrase = f" {HTTPStatus(status_code).phrase}"
-        except ValueError:
-            phrase = ""
-        text = f"{request} was answered {status_code}{phrase}{_said(body)}"
-        return cls(text, status_code=status_code, headers=headers, body=body)
 
 
 class ContentTypeError(ResponseError):
     """A good status with another media type: a JSON error at 200, an HTML login page."""
-
-    @classmethod
-    def from_answer(
-        cls, request: str, *, status_code: int, headers: Mapping[str, str], body: bytes, media_type: str
-    ) -> Self:
-        got = quote(media_type) if media_type else "no content type"
-        text = f"expected text/event-stream from {request}, got {got} (status {status_code}){_said(body)}"
-        return cls(text, status_code=status_code, headers=headers, body=body)
 
 
 class StreamError(SSEError):

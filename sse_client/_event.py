@@ -32,11 +32,14 @@ class ServerSentEvent:
         """
         Parse the data as JSON.
 
-        Raises `ValueError` (`json.JSONDecodeError`) where the data is not JSON.
+        Raises `ValueError` (most often `json.JSONDecodeError`) where the data is not JSON.
         """
         try:
             return from_json(self.data)
         except ValueError:
             # The fast parser refuses half of a surrogate pair, which servers send when they cut an emoji in two.
             # The standard library takes it, and words the error better where the data really is not JSON.
-            return json.loads(self.data)
+            try:
+                return json.loads(self.data)
+            except RecursionError:
+                raise ValueError("the JSON is nested too deeply") from None

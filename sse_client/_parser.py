@@ -13,6 +13,7 @@ How it stays fast. Lines end at CR, LF or CRLF, and none of these bytes occurs i
 Nothing is scanned, decoded or copied more than a fixed number of times, however the stream is cut.
 """
 
+import sys
 from collections.abc import Callable
 from copy import copy
 
@@ -80,6 +81,7 @@ class EventParser:
         self._data: list[str] = []
         self._event = ""
         self._id = last_event_id
+        self._has_id = False
         self._retry: int | None = None
         self._data_size = 0  # in bytes of UTF-8, with the LF behind each line
         self._size = 0  # of all that is kept for the block
@@ -106,7 +108,7 @@ class EventParser:
     @property
     def is_mid_block(self) -> bool:
         """Whether a line, or a block with a field other than `retry`, has begun and not ended."""
-        return bool(self._line or self._data or self._event or self._id != self.last_event_id)
+        return bool(self._line or self._data or self._event or self._has_id)
 
     def unfinished(self) -> ServerSentEvent | None:
         """
@@ -119,6 +121,7 @@ class EventParser:
         twin._line = self._line.copy()
         twin._data = self._data.copy()
         twin._on_comment = twin._on_unknown = None
+        twin._max_event_size = sys.maxsize  # what was received has passed the limit
         events = [] if self._too_large else twin.feed(b"\n\n")
         return events[0] if events else None
 
@@ -132,16 +135,17 @@ class EventParser:
                 self._feed_lines_of(data, events)
             else:
                 self._line += data
-            self._too_large = self._too_large or self._size + len(self._line) > self._max_event_size
-            self._is_fresh = not (
-                self._line or self._is_open or self._after_cr or self._at_start or self._too_large
-            )
+            # A BOM is no part of the line that it stands in.
+            received = len(self._line) - 3 if self._at_start and self._line.startswith(BOM) else len(self._line)
+            if self._size + received > self._max_event_size:
+                self._too_large = True
+            self._is_fresh = not (self._line or self._is_open or self._after_cr or self._at_start or self._too_large)
         if self._too_large and not events:
             raise EventTooLarge(f"an event, or a line, of the stream is larger than {self._max_event_size:,} bytes")
         return events
 
     def _with_lf(self, data: bytes) -> bytes:
-        """Make the line ends of a piece LF. A CR acts at once; an LF behind it, also in the next piece, is swallowed."""
+        """Make line ends LF. A CR acts at once; an LF behind it, in the next piece too, is swallowed."""
         if not data:
             return data
         if self._after_cr and data[0] == LF:
@@ -213,6 +217,7 @@ class EventParser:
                     events.append(ServerSentEvent(self._event or "message", text, self._id, self._retry))
                     data.clear()
                 self._event = ""
+                self._has_id = False
                 self._retry = None
                 self._size = self._data_size = known = 0
                 continue
@@ -224,6 +229,7 @@ class EventParser:
             elif field == "event":
                 self._event = value
             elif field == "id":
+                self._has_id = True
                 if "\0" not in value:
                     self._id = value
             elif field == "retry":
@@ -241,8 +247,7 @@ class EventParser:
         self._is_open = lines[-1] != ""
         if self._is_open:
             self._data_size += sum(utf8_length(value) + 1 for value in data[known:])
-            new_id = self._id if self._id != self.last_event_id else ""
-            self._size = self._data_size + utf8_length(self._event) + utf8_length(new_id)
+            self._size = self._data_size + utf8_length(self._event) + (utf8_length(self._id) if self._has_id else 0)
 
     def _feed_within_limit(self, data: bytearray, events: list[ServerSentEvent]) -> None:
         """Take whole lines, one at a time, and stop at the one that makes its event too large."""

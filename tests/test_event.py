@@ -23,7 +23,8 @@ def test_equality() -> None:
     assert event != ServerSentEvent("token", "b", "1", 5)
     assert event != ServerSentEvent("token", "a", "2", 5)
     assert event != ServerSentEvent("token", "a", "1", None)
-    assert event != ("token", "a", "1", 5)
+    as_tuple: object = ("token", "a", "1", 5)
+    assert event != as_tuple
 
 
 def test_repr() -> None:

@@ -65,7 +65,7 @@ class Answer:
     The answer to one request: a status, headers, and steps that are played one after the other.
 
     `bytes` go out in one write, and as one chunk if the framing is `"chunked"`; `str` is sent as UTF-8, an event as
-    `encode()` writes it alone; none of them, if empty, writes anything. `FIN` and `RST` end the connection, and can
+    `encode()` writes it alone; an empty step writes nothing. `FIN` and `RST` end the connection, and can
     only be the last step. A callable is called on the connection's thread; while it blocks, nothing is noticed.
 
     `framing` says how the client knows where the body ends: `"chunked"`; `"length"`, by the sum of the bytes;
@@ -207,6 +207,7 @@ class EventServer:
         self._errors: list[BaseException] = []
         self._waker: socket.socket | None = None  # closing it ends the acceptor
         self._acceptor: threading.Thread | None = None
+        # Never thinned out: a finished thread costs less than the requests that are kept for the user anyway.
         self._served: list[tuple[_Connection, threading.Thread]] = []
 
     @property
@@ -215,8 +216,9 @@ class EventServer:
         return f"{'http' if self._ssl_context is None else 'https'}://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        """Listen. A server is started once."""
-        assert self._acceptor is None, "the server was started before"
+        """Listen. A server is started once; `RuntimeError` otherwise."""
+        if self._acceptor is not None:
+            raise RuntimeError("expected the first start of this server, got another")
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
@@ -307,10 +309,13 @@ class EventServer:
             self.requests.append(request)
             number = len(self.requests)
             self._arrived.notify_all()
-        if number > len(self._answers) != 1:
+        if len(self._answers) == 1:
+            answer = self._answers[0]
+        elif number <= len(self._answers):
+            answer = self._answers[number - 1]
+        else:
             text = f"the script has no answer for request {number}\n"
-            return Answer(text, status=500, headers={"Content-Type": "text/plain"}, framing="length")
-        answer = self._answers[0 if len(self._answers) == 1 else number - 1]
+            answer = Answer(text, status=500, headers={"Content-Type": "text/plain"}, framing="length")
         return answer if isinstance(answer, Answer) else answer(request)
 
     def _stop(self) -> None:
@@ -450,6 +455,8 @@ class _Connection:
         return self._read_exactly(end + len(mark))[:end]
 
     def _read_exactly(self, size: int) -> bytes:
+        if size < 0:
+            raise ValueError(f"expected a length >= 0, got {size!r}")
         while len(self._buffer) < size:
             self._receive()
         data = bytes(self._buffer[:size])

@@ -1,0 +1,150 @@
+"""
+Which event ends a stream, and which one is an error in disguise.
+
+Both are marks: an event is recognised by its data, its name, or a field of the JSON object in its data, by all that
+is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is searched before
+any JSON is parsed.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+from ._errors import message_in
+from ._event import ServerSentEvent
+
+DONE = "[DONE]"
+
+# Text that JSON can write in one other way only: with \u escapes.
+PLAIN = re.compile(r"[A-Za-z0-9_.: -]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What an event is recognised by. Two marks of one kind are joined by `|`."""
+
+    data: str | None = None
+    """The event's whole data."""
+    event: str | None = None
+    """The event's name."""
+    field: str | None = None
+    """A field of the JSON object in the data: with one of `values`, or merely present where there are none."""
+    values: Iterable[Any] | None = None
+    """What the field may hold."""
+    alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
+    """The marks that were joined to this one by `|`."""
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        if self.data is None and self.event is None and self.field is None:
+            raise TypeError(f"{kind} needs data=, event= or field=")
+        if self.values is not None:
+            if self.field is None:
+                raise TypeError(f"{kind}(values=…) needs the field= that holds them")
+            if isinstance(self.values, str):
+                raise TypeError(f"expected a collection for values, got {self.values!r}; write {{{self.values!r}}}")
+            # A tuple: what JSON holds need not be hashable.
+            object.__setattr__(self, "values", tuple(self.values))
+
+    def __or__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        joined = (*self.alternatives, dataclasses.replace(other, alternatives=()), *other.alternatives)
+        return dataclasses.replace(self, alternatives=joined)
+
+    def match(self, event: ServerSentEvent) -> Self | None:
+        """Return the alternative that the event bears, or `None`."""
+        if self._is_on(event):
+            return self
+        for mark in self.alternatives:
+            if mark._is_on(event):
+                return mark
+        return None
+
+    def _is_on(self, event: ServerSentEvent) -> bool:
+        if self.event is not None and event.event != self.event:
+            return False
+        if self.data is not None and event.data != self.data:
+            return False
+        return self.field is None or self._is_in(event)
+
+    def _is_in(self, event: ServerSentEvent) -> bool:
+        assert self.field is not None
+        values = cast("tuple[Any, ...] | None", self.values)
+        if not _may_hold(event.data, (self.field,)):
+            return False
+        if values is not None and not _may_hold(event.data, values):
+            return False
+        found = _object_in(event)
+        if self.field not in found:
+            return False
+        if values is None:
+            return True
+        value = found[self.field]
+        # In JSON, true is not 1.
+        return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
+
+
+def _may_hold(text: str, values: tuple[Any, ...]) -> bool:
+    """Whether JSON text may hold one of the values; `False` is certain, `True` is worth parsing for."""
+    if "\\u" in text:
+        return True
+    return any(not isinstance(value, str) or not PLAIN.fullmatch(value) or value in text for value in values)
+
+
+def _object_in(event: ServerSentEvent) -> dict[str, Any]:
+    try:
+        value = event.json()
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminator(Mark):
+    """
+    The event that ends a stream: nothing behind it is read, and without it the stream is `StreamTruncated`.
+
+    The event is handed out, then the iteration ends; but an unnamed `data: [DONE]` is never handed out. Example:
+    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorEvent(Mark):
+    """
+    An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
+
+    `message` and `code` name where the object in its data has them, with dots into objects within (`error.message`).
+    Without a `message`, the usual places are looked at.
+    """
+
+    message: str | None = None
+    """Where the server's own words are."""
+    code: str | None = "code"
+    """Where the error's code is."""
+
+    def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
+        """Return the message and the code that the event carries, `None` for what it does not."""
+        found = _object_in(event)
+        message = message_in(found) if self.message is None else _at(found, self.message)
+        if message is None and not found:
+            message = event.data or None
+        code = None if self.code is None else _at(found, self.code)
+        return (message if message is None or isinstance(message, str) else str(message)), code
+
+
+def _at(value: Any, path: str) -> Any:
+    """Follow dotted names into an object."""
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, Any]", value).get(name)
+    return value
+
+
+def is_done(event: ServerSentEvent) -> bool:
+    """Whether the event is the end marker of the OpenAI dialects: an unnamed `data: [DONE]`."""
+    return event.data == DONE and event.event == "message"

@@ -1,0 +1,949 @@
+"""
+One stream from its first request to its end, as decisions without I/O.
+
+Two rules. Every decision about a connection is made here: which answer is a stream, where it ends, what is retried
+or resumed and when, which clock has run out, what is raised. And this file imports neither httpx, time nor random:
+what happened, what time it is and what chance says come in as arguments.
+
+How it is driven. A shell asks `next_step(now)` and does what it says:
+
+    Connect     send a request           then answered(head) or not_answered(failure)
+    Read        read the next piece      then received(data), ended() or lost(failure)
+    ReadBody    read an error's body     then refused(body)
+    Drain       read to the end, briefly then drained()
+    Wait        close the response, and wait
+    Stop        close the response; raise the error, or end the iteration
+
+Events that a piece completed wait in `ready`, an iterator that the shell hands out from before it asks again. That
+it asks again says that the user has finished with them; which events those are is what a resume stands on.
+
+A stream is `connecting` until an answer is accepted, `reading` from then on, `draining` behind its terminator, and
+`stopped` for good; `refusing` reads the body of an answer that is no stream, `waiting` lies between two attempts.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from http import HTTPStatus
+from math import inf
+from operator import length_hint
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from ._errors import (
+    ConnectionFailed,
+    ContentTypeError,
+    ErrorEventReceived,
+    EventTooLarge,
+    ResponseError,
+    SSEError,
+    StatusError,
+    StreamError,
+    StreamInterrupted,
+    StreamTimeout,
+    StreamTruncated,
+    quote,
+)
+from ._event import ServerSentEvent
+from ._marks import DONE, ErrorEvent, Terminator, is_done
+from ._parser import DEFAULT_MAX_EVENT_SIZE, EventParser
+from ._request import Request
+from ._resume import Cursor, LastEventID
+from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay
+from ._stats import StreamStats
+from ._timeouts import Timeouts
+
+logger = logging.getLogger("sse_client")
+
+Outcome: TypeAlias = Literal[
+    "completed", "truncated", "interrupted", "timeout", "error_event", "cancelled", "abandoned", "failed"
+]
+State: TypeAlias = Literal["waiting", "streaming", "closed"]
+Phase: TypeAlias = Literal["connecting", "reading", "refusing", "draining", "waiting", "stopped"]
+
+# Enough for any error page worth reading; a body of errors may never end.
+MAX_BODY = 64 * 1024
+MAX_BODY_SECONDS = 5.0
+
+# What stands behind a terminator is a last chunk, now and then a comment: not worth more than a new connection costs.
+MAX_DRAIN = 64 * 1024
+MAX_DRAIN_SECONDS = 0.1
+
+# The least time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
+MIN_DELAY = 0.05
+
+# A transport takes 0 for "at once", or for "never"; neither is meant.
+MIN_TIMEOUT = 0.001
+
+# As many as httpx and the browsers follow.
+MAX_REDIRECTS = 20
+
+# Of the IDs before the last one: a server that starts over begins with one of them.
+MAX_IDS = 1024
+
+STATUSES = frozenset(HTTPStatus)
+
+# `subscribe`: 3 s as Chromium and Firefox have it, where the server does not say.
+RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
+
+
+# What a shell is told to do ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Send the request; keep to the two clocks, in seconds."""
+
+    request: Request
+    headers: Mapping[str, bytes]
+    """Headers of this attempt, above all others."""
+    is_foreign: bool
+    """The request goes to another origin: without auth, cookies, or any header but Accept and Content-Type."""
+    connect: float | None
+    response: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next piece of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """Read the body of an answer that is no stream: so many bytes at the most, for so many seconds at the most."""
+
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Read what is left of the body, so that the connection can be used again; give up at either bound."""
+
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Close the response, and wait for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Close the response; raise the error, or end the iteration where there is none."""
+
+    error: SSEError | None
+
+
+Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
+
+READ = Read()
+DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
+READ_BODY = ReadBody(MAX_BODY, MAX_BODY_SECONDS)
+
+
+# What a shell tells --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """Names are looked up in any case."""
+    url: str
+    response: Any = None
+    """The response itself, for a resume that asks it for a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the HTTP client reported instead of an answer, or of the rest of one."""
+
+    cause: Exception
+    text: str
+    was_sent: bool = True
+    """Whether the server may have received the request."""
+    is_timeout: bool = False
+    is_final: bool = False
+    """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
+
+
+# What the user wants -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a stream is asked to do; made once, by the client."""
+
+    request: Request
+    is_subscription: bool = False
+    can_refresh: bool = False
+    """Whether the headers come from a function, which a 401 asks once more."""
+    follow_redirects: bool = False
+    """Whether to follow to another origin too."""
+    idempotency_key: tuple[str, str] | None = None
+    """The header and the key that go with every attempt."""
+    last_event_id: str = ""
+    retry: RetryPolicy | None = None
+    resume: LastEventID | Cursor[Any] | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    terminator: Terminator | None = None
+    ends_at_done: bool = True
+    errors: ErrorEvent | None = None
+    max_event_size: int = DEFAULT_MAX_EVENT_SIZE
+
+
+class Session:
+    """
+    The decisions of one stream; the module tells how it is driven.
+
+    All of it belongs to one thread or task at a time, but for `close`, which any thread may call at any time.
+    """
+
+    ready: Iterator[ServerSentEvent]
+    """The events to hand out before the next step."""
+    outcome: Outcome | None
+    """How the stream ended; `None` while it runs."""
+    head: Head | None
+    """The head of the latest answer."""
+
+    def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
+        self.ready = iter(())
+        self.outcome = None
+        self.head = None
+
+        self._plan = plan
+        self._random = random
+        self._utc_now = utc_now
+        self._phase: Phase = "connecting"
+        self._is_closing = False
+        self._error: SSEError | None = None  # what the stream ends with, once it is stopped or draining
+
+        # Attempts. A failure in a row is one since the last event; in a subscription, since the last open stream.
+        self._attempts = 0
+        self._failures = 0
+        self._wait_until = 0.0
+        self._has_refreshed = False
+        self._redirects = 0
+        self._redirect_url: str | None = None
+        self._is_foreign = False
+        self._refusal = ""  # why a redirect was not followed
+        self._first_response: Any = None
+
+        # Events. A batch is what one piece completed; the user has finished with all before it.
+        self._parser = self._new_parser(plan.last_event_id)
+        self._batch: list[ServerSentEvent] = []
+        self._handing_out: Iterator[ServerSentEvent] = iter(())
+        self._finished = 0
+        self._finished_id = plan.last_event_id
+        self._reconnection_time: float | None = None  # in seconds
+        self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
+        self._is_terminated = False
+
+        # IDs that came before the last one, and so must not come after a resume.
+        self._first_id = ""
+        self._recent_ids: deque[str] = deque(maxlen=MAX_IDS)
+        self._past_ids: frozenset[str] = frozenset()
+
+        # Times.
+        timeouts = plan.timeouts
+        self.has_deadlines = not (timeouts.first_event is timeouts.idle is timeouts.total is None)
+        """Whether `deadline` can ever be anything but infinite."""
+        self._started_at: float | None = None
+        self._stopped_at: float | None = None
+        self._attempted_at = 0.0
+        self._received_at = 0.0  # the last byte, or the head
+        self._waiting_since = 0.0  # for an event, on this connection
+        self._gap_since = 0.0  # the same, over all connections
+        self._has_event = False  # whether one has been received, on any connection
+        self._stats = StreamStats()
+
+    # What users ask --------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """For a screen to show."""
+        if self._phase == "stopped" or self._is_closing:
+            return "closed"
+        return "streaming" if self._has_event else "waiting"
+
+    @property
+    def last_event_id(self) -> str:
+        """The ID of the last event that the user has finished with, blocks of an ID alone included."""
+        handed_out = self._handed_out
+        return self._batch[handed_out - 2].id if handed_out >= 2 else self._finished_id
+
+    def stats(self, now: float) -> StreamStats:
+        """Return the numbers so far."""
+        stats = self._stats
+        started, stopped = self._started_at, self._stopped_at
+        return StreamStats(
+            attempts=self._attempts,
+            connections=stats.connections,
+            events=self._finished + self._handed_out,
+            comments=stats.comments,
+            bytes=stats.bytes,
+            time_to_headers=stats.time_to_headers,
+            time_to_first_event=stats.time_to_first_event,
+            longest_gap=stats.longest_gap,
+            duration=0.0 if started is None else (now if stopped is None else stopped) - started,
+        )
+
+    def close(self) -> None:
+        """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
+        self._is_closing = True
+        self.ready = iter(())
+
+    def leave(self, error: BaseException | None, now: float) -> None:
+        """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
+        if self._phase == "stopped":
+            return
+        if error is None:
+            self._finish_batch(now)
+        if self._is_terminated or self._phase == "draining":
+            return
+        is_cancelled = error is not None and not isinstance(error, Exception | GeneratorExit)
+        self._stop(None, now, "cancelled" if is_cancelled or self._is_closing else "abandoned")
+
+    # What to do ------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the stream has been accepted, or is over: entering it is done."""
+        return self._phase in ("reading", "draining", "stopped")
+
+    @property
+    def deadline(self) -> float:
+        """When the read that comes next must have ended, by the clocks that the transport does not keep itself."""
+        return self._deadline()[0]
+
+    def next_step(self, now: float) -> Step:
+        """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
+        if self._batch:
+            self._finish_batch(now)
+        if self._is_closing and self._phase != "stopped":
+            self._stop(None, now, "completed" if self._is_terminated else "cancelled")
+        if self._phase == "reading" and self.has_deadlines:
+            deadline, clock = self._deadline()
+            if now >= deadline:
+                self._time_out(clock, now)
+        if self._phase == "waiting":
+            if now < self._wait_until:
+                return Wait(self._wait_until - now)
+            self._phase = "connecting"
+        match self._phase:
+            case "connecting":
+                return self._connect(now)
+            case "reading":
+                # Whatever is handed out from here on has been waited for since now, not since the user's own code.
+                return READ
+            case "refusing":
+                return READ_BODY
+            case "draining":
+                return DRAIN
+            case _:
+                return Stop(self._error)
+
+    # What happened ---------------------------------------------------------------------------------------------------
+
+    def answered(self, head: Head, now: float) -> None:
+        """Take the head of an answer."""
+        self.head = head
+        if self._started_at is None:
+            self._started_at = now  # the response came from the user
+        if self._phase == "stopped":
+            return
+        if self._follows(head):
+            self._phase = "connecting"
+        elif self._is_stream(head):
+            self._open(head, now)
+        elif head.status_code == 204 and (self._plan.is_subscription or not self._has_begun):
+            self._stop(None, now)
+        elif head.status_code == 204:
+            self._end_without_more(now)
+        else:
+            self._phase = "refusing"
+
+    def not_answered(self, failure: Failure, now: float) -> None:
+        """Take that a request got no answer."""
+        if self._phase == "stopped":
+            return
+        clock = self._connect_clock(failure, now)
+        text = failure.text if clock is None else f"{failure.text}: the time for {clock!r} ran out"
+        error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
+        error.__cause__ = failure.cause
+        if clock == "total" and self._has_begun:
+            self._time_out(clock, now, failure.cause)
+        elif clock == "total":
+            self._give_up(error, now)
+        else:
+            self._fail(error, now, is_worth_it=not failure.is_final, is_ambiguous=failure.was_sent)
+
+    def refused(self, body: bytes, now: float) -> None:
+        """Take the body of an answer that is no stream."""
+        if self._phase == "stopped":
+            return
+        head = self.head
+        assert head is not None
+        error = self._response_error(head, body)
+        if head.status_code == 401 and self._can_refresh:
+            self._has_refreshed = True
+            self._phase = "connecting"
+            logger.info("%s was answered 401: asking for its headers anew", label(self._plan.request))
+        else:
+            self._fail(
+                error,
+                now,
+                is_worth_it=self._is_worth_repeating(error),
+                server_delay=parse_delay(head.headers, self._utc_now()),
+            )
+
+    def received(self, data: bytes, now: float) -> None:
+        """Take a piece of the body; the events that it completes go to `ready`."""
+        self._stats.bytes += len(data)
+        self._received_at = now
+        if self._phase != "reading":
+            return
+        try:
+            events = self._parser.feed(data)
+        except EventTooLarge as error:
+            self._give_up(error, now)
+            return
+        if events:
+            self._take(events, now)
+
+    def ended(self, now: float) -> None:
+        """Take that the body has ended in good order."""
+        if self._phase != "reading":
+            self.drained(now)
+            return
+        try:
+            self._parser.feed(b"")
+        except EventTooLarge as error:
+            self._give_up(error, now)
+            return
+        if self._plan.is_subscription:
+            self._fail(StreamTruncated("the server ended the stream"), now)
+            return
+        unfinished = self._parser.unfinished()
+        if unfinished is not None and self._is_end(unfinished):
+            self._is_terminated = True
+            self._stop(None, now)
+        else:
+            self._end_without_more(now)
+
+    def lost(self, failure: Failure, now: float) -> None:
+        """Take that the body broke off."""
+        if self._phase != "reading":
+            self.drained(now)
+            return
+        deadline, clock = self._deadline()
+        if now >= deadline:
+            self._time_out(clock, now, failure.cause)
+        elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
+            self._time_out("read", now, failure.cause)
+        else:
+            error = StreamInterrupted(f"the connection was lost{self._so_far}: {failure.text}")
+            error.__cause__ = failure.cause
+            self._fail(error, now, is_ambiguous=True)
+
+    def drained(self, now: float) -> None:
+        """Take that nothing more is to be had behind the terminator."""
+        if self._phase == "draining":
+            self._stop(self._error, now)
+
+    # Connecting ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether the user has had an event: from then on, the first request is never simply sent again."""
+        return self._finished > 0
+
+    def _connect(self, now: float) -> Step:
+        if self._started_at is None:
+            self._started_at = now
+        if not self._redirects:
+            self._attempts += 1
+        self._attempted_at = now
+        try:
+            headers = self._headers()
+        except ValueError as error:
+            self._give_up(StreamInterrupted(f"the stream cannot be taken up again: {error}"), now)
+            return Stop(self._error)
+        timeouts = self._plan.timeouts
+        left = inf if timeouts.total is None else self._started_at + timeouts.total - now
+        return Connect(
+            self._next_request(),
+            headers,
+            self._is_foreign,
+            _at_most(timeouts.connect, left),
+            _at_most(timeouts.response, left),
+        )
+
+    def _next_request(self) -> Request:
+        request, resume = self._plan.request, self._plan.resume
+        if self._has_begun:
+            if isinstance(resume, LastEventID):
+                request = resume.request(request, self._first_response)
+            elif resume is not None:
+                request = resume.request(self._cursor, request)
+        if self._redirect_url is not None:
+            request = replace(request, url=self._redirect_url, params=None)
+        return request
+
+    def _headers(self) -> dict[str, bytes]:
+        plan = self._plan
+        headers: dict[str, bytes] = {}
+        if plan.idempotency_key is not None:
+            name, key = plan.idempotency_key
+            headers[name] = key.encode("ascii")
+        if plan.is_subscription or isinstance(plan.resume, LastEventID):
+            last_event_id = self._finished_id
+        else:
+            last_event_id = plan.last_event_id
+        if value := id_header(last_event_id):
+            headers["Last-Event-ID"] = value
+        return headers
+
+    def _open(self, head: Head, now: float) -> None:
+        stats = self._stats
+        stats.connections += 1
+        if stats.time_to_headers is None:
+            stats.time_to_headers = now - self._started_at if self._started_at is not None else 0.0
+            self._first_response = head.response
+        if self._plan.is_subscription:
+            self._failures = 0
+        if self._has_begun:
+            self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id}
+        self._has_refreshed = False
+        self._parser = self._new_parser(self._finished_id)
+        self._phase = "reading"
+        self._received_at = self._waiting_since = now
+
+    def _new_parser(self, last_event_id: str) -> EventParser:
+        return EventParser(
+            last_event_id=last_event_id, max_event_size=self._plan.max_event_size, on_comment=self._count_comment
+        )
+
+    def _count_comment(self, _: str) -> None:
+        self._stats.comments += 1
+
+    def _is_stream(self, head: Head) -> bool:
+        if self._plan.is_subscription:
+            is_good = head.status_code == 200
+        else:
+            is_good = 200 <= head.status_code < 300 and head.status_code not in (204, 205)
+        return is_good and media_type(head) == "text/event-stream"
+
+    def _follows(self, head: Head) -> bool:
+        """Whether the answer is a redirect to follow; if so, the next request goes there."""
+        location = head.headers.get("location")
+        if head.status_code not in (301, 302, 303, 307, 308) or location is None:
+            return False
+        request = self._plan.request
+        try:
+            target = urljoin(head.url, location)
+            is_foreign = not is_same_origin(head.url, target)
+        except ValueError:
+            target, is_foreign = "", False
+        refusal = None
+        if not location.strip() or not target:
+            refusal = f"it has no usable Location, but {location!r}"
+        elif self._redirects >= MAX_REDIRECTS:
+            refusal = f"it is the one after {MAX_REDIRECTS}"
+        elif request.method not in ("GET", "HEAD") and head.status_code not in (307, 308):
+            refusal = f"a {request.method} would become a GET"
+        elif not request.is_repeatable:
+            refusal = "the body cannot be sent again"
+        elif is_foreign and not self._plan.follow_redirects:
+            refusal = f"it leads to another origin, {origin(target)}; follow_redirects=True allows that"
+        if refusal is not None:
+            self._refusal = f"; the redirect is not followed: {refusal}"
+            return False
+        self._redirects += 1
+        self._redirect_url = target
+        self._is_foreign = self._is_foreign or is_foreign
+        return True
+
+    def _response_error(self, head: Head, body: bytes) -> ResponseError:
+        status_code, got = head.status_code, media_type(head)
+        request = label(self._plan.request)
+        kind: type[ResponseError]
+        if 200 <= status_code < 300 and got != "text/event-stream":
+            kind = ContentTypeError
+            text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
+            text = f"{text} (status {status_code})"
+        else:
+            kind = StatusError
+            phrase = HTTPStatus(status_code).phrase if status_code in STATUSES else ""
+            text = f"{request} was answered {status_code} {phrase}".rstrip()
+        error = kind(text, status_code=status_code, headers=head.headers, body=body)
+        said = error.message or body.decode("utf-8", "replace").strip()
+        error.args = ("".join((text, f": {quote(said)}" if said else "", self._refusal)),)
+        self._refusal = ""
+        return error
+
+    def _connect_clock(self, failure: Failure, now: float) -> str | None:
+        """Which clock has run out, by our time: a client may call a refused connection a timeout."""
+        timeouts = self._plan.timeouts
+        if self._has_elapsed(timeouts.total, self._started_at, now):
+            return "total"
+        name = "response" if failure.was_sent else "connect"
+        seconds = timeouts.response if failure.was_sent else timeouts.connect
+        return name if failure.is_timeout and self._has_elapsed(seconds, self._attempted_at, now) else None
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def _take(self, events: list[ServerSentEvent], now: float) -> None:
+        """Take the events of a piece, up to the one that ends the stream."""
+        plan = self._plan
+        if self._past_ids and (again := self._first_repeated(events)) is not None:
+            text = f"the server started over: event {again.id!r} came again behind {self._finished_id!r}"
+            self._give_up(StreamInterrupted(text), now)
+            return
+        if plan.errors is not None or plan.terminator is not None:
+            events = self._up_to_mark(events)
+        elif plan.ends_at_done:
+            for index, event in enumerate(events):
+                if event.data == DONE and event.event == "message":
+                    events = events[:index]
+                    self._terminate()
+                    break
+        if not events:
+            return
+        if self._has_event:
+            self._stats.longest_gap = max(self._stats.longest_gap, now - self._gap_since)
+        else:
+            self._has_event = True
+            self._stats.time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
+        self._failures = 0
+        self._batch = events
+        self.ready = self._handing_out = iter(events)
+        if self._is_closing:
+            self.ready = iter(())
+
+    def _up_to_mark(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        plan = self._plan
+        for index, event in enumerate(events):
+            if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
+                message, code = mark.read(event)
+                said = f": {quote(message)}" if message else ""
+                text = f"the server sent an error event{said}" + (f" (code {code!r})" if code is not None else "")
+                error = ErrorEventReceived(text, event=event, code=code, message=message)
+                self._terminate(error)
+                return events[:index]
+            if plan.ends_at_done and is_done(event):
+                is_asked_for = plan.terminator is None or plan.terminator.match(event) is not None
+                text = "the server sent [DONE] before the terminator"
+                self._terminate(None if is_asked_for else StreamTruncated(text))
+                return events[:index]
+            if plan.terminator is not None and plan.terminator.match(event) is not None:
+                self._terminate()
+                return events[: index + 1]
+        return events
+
+    def _terminate(self, error: SSEError | None = None) -> None:
+        """Nothing behind this event counts any more, and nothing can fail any more."""
+        self._error = error
+        self._phase = "draining"
+
+    def _is_end(self, event: ServerSentEvent) -> bool:
+        plan = self._plan
+        if plan.terminator is not None:
+            return plan.terminator.match(event) is not None
+        return plan.ends_at_done and is_done(event)
+
+    def _end_without_more(self, now: float) -> None:
+        """The server has said in good order that nothing more comes: the end, unless something is missing."""
+        if self._plan.terminator is not None:
+            text = f"the stream ended{self._so_far}, before its terminator"
+        elif self._phase == "reading" and self._parser.is_mid_block:
+            text = f"the stream ended{self._so_far}, in the middle of the next"
+        else:
+            self._stop(None, now)
+            return
+        error = StreamTruncated(text)
+        if self._phase == "reading":
+            self._fail(error, now, is_ambiguous=True)
+        else:
+            self._give_up(error, now)
+
+    @property
+    def _handed_out(self) -> int:
+        """How many events of the batch the user has got."""
+        return len(self._batch) - length_hint(self._handing_out)
+
+    def _finish_batch(self, now: float) -> None:
+        """Take that the user has finished with what was handed out."""
+        batch, resume = self._batch[: self._handed_out], self._plan.resume
+        is_whole = len(batch) == len(self._batch)
+        self._batch = []
+        self._handing_out = iter(())
+        if isinstance(resume, Cursor):
+            for event in batch:
+                self._cursor = resume.advance(self._cursor, event)
+        elif resume is not None:
+            for event in batch:
+                if event.id:
+                    self._first_id = self._first_id or event.id
+                    self._recent_ids.append(event.id)
+        if batch:
+            self._finished += len(batch)
+            self._finished_id = batch[-1].id
+        if is_whole and self._phase == "reading":
+            self._finished_id = self._parser.last_event_id
+        self._waiting_since = self._gap_since = now
+
+    def _first_repeated(self, events: list[ServerSentEvent]) -> ServerSentEvent | None:
+        """Return the first event that has the ID of one from before the last: after a resume, there is to be none."""
+        return next((event for event in events if event.id in self._past_ids), None)
+
+    def _deadline(self) -> tuple[float, str]:
+        """Return when the clocks that run while reading run out, and which one is first."""
+        timeouts = self._plan.timeouts
+        deadline, clock = inf, ""
+        if timeouts.total is not None and self._started_at is not None:
+            deadline, clock = self._started_at + timeouts.total, "total"
+        name = "idle" if self._has_event else "first_event"
+        seconds = timeouts.idle if self._has_event else timeouts.first_event
+        if seconds is not None and self._waiting_since + seconds < deadline:
+            deadline, clock = self._waiting_since + seconds, name
+        return deadline, clock
+
+    def _time_out(self, clock: str, now: float, cause: Exception | None = None) -> None:
+        seconds = getattr(self._plan.timeouts, clock)
+        waited = {
+            "read": f"no byte came for {seconds:g} s",
+            "first_event": f"no event came within {seconds:g} s of the headers",
+            "idle": f"no event came for {seconds:g} s",
+            "total": f"the stream was not over within {seconds:g} s",
+        }[clock]
+        error = StreamTimeout(f"{waited}{self._so_far}", clock=clock)
+        error.__cause__ = cause
+        if clock == "total":
+            self._give_up(error, now)
+        else:
+            self._fail(error, now, is_ambiguous=True)
+
+    # Coming back, or not ---------------------------------------------------------------------------------------------
+
+    @property
+    def _can_refresh(self) -> bool:
+        plan = self._plan
+        return plan.can_refresh and not self._has_refreshed and not self._is_foreign and plan.request.is_repeatable
+
+    def _is_worth_repeating(self, error: ResponseError) -> bool:
+        if isinstance(error, ContentTypeError):
+            # In the middle of a stream it is some proxy's page, at its beginning the server's answer.
+            return self._has_begun and not self._plan.is_subscription
+        return is_retryable(error.status_code, error.headers)
+
+    def _policy(self) -> tuple[RetryPolicy | None, str]:
+        """Return by what policy to come back, or None and why not."""
+        plan = self._plan
+        if plan.is_subscription or not self._has_begun:
+            return plan.retry, ""
+        if plan.resume is None:
+            return None, ""
+        if isinstance(plan.resume, LastEventID) and not self._finished_id:
+            return None, "the stream gave no event ID to go on behind"
+        return plan.resume.retry, ""
+
+    def _fail(
+        self,
+        error: SSEError,
+        now: float,
+        *,
+        is_worth_it: bool = True,
+        is_ambiguous: bool = False,
+        server_delay: float | None = None,
+    ) -> None:
+        """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
+        self._failures += 1
+        delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay)
+        if delay is not None:
+            logger.info(
+                "%s: %s; attempt %d follows in %.2f s", label(self._plan.request), error, self._attempts + 1, delay
+            )
+            self._wait(delay, now)
+            return
+        is_cut = isinstance(error, StreamError) and (self._failures == 1 or isinstance(error, StreamInterrupted))
+        if self._has_begun and not self._plan.is_subscription and not is_cut:
+            # The user had a stream: what they lost is that, and this is why it did not come back.
+            cause = error
+            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not taken up again: {cause}")
+            error.__cause__ = cause
+        self._give_up(error, now, why_not)
+
+    def _verdict(
+        self, error: SSEError, now: float, is_worth_it: bool, is_ambiguous: bool, server_delay: float | None
+    ) -> tuple[float | None, str]:
+        """Return after what delay to come back, or None and why not, where the user can do something about it."""
+        plan = self._plan
+        policy, why_not = self._policy()
+        if policy is None:
+            return None, why_not
+        if is_ambiguous and not self._is_safe_to_repeat(policy):
+            is_worth_it = False
+            why_not = (
+                f"not sent again, because the server may have acted upon this {plan.request.method}: "
+                "RetryPolicy(retry_ambiguous=True) or idempotency_key_header= allows it"
+            )
+        if policy.on is not None and (verdict := policy.on(self._attempts, error)) is not None:
+            is_worth_it = verdict
+        if not is_worth_it:
+            return None, why_not
+        if not policy.allows(self._failures - 1):
+            return None, ""
+        if not self._is_repeatable:
+            return None, "not sent again: a body that is an iterator or a file is used up by one attempt"
+        delay = self._delay(policy, server_delay)
+        if delay is None:
+            return None, f"the server asks to be left alone for more than {MAX_SERVER_DELAY:g} s"
+        total = plan.timeouts.total
+        if total is not None and self._started_at is not None and now + delay >= self._started_at + total:
+            return None, f"the total of {total:g} s leaves no time for another attempt"
+        return delay, ""
+
+    def _is_safe_to_repeat(self, policy: RetryPolicy) -> bool:
+        """Whether the server may get the request twice."""
+        plan = self._plan
+        if plan.is_subscription or self._has_begun or plan.request.is_idempotent:
+            return True
+        return policy.retry_ambiguous or plan.idempotency_key is not None
+
+    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> float | None:
+        """Return how long to wait, or None where the server asks for too much."""
+        random = self._random()
+        if not self._has_begun and not self._plan.is_subscription:
+            delay = policy.delay(self._failures, random=random, server_delay=server_delay)
+            floor = server_delay
+        else:
+            # An opened subscription that ends is not yet a failure in a row, but the delay begins with the first.
+            milliseconds = self._parser.reconnection_time
+            if milliseconds is not None:
+                self._reconnection_time = milliseconds / 1000
+            floor = max(self._reconnection_time or 0.0, server_delay or 0.0)
+            delay = policy.delay(
+                self._failures, random=random, server_delay=server_delay, initial_delay=self._reconnection_time
+            )
+            delay = max(delay, MIN_DELAY)
+        return None if floor is not None and floor > MAX_SERVER_DELAY else delay
+
+    @property
+    def _is_repeatable(self) -> bool:
+        """Whether what the next attempt sends can be sent."""
+        resume = self._plan.resume
+        if self._has_begun and (isinstance(resume, Cursor) or (resume and resume.drops_body)):
+            return True
+        return self._plan.request.is_repeatable
+
+    def _wait(self, delay: float, now: float) -> None:
+        self._phase = "waiting"
+        self._wait_until = now + delay
+        self._redirects = 0
+        resume = self._plan.resume
+        goes_on = self._has_begun and isinstance(resume, LastEventID) and resume.url is None
+        # What goes on, goes on where it was (the browsers do the same); what starts again, starts at the beginning.
+        if not goes_on and not self._plan.is_subscription:
+            self._redirect_url = None
+            self._is_foreign = False
+
+    def _give_up(self, error: SSEError, now: float, why: str = "") -> None:
+        """Stop with the error, and with all that is known about it."""
+        if why:
+            error.args = (f"{error}; {why}",)
+        if self._attempts > 1 and self._started_at is not None:
+            error.add_note(f"gave up after {self._attempts} attempts in {now - self._started_at:.1f} s")
+        self._stop(error, now)
+
+    def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed") -> None:
+        match error:
+            case None:
+                self.outcome = outcome
+            case StreamTruncated():
+                self.outcome = "truncated"
+            case StreamInterrupted():
+                self.outcome = "interrupted"
+            case StreamTimeout():
+                self.outcome = "timeout"
+            case ErrorEventReceived():
+                self.outcome = "error_event"
+            case _:
+                self.outcome = "failed"
+        self._phase = "stopped"
+        self._error = error
+        self._stopped_at = now
+        if isinstance(error, StreamError):
+            error.last_event_id = self.last_event_id
+            error.stats = self.stats(now)
+            error.events_received = error.stats.events
+
+    @property
+    def _so_far(self) -> str:
+        """How far the stream has come, for a text."""
+        count = self._finished
+        return f" after {count} event{'s' if count != 1 else ''}"
+
+    @staticmethod
+    def _has_elapsed(seconds: float | None, since: float | None, now: float) -> bool:
+        # A tenth off: a transport's clock starts a little after ours, and rounds.
+        return seconds is not None and since is not None and now - since >= seconds * 0.9
+
+
+# Small questions -----------------------------------------------------------------------------------------------------
+
+
+def label(request: Request) -> str:
+    """How a request is called in texts: without its query and user, which hold secrets."""
+    parts = urlsplit(request.url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{request.method} {urlunsplit((parts.scheme, host, parts.path, '', ''))}"
+
+
+def id_header(last_event_id: str) -> bytes:
+    """
+    Return what `Last-Event-ID` is to say, `b""` for no header at all.
+
+    In UTF-8, as the standard has it. Raises `ValueError` where HTTP cannot carry the ID (RFC 9110, section 5.5).
+    """
+    value = last_event_id.strip(" \t").encode()
+    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
+        raise ValueError(f"the last event ID {last_event_id!r} cannot be sent in a header")
+    return value
+
+
+def media_type(head: Head) -> str:
+    """The type and subtype of a `Content-Type`, without its parameters."""
+    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def origin(url: str) -> str:
+    """The origin of a URL (RFC 6454), as far as a text needs it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Whether both URLs are of one origin; from http to https of one host, each at its default port, counts as one."""
+    here, there = _origin_of(url), _origin_of(other)
+    return here == there or (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443) and here[1] == there[1]
+
+
+def _origin_of(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _at_most(seconds: float | None, left: float) -> float | None:
+    """The time that a clock has, within what is left of the total."""
+    if seconds is None:
+        return None if left == inf else max(left, MIN_TIMEOUT)
+    return max(min(seconds, left), MIN_TIMEOUT)

@@ -1,0 +1,41 @@
+"""The clocks of a stream. Each is its own question, and each can be switched off with `None`."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """
+    How long to wait for what, in seconds; `None` waits for ever.
+
+    A plain number where a `Timeouts` is expected means `total`. A clock that waits for data counts only while the
+    stream is waiting, not while your own code handles an event.
+    """
+
+    connect: float | None = 10.0
+    """For a connection, TLS and a place in the pool included. `ConnectionFailed`."""
+    response: float | None = 300.0
+    """For the headers, once connected: a model may think for minutes before it answers. `ConnectionFailed`."""
+    read: float | None = 300.0
+    """Without a single byte, comments included. `StreamTimeout`."""
+    first_event: float | None = None
+    """From the headers to the first event of the stream. `StreamTimeout`."""
+    idle: float | None = None
+    """For the next event after the first; comments do not count as one. `StreamTimeout`."""
+    total: float | None = None
+    """For the whole call, from its first attempt on. `StreamTimeout`, or `ConnectionFailed` before the headers."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            seconds: object = getattr(self, field.name)
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+                raise ValueError(f"expected a positive number of seconds or None for {field.name}, got {seconds!r}")
+
+    @classmethod
+    def of(cls, timeout: "Timeouts | float | None") -> "Timeouts":
+        """Take what users write for a timeout: ours, seconds for the whole call, or None for no clock at all."""
+        if isinstance(timeout, Timeouts):
+            return timeout
+        if timeout is None:
+            return cls(connect=None, response=None, read=None)
+        return cls(total=timeout)
