@@ -29,7 +29,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import import_module, metadata
 from itertools import chain
@@ -39,7 +39,7 @@ from statistics import geometric_mean, linear_regression, median
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
-from sse_client._parser import EventParser
+from sse_client import EventParser
 
 KIB, MIB = 1024, 1024 * 1024
 LIMIT = 4.0  # seconds for one run: a parser that is quadratic in the size of an event would take minutes
@@ -227,6 +227,7 @@ def stop_run(*_: object) -> None:
 
 @dataclass
 class Result:
+    events: int
     rounds: int
     wrong: str = ""
     times: list[float] = field(default_factory=list)
@@ -258,11 +259,11 @@ def try_out(parser: Parser, parse: Parse, pieces: list[bytes], sent: list[Sent],
         with time_limit():
             wrong = check(parser, parse(pieces), sent)
     except TooSlowError:
-        return Result(0, times=[LIMIT])
+        return Result(len(sent), 0, times=[LIMIT])
     except Exception as error:
-        return Result(0, f"wrong: {error!r:.60}", times=[math.nan])
+        return Result(len(sent), 0, f"wrong: {error!r:.60}", [math.nan])
     affordable = int(BUDGET / (time.perf_counter() - started))
-    return Result(max(1, min(rounds, affordable)), wrong)
+    return Result(len(sent), max(1, min(rounds, affordable)), wrong)
 
 
 def run(parse: Parse, pieces: list[bytes]) -> float:
@@ -274,7 +275,8 @@ def run(parse: Parse, pieces: list[bytes]) -> float:
     return time.perf_counter() - started
 
 
-def measure(parses: dict[Parser, Parse], pieces: list[bytes], sent: list[Sent], rounds: int) -> Results:
+def measure(workload: Workload, parses: dict[Parser, Parse], rounds: int) -> Results:
+    pieces, sent = workload.build()
     results = {parser.package: try_out(parser, parse, pieces, sent, rounds) for parser, parse in parses.items()}
     order = deque((results[parser.package], parse) for parser, parse in parses.items())
     for turn in range(rounds):
@@ -347,10 +349,10 @@ def load_parsers() -> tuple[dict[Parser, Parse], dict[str, str]]:
     return parses, versions
 
 
-def print_results(workload: Workload, results: Results, events: int) -> None:
-    print(f"\n{workload.name} ({events:,} {'event' if events == 1 else 'events'})")
+def print_results(workload: str, results: Results) -> None:
+    print(f"\n{workload} (events: {results[OURS].events:,})")
     for package, result in results.items():
-        each = f"{result.seconds / events * 1e9:,.0f} ns"
+        each = f"{result.seconds / result.events * 1e9:,.0f} ns"
         shown = f"[{each}]" if result.wrong else f"{each} "
         note = result.wrong or (f"> {LIMIT:g} s" if result.seconds >= LIMIT else "")
         print(f"  {package:26}{shown:>18}{ratio(results, package):9.2f}x  {note}".rstrip(), flush=True)
@@ -381,16 +383,10 @@ def main() -> None:
     gc.freeze()  # the modules of all peers are not what the collections within a run shall look through
 
     measured: dict[str, Results] = {}
-    figures: dict[str, Any] = {}
     for workload in WORKLOADS:
         if word in workload.name.lower():
-            pieces, sent = workload.build()
-            measured[workload.name] = results = measure(parses, pieces, sent, options.rounds)
-            print_results(workload, results, len(sent))
-            figures[workload.name] = {
-                package: {"ns_per_event": result.seconds / len(sent) * 1e9, "wrong": result.wrong}
-                for package, result in results.items()
-            }
+            measured[workload.name] = measure(workload, parses, options.rounds)
+            print_results(workload.name, measured[workload.name])
 
     print("\nRequired of the ratios, and measured")
     for peer, at_least, workloads in REQUIREMENTS:
@@ -399,10 +395,13 @@ def main() -> None:
             subject = f"{peer}: {' and '.join(workloads)}"
             print_verdict(subject, f">= {at_least:.2f}", mean, 1 - mean / at_least)
     if word in GROWTH:
-        figures[GROWTH] = exponent = growth(options.rounds)
+        exponent = growth(options.rounds)
         print_verdict(GROWTH, f"<= {MAX_GROWTH:.2f}", exponent, exponent / MAX_GROWTH - 1)
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "versions": versions, "figures": figures}, indent=2))
+        figures = {
+            workload: {name: asdict(result) for name, result in found.items()} for workload, found in measured.items()
+        }
+        options.json.write_text(json.dumps({"machine": machine(), "versions": versions, "seconds": figures}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
+
+from ._async import AsyncEventStream, AsyncSSEClient, aiter_events
+from ._errors import (
+    ConnectionFailed,
+    ContentTypeError,
+    DecodeError,
+    ErrorEventReceived,
+    EventTooLarge,
+    ResponseError,
+    SSEError,
+    StatusError,
+    StreamCancelled,
+    StreamError,
+    StreamInterrupted,
+    StreamTimeout,
+    StreamTruncated,
+)
+from ._event import ServerSentEvent
+from ._marks import ErrorEvent, Terminator
+from ._parser import EventParser
+from ._resume import Cursor, LastEventID
+from ._retry import RetryPolicy
+from ._sync import EventStream, SSEClient, iter_events
+from ._timeouts import Timeouts
+
+__all__ = [
+    "AsyncEventStream",
+    "AsyncSSEClient",
+    "ConnectionFailed",
+    "ContentTypeError",
+    "Cursor",
+    "DecodeError",
+    "ErrorEvent",
+    "ErrorEventReceived",
+    "EventParser",
+    "EventStream",
+    "EventTooLarge",
+    "LastEventID",
+    "ResponseError",
+    "RetryPolicy",
+    "SSEClient",
+    "SSEError",
+    "ServerSentEvent",
+    "StatusError",
+    "StreamCancelled",
+    "StreamError",
+    "StreamInterrupted",
+    "StreamTimeout",
+    "StreamTruncated",
+    "Terminator",
+    "Timeouts",
+    "aiter_events",
+    "iter_events",
+]

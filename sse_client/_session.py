@@ -171,6 +171,8 @@ class Failure:
     was_sent: bool = True
     """Whether the server may have received the request."""
     is_timeout: bool = False
+    is_deadline: bool = False
+    """Whether the read was ended because of `Session.deadline`."""
     is_final: bool = False
     """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
 
@@ -316,8 +318,8 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        """Whether the stream has been accepted, or is over: entering it is done."""
-        return self._phase in ("reading", "draining", "stopped")
+        """Whether entering the stream is done: it has been accepted, or is over without an error."""
+        return self._phase in ("reading", "draining") or (self._phase == "stopped" and self._error is None)
 
     @property
     def deadline(self) -> float:
@@ -351,6 +353,11 @@ class Session:
             case _:
                 return Stop(self._error)
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether what happens is of no interest any more: nobody is told, and nothing is tried again."""
+        return self._is_closing or self._phase == "stopped"
+
     # What happened ---------------------------------------------------------------------------------------------------
 
     def answered(self, head: Head, now: float) -> None:
@@ -358,7 +365,7 @@ class Session:
         self.head = head
         if self._started_at is None:
             self._started_at = now  # the response came from the user
-        if self._phase == "stopped":
+        if self._is_over:
             return
         if self._follows(head):
             self._phase = "connecting"
@@ -373,10 +380,12 @@ class Session:
 
     def not_answered(self, failure: Failure, now: float) -> None:
         """Take that a request got no answer."""
-        if self._phase == "stopped":
+        if self._is_over:
             return
         clock = self._connect_clock(failure, now)
-        text = failure.text if clock is None else f"{failure.text}: the time for {clock!r} ran out"
+        text = f"{label(self._plan.request)} got no answer: {failure.text}"
+        if clock is not None:
+            text = f"{text} (the {clock} clock of {getattr(self._plan.timeouts, clock):g} s ran out)"
         error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
         error.__cause__ = failure.cause
         if clock == "total" and self._has_begun:
@@ -388,7 +397,7 @@ class Session:
 
     def refused(self, body: bytes, now: float) -> None:
         """Take the body of an answer that is no stream."""
-        if self._phase == "stopped":
+        if self._is_over:
             return
         head = self.head
         assert head is not None
@@ -409,7 +418,7 @@ class Session:
         """Take a piece of the body; the events that it completes go to `ready`."""
         self._stats.bytes += len(data)
         self._received_at = now
-        if self._phase != "reading":
+        if self._phase != "reading" or self._is_over:
             return
         try:
             events = self._parser.feed(data)
@@ -421,6 +430,8 @@ class Session:
 
     def ended(self, now: float) -> None:
         """Take that the body has ended in good order."""
+        if self._is_over:
+            return
         if self._phase != "reading":
             self.drained(now)
             return
@@ -441,11 +452,13 @@ class Session:
 
     def lost(self, failure: Failure, now: float) -> None:
         """Take that the body broke off."""
+        if self._is_over:
+            return
         if self._phase != "reading":
             self.drained(now)
             return
         deadline, clock = self._deadline()
-        if now >= deadline:
+        if now >= deadline or (failure.is_deadline and clock):
             self._time_out(clock, now, failure.cause)
         elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
             self._time_out("read", now, failure.cause)
@@ -934,7 +947,9 @@ def origin(url: str) -> str:
 def is_same_origin(url: str, other: str) -> bool:
     """Whether both URLs are of one origin; from http to https of one host, each at its default port, counts as one."""
     here, there = _origin_of(url), _origin_of(other)
-    return here == there or (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443) and here[1] == there[1]
+    return here == there or (
+        (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443) and here[1] == there[1]
+    )
 
 
 def _origin_of(url: str) -> tuple[str, str | None, int | None]:

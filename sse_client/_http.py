@@ -1,0 +1,342 @@
+"""
+All that is known of httpx and httpx2, and of the transports below them.
+
+Both have the same names for different classes, so everything is found from the client's own module: neither is
+imported for the other's sake. `Channel` carries one stream's connection to whoever must wake it.
+"""
+
+import inspect
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from ._request import AsyncHeadersSource, Headers
+from ._session import Connect, Failure, Head
+
+# Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
+DEFAULT_HEADERS = {
+    "Accept": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "Accept-Encoding": "identity",
+}
+
+
+class Response(Protocol):
+    """What `stream.response` has for certain; it is the response of your client, httpx's or httpx2's."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def reason_phrase(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def http_version(self) -> str: ...
+    @property
+    def url(self) -> Any: ...
+
+
+def library_of(value: object, name: str) -> ModuleType:
+    """Return the module, httpx or httpx2, whose class `name` the value is an instance of."""
+    for cls in type(value).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in ("httpx", "httpx2") and isinstance(value, getattr(sys.modules[root], name)):
+            return sys.modules[root]
+    raise TypeError(f"expected an httpx.{name} or httpx2.{name}, got {value!r}")
+
+
+# Requests ------------------------------------------------------------------------------------------------------------
+
+
+def build_request(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
+    """
+    Make the client's own request for an attempt.
+
+    The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
+    """
+    request = step.request
+    given = library.Headers()
+    for each in headers:
+        given.update(each)
+    merged = library.Headers(DEFAULT_HEADERS)
+    merged.update({name: value for name, value in client.headers.items() if not is_default(name, value)})
+    merged.update(given)
+    merged.update({name.encode(): value for name, value in step.headers.items()})
+    arguments: dict[str, Any] = {
+        "content": request.content,
+        "data": request.data,
+        "files": request.files,
+        "json": request.json,
+        "params": request.params,
+    }
+    extensions = {
+        "timeout": {
+            "connect": step.connect,
+            "pool": step.connect,
+            "read": step.response,
+            "write": step.response,
+        }
+    }
+    if not step.is_foreign:
+        return client.build_request(
+            request.method,
+            request.url,
+            headers=merged,
+            cookies=request.cookies,
+            extensions=extensions,
+            **arguments,
+        )
+    # Made without the client, which would add its own headers and cookies.
+    kept = {name: merged[name] for name in ("Accept", "Content-Type") if name in merged}
+    return library.Request(
+        request.method, request.url, headers={**kept, "Accept-Encoding": "identity"}, extensions=extensions, **arguments
+    )
+
+
+def is_default(name: str, value: str) -> bool:
+    """Whether a client's header is what httpx sends where the user said nothing."""
+    return (name == "accept" and value == "*/*") or (name == "accept-encoding" and value.startswith("gzip, deflate"))
+
+
+def send_options(step: Connect) -> dict[str, Any]:
+    """The arguments of `client.send`: redirects are ours, and another origin gets no auth."""
+    options: dict[str, Any] = {"stream": True, "follow_redirects": False}
+    if step.is_foreign:
+        options["auth"] = None
+    elif step.request.auth is not None:
+        options["auth"] = step.request.auth
+    return options
+
+
+def resolve(source: AsyncHeadersSource | None) -> Headers | None:
+    """Ask for the headers where they come from a function."""
+    headers = source() if callable(source) else source
+    if inspect.isawaitable(headers):
+        if inspect.iscoroutine(headers):
+            headers.close()
+        raise TypeError("headers= is an async function, which needs AsyncSSEClient")
+    return headers
+
+
+async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
+    """The same, where the function may be async."""
+    headers = source() if callable(source) else source
+    return await headers if inspect.isawaitable(headers) else headers
+
+
+# Answers -------------------------------------------------------------------------------------------------------------
+
+
+def head_of(response: Any) -> Head:
+    """What the session needs to know of a response."""
+    return Head(response.status_code, response.headers, str(response.url), response)
+
+
+def set_read_timeout(request: Any, seconds: float | None) -> None:
+    """
+    Set the read timeout of the body, once the headers are there and before the first read.
+
+    Until then it was the time for the headers; a transport takes it for good when it begins with the body.
+    """
+    timeout = request.extensions.get("timeout")
+    if timeout is not None:
+        timeout["read"] = seconds
+
+
+def must_be_decoded(response: Any) -> bool:
+    """Whether the client has to decompress the body."""
+    return response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
+
+
+def pieces_of(response: Any) -> Iterator[bytes]:
+    """
+    Iterate the body as it comes.
+
+    Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
+    body, before we have let go of its socket.
+    """
+    if response.is_stream_consumed:
+        return iter([response.content])
+    return cast("Iterator[bytes]", response.iter_bytes() if must_be_decoded(response) else iter(response.stream))
+
+
+def apieces_of(response: Any) -> AsyncIterator[bytes]:
+    """The same, async."""
+    if response.is_stream_consumed:
+        return _alist([response.content])
+    pieces = response.aiter_bytes() if must_be_decoded(response) else response.stream
+    return cast("AsyncIterator[bytes]", pieces.__aiter__())
+
+
+async def _alist(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+class DeadlineReached(TimeoutError):
+    """A step was given up because of a deadline of ours, or because somebody closed the stream."""
+
+
+def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
+    """What a client raises for reasons outside of the program."""
+    # StreamError: a response that somebody else has closed or read is no HTTPError.
+    return library.HTTPError, library.StreamError, library.InvalidURL, OSError
+
+
+def failure_of(error: Exception, library: ModuleType, channel: "Channel | None" = None) -> Failure:
+    """Describe what a client raised."""
+    unsent = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout, library.ProxyError)
+    final = (library.UnsupportedProtocol, library.LocalProtocolError, library.InvalidURL)
+    is_final = isinstance(error, final)
+    was_sent = not is_final and not isinstance(error, unsent)
+    if channel is not None and channel.was_sent is not None:
+        was_sent = channel.was_sent
+    return Failure(
+        error,
+        str(error) or type(error).__name__,
+        was_sent=was_sent,
+        is_timeout=isinstance(error, library.TimeoutException | TimeoutError),
+        is_final=is_final,
+        is_deadline=isinstance(error, DeadlineReached) or (channel is not None and channel.is_expired),
+    )
+
+
+# Waking a blocked read -----------------------------------------------------------------------------------------------
+
+
+class Channel:
+    """
+    The socket under one response, for another thread to shut down: that wakes a blocked read at once.
+
+    Only over HTTP/1.1, where the connection carries nothing but this response, and only until `release`: then it
+    goes back to its pool, and belongs to somebody else. A transport that does not show its socket has none here; its
+    reads end with the next byte, or by its own timeout.
+    """
+
+    deadline: float
+    """When the watchdog is to shut it down (`time.monotonic()`); infinite while nobody reads."""
+    queued_for: float
+    """The watchdog's own: when it looks at this channel next."""
+    is_expired: bool
+    """Whether the watchdog has shut it down."""
+    was_sent: bool | None
+    """Whether a byte of the request has gone out; `None` where the transport does not tell."""
+
+    def __init__(self, response_timeout: float | None = None) -> None:
+        self.deadline = inf
+        self.queued_for = inf
+        self.is_expired = False
+        self.was_sent = None
+        self._response_timeout = response_timeout
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_shut = False
+
+    @property
+    def is_armed(self) -> bool:
+        return self._socket is not None
+
+    def trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """Follow httpcore's `trace` extension: a new connection's socket is known before there is a response."""
+        self.note(name)
+        if name.endswith(("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")):
+            self._adopt(info.get("return_value"))
+        elif name == "http2.send_request_headers.started":
+            self.release()
+        elif name == "http11.send_request_headers.started" and self._response_timeout is not None:
+            self.watch(time.monotonic() + self._response_timeout)
+
+    def note(self, name: str) -> None:
+        """Note how far the request has come."""
+        self.was_sent = self.was_sent or name.endswith("send_request_headers.started")
+
+    def answered(self, response: Any) -> None:
+        """Take the response: from here on, this is the socket that its body comes over."""
+        self.deadline = inf
+        if response.http_version in ("HTTP/1.0", "HTTP/1.1") and not must_be_decoded(response):
+            self._adopt(response.extensions.get("network_stream"))
+        else:
+            self.release()
+
+    def _adopt(self, network_stream: Any) -> None:
+        found = None if network_stream is None else network_stream.get_extra_info("socket")
+        with self._lock:
+            self._socket = found if isinstance(found, socket.socket) else None
+            if self._is_shut:
+                self._shut()
+
+    def watch(self, deadline: float) -> None:
+        """Have the socket shut down at the deadline, unless that is moved in time."""
+        self.deadline = deadline
+        if deadline < self.queued_for and self._socket is not None:
+            watchdog.queue(self, deadline)
+
+    def shut_down(self) -> None:
+        """Wake the reader. Any thread."""
+        with self._lock:
+            self._is_shut = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            # Not the socket's own method: over TLS that one would hand raw records to the reader.
+            with suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Let go of the socket, before its connection goes back to the pool."""
+        self.deadline = inf
+        with self._lock:
+            self._socket = None
+
+
+class Watchdog:
+    """One thread for the process, started when first needed: it shuts channels down at their deadlines."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._queue: list[tuple[float, int, Channel]] = []
+        self._ticket = count()
+        self._thread: threading.Thread | None = None
+
+    def queue(self, channel: Channel, deadline: float) -> None:
+        """Look at the channel at that time."""
+        with self._condition:
+            channel.queued_for = deadline
+            heappush(self._queue, (deadline, next(self._ticket), channel))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="sse_client watchdog", daemon=True)
+                self._thread.start()
+            elif self._queue[0][2] is channel:
+                self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while True:
+                    left = self._queue[0][0] - time.monotonic() if self._queue else None
+                    if left is not None and left <= 0:
+                        break
+                    self._condition.wait(left)
+                queued_for, _, channel = heappop(self._queue)
+            if channel.queued_for != queued_for:
+                continue  # it was queued again, for an earlier time
+            # In this order: a reader sets the deadline first, and then looks whether the channel is queued.
+            channel.queued_for = inf
+            deadline = channel.deadline
+            if deadline <= time.monotonic():
+                channel.is_expired = True
+                channel.shut_down()
+            elif deadline < inf:
+                self.queue(channel, deadline)
+
+
+watchdog = Watchdog()

@@ -1,0 +1,316 @@
+"""
+The sync client: a thin shell that does what a `Session` says, on the caller's own thread.
+
+Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time,
+so the thread that is inside a step holds `_busy`, and whoever closes wakes it, or cleans up in its place.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from math import inf
+from time import monotonic
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+import httpx
+from typing_extensions import Unpack
+
+from ._client import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    BaseClient,
+    BaseStream,
+    ReadOptions,
+    SyncOptions,
+    made_for_this,
+    plan_of,
+)
+from ._event import ServerSentEvent
+from ._http import (
+    Channel,
+    build_request,
+    failure_of,
+    head_of,
+    library_of,
+    pieces_of,
+    resolve,
+    send_options,
+    set_read_timeout,
+    transport_errors,
+)
+from ._request import Headers, HeadersSource
+from ._retry import RetryPolicy
+from ._session import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from ._timeouts import Timeouts
+
+
+class SSEClient(BaseClient):
+    """
+    A client that reads event streams, over httpx or httpx2.
+
+    With `http_client` it uses yours, an `httpx.Client` or `httpx2.Client` with all that you have set there, and leaves
+    it open; without, it makes an `httpx.Client` of its own, and closes it.
+
+    `headers` go with every call; a function is asked for them before each attempt. `retry` and `timeout` are the
+    defaults of its calls. `idempotency_key_header` names a header that carries one key with all attempts of a call
+    that is not idempotent, which makes it safe to repeat where the server knows that header.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        headers: HeadersSource | None = None,
+        auth: Any = None,
+        http_client: Any = None,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
+        idempotency_key_header: str | None = None,
+    ) -> None:
+        super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
+        self._owns_client = http_client is None
+        if http_client is None:
+            # A stream keeps its connection for minutes: httpx's limit of 100 would let the next one wait for it.
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+            self._http_client: Any = httpx.Client(base_url=base_url or "", auth=auth, limits=limits)
+            self._library = library_of(self._http_client, "Client")
+        else:
+            self._http_client = http_client
+            self._library = library_of(http_client, "Client")
+            made_for_this(self._library, base_url=base_url, auth=auth)
+
+    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+        """
+        Ask for an event stream; enter what is returned to connect, and iterate it.
+
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
+        Iterating raises a `StreamError` where it does not end well.
+        """
+        plan = self._plan(method, url, options, is_subscription=False)
+        return EventStream(plan, self._library, self._http_client, self._headers)
+
+    def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+        """POST, and read the events that are answered; see `stream`."""
+        return self.stream("POST", url, **options)
+
+    def get(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+        """GET a stream of events; see `stream`."""
+        return self.stream("GET", url, **options)
+
+    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+        """
+        Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
+
+        Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
+        as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
+        """
+        plan = self._plan("GET", url, options, is_subscription=True)
+        return EventStream(plan, self._library, self._http_client, self._headers)
+
+    def close(self) -> None:
+        """Close the HTTP client, where it was made here."""
+        if self._owns_client:
+            self._http_client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class EventStream(BaseStream, Iterator[ServerSentEvent]):
+    """
+    The events of one call, to be iterated once.
+
+    Enter it to connect, and leave it to close it. Iterated without, it connects at the first event, and closes at
+    the end, at an error, or when it is collected.
+    """
+
+    def __init__(self, plan: Plan, library: Any, client: Any, headers: Any, response: Any = None) -> None:
+        super().__init__(plan, library)
+        self._client = client
+        self._client_headers = headers
+        self._errors = transport_errors(library)
+        self._given = response
+        self._response: Any = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._channel = Channel()
+        self._busy = threading.Lock()
+        self._closing = threading.Event()
+
+    # Iterating -------------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ServerSentEvent:
+        for event in self._session.ready:
+            return event
+        return self._advance()
+
+    def _advance(self) -> ServerSentEvent:
+        session = self._session
+        with self._busy:
+            while True:
+                self._do(session.next_step(monotonic()))
+                for event in session.ready:
+                    return event
+
+    def __enter__(self) -> Self:
+        session = self._session
+        with self._busy:
+            while not session.is_open:
+                self._do(session.next_step(monotonic()))
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        self._leave(error)
+
+    def close(self) -> None:
+        """
+        End the stream: a loop over it ends, and no request goes out any more. From any thread, any number of times.
+
+        Wakes a thread that is blocked in a read, where the transport shows its socket (httpx's own does, over
+        HTTP/1.1); else that thread ends with the next byte.
+        """
+        self._session.close()
+        self._closing.set()
+        if self._busy.acquire(blocking=False):
+            try:
+                self._session.next_step(monotonic())
+                self._close_response()
+            finally:
+                self._busy.release()
+        else:
+            self._channel.shut_down()
+
+    def __del__(self) -> None:
+        # Where the constructor has failed, there is no response to close.
+        if getattr(self, "_response", None) is not None:
+            self._session.leave(GeneratorExit(), monotonic())
+            self._close_response()
+
+    def _leave(self, error: BaseException | None) -> None:
+        session = self._session
+        if self._busy.locked():
+            self.close()  # another thread is reading: wake it
+        with self._busy:
+            session.leave(error, monotonic())
+            while not isinstance(step := session.next_step(monotonic()), Stop):
+                self._do(step)
+            self._close_response()
+
+    # Acting ----------------------------------------------------------------------------------------------------------
+
+    def _do(self, step: Step) -> None:
+        try:
+            match step:
+                case Read():
+                    self._read()
+                case Connect():
+                    self._connect(step)
+                case Wait(seconds):
+                    self._close_response()
+                    self._closing.wait(seconds)
+                case ReadBody(size, seconds):
+                    body = self._read_up_to(size, seconds)
+                    self._close_response()
+                    self._session.refused(body, monotonic())
+                case Drain(size, seconds):
+                    if self._channel.is_armed:
+                        self._read_up_to(size, seconds)
+                    self._session.drained(monotonic())
+                case Stop():
+                    self._stop(step)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._session.leave(error, monotonic())
+            self._close_response()
+            raise
+
+    def _stop(self, step: Stop) -> NoReturn:
+        self._close_response()
+        if step.error is None:
+            raise StopIteration
+        raise step.error
+
+    def _read(self) -> None:
+        session, channel = self._session, self._channel
+        if session.has_deadlines:
+            channel.watch(session.deadline)
+        try:
+            data = next(self._pieces, None)
+        except self._errors as error:
+            session.lost(failure_of(error, self._library, channel), monotonic())
+            return
+        if data is not None:
+            channel.deadline = inf
+            session.received(data, monotonic())
+        else:
+            channel.release()
+            session.ended(monotonic())
+
+    def _connect(self, step: Connect) -> None:
+        self._close_response()
+        session = self._session
+        self._channel = channel = Channel(step.response)
+        if self._closing.is_set():
+            return
+        response, self._given = self._given, None
+        if response is None:
+            headers = resolve(self._client_headers), resolve(step.request.headers)
+            try:
+                response = self._send(step, headers, channel)
+            except self._errors as error:
+                session.not_answered(failure_of(error, self._library, channel), monotonic())
+                return
+            finally:
+                channel.deadline = inf
+        self._response = response
+        self._pieces = pieces_of(response)
+        channel.answered(response)
+        session.answered(head_of(response), monotonic())
+
+    def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
+        request = build_request(self._client, self._library, step, headers)
+        request.extensions["trace"] = channel.trace
+        response = self._client.send(request, **send_options(step))
+        set_read_timeout(request, self._plan.timeouts.read)
+        return response
+
+    def _read_up_to(self, size: int, seconds: float) -> bytes:
+        """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
+        body = bytearray()
+        self._channel.watch(monotonic() + seconds)
+        try:
+            for piece in self._pieces:
+                body += piece
+                if len(body) >= size:
+                    break
+            else:
+                self._channel.release()
+        except self._errors:
+            pass
+        self._channel.deadline = inf
+        return bytes(body[:size])
+
+    def _close_response(self) -> None:
+        response, self._response = self._response, None
+        self._channel.release()
+        self._pieces = iter(())
+        if response is not None:
+            with suppress(*self._errors):
+                response.close()
+
+
+def iter_events(response: Any, **options: Unpack[ReadOptions]) -> EventStream:
+    """
+    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
+
+    Raises, at the first event, `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    """
+    library = library_of(response, "Response")
+    return EventStream(plan_of(response, options), library, None, None, response)

@@ -1,0 +1,98 @@
+"""
+One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2.
+
+A test that takes the fixture `shell` is run six times, and says once what must hold in all of them.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Literal
+
+import anyio
+
+from sse_client import AsyncEventStream, AsyncSSEClient, EventStream, ServerSentEvent, SSEClient, SSEError
+
+
+@dataclass
+class Result:
+    """What came of a stream."""
+
+    events: list[ServerSentEvent] = field(default_factory=list)
+    error: SSEError | None = None
+    stream: EventStream | AsyncEventStream | None = None
+
+    @property
+    def data(self) -> list[str]:
+        return [event.data for event in self.events]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A client of one kind, over one library."""
+
+    kind: Literal["sync", "asyncio", "trio"]
+    library: ModuleType
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.library.__name__}"
+
+    def read(
+        self,
+        url: str,
+        *,
+        method: str = "POST",
+        limit: int | None = None,
+        client: dict[str, Any] | None = None,
+        http: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Result:
+        """
+        Read a stream to its end, its error, or `limit` events; leave it in good order.
+
+        `client` are arguments of the SSE client, `http` of the HTTP client below it. `method` may be "SUBSCRIBE".
+        """
+        if self.kind == "sync":
+            return self._read(url, method, limit, client or {}, http or {}, options)
+        return anyio.run(self._aread, url, method, limit, client or {}, http or {}, options, backend=self.kind)
+
+    def _read(self, url: str, method: str, limit: int | None, client: Any, http: Any, options: Any) -> Result:
+        result = Result()
+        with self.client(client, http) as sse:
+            stream = sse.subscribe(url, **options) if method == "SUBSCRIBE" else sse.stream(method, url, **options)
+            result.stream = stream
+            try:
+                with stream:
+                    for event in stream:
+                        result.events.append(event)
+                        if len(result.events) == limit:
+                            break
+            except SSEError as error:
+                result.error = error
+        return result
+
+    async def _aread(self, url: str, method: str, limit: int | None, client: Any, http: Any, options: Any) -> Result:
+        result = Result()
+        async with self.aclient(client, http) as sse:
+            stream = sse.subscribe(url, **options) if method == "SUBSCRIBE" else sse.stream(method, url, **options)
+            result.stream = stream
+            try:
+                async with stream:
+                    async for event in stream:
+                        result.events.append(event)
+                        if len(result.events) == limit:
+                            break
+            except SSEError as error:
+                result.error = error
+        return result
+
+    @contextmanager
+    def client(self, client: dict[str, Any], http: dict[str, Any]) -> Iterator[SSEClient]:
+        with self.library.Client(**http) as below, SSEClient(http_client=below, **client) as sse:
+            yield sse
+
+    @asynccontextmanager
+    async def aclient(self, client: dict[str, Any], http: dict[str, Any]) -> AsyncIterator[AsyncSSEClient]:
+        async with self.library.AsyncClient(**http) as below, AsyncSSEClient(http_client=below, **client) as sse:
+            yield sse
