@@ -148,14 +148,19 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         return await self._advance()
 
     async def _advance(self) -> ServerSentEvent:
-        self._check_entered()
         session = self._session
         self._begin()
         try:
             while True:
-                await self._do(session.next_step(monotonic()))
+                if session.is_reading and not session.is_closing:
+                    await self._read()
+                else:
+                    await self._do(session.next_step(monotonic()))
                 for event in session.ready:
                     return event
+        except BaseException as error:
+            await self._abandon(error)
+            raise
         finally:
             self._is_busy = False
 
@@ -166,8 +171,9 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         try:
             while not session.is_open:
                 await self._do(session.next_step(monotonic()))
-        except StopAsyncIteration:
-            pass
+        except BaseException as error:
+            await self._abandon(error)
+            raise
         finally:
             self._is_busy = False
         return self
@@ -209,6 +215,7 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
             raise RuntimeError("enter the stream first: async with client.post(…) as stream: async for event in stream")
 
     def _begin(self) -> None:
+        self._check_entered()
         if self._is_busy:
             raise RuntimeError("another task is reading this stream")
         self._is_busy = True
@@ -216,32 +223,31 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     # Acting ----------------------------------------------------------------------------------------------------------
 
     async def _do(self, step: Step) -> None:
-        try:
-            match step:
-                case Read():
-                    await self._read()
-                case Connect():
-                    await self._connect(step)
-                case Wait(seconds):
-                    await self._close_response()
-                    with self._cancellable(seconds):
-                        await anyio.sleep_forever()
-                case ReadBody(size, seconds):
-                    body = await self._read_up_to(size, seconds)
-                    await self._close_response()
-                    self._session.refused(body, monotonic())
-                case Drain(size, seconds):
-                    await self._read_up_to(size, seconds)
-                    self._session.drained(monotonic())
-                case Stop():
-                    await self._stop(step)
-        except StopAsyncIteration:
-            raise
-        except BaseException as error:
-            self._session.leave(error, monotonic())
+        match step:
+            case Read():
+                await self._read()
+            case Connect():
+                await self._connect(step)
+            case Wait(seconds):
+                await self._close_response()
+                with self._cancellable(seconds):
+                    await anyio.sleep_forever()
+            case ReadBody(size, seconds):
+                body = await self._read_up_to(size, seconds)
+                await self._close_response()
+                self._session.refused(body, monotonic())
+            case Drain(size, seconds):
+                await self._read_up_to(size, seconds)
+                self._session.drained(monotonic())
+            case Stop():
+                await self._stop(step)
+
+    async def _abandon(self, error: BaseException) -> None:
+        """Clean up behind an exception: ours, the user's, or a cancellation in the middle of a read."""
+        self._session.leave(error, monotonic())
+        if self._response is not None:
             with anyio.CancelScope(shield=True):
                 await self._close_response()
-            raise
 
     async def _stop(self, step: Stop) -> NoReturn:
         with anyio.CancelScope(shield=True):
@@ -265,8 +271,13 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         try:
             if self._needs_scope:
                 data = await self._read_in_scope()
+            elif self._pieces is not None:
+                data = await self._pieces.__anext__()
             else:
-                data = await self._next_piece()
+                data = None
+        except StopAsyncIteration:
+            self._pieces = None
+            session.ended(monotonic())
         except self._errors as error:
             session.lost(failure_of(error, self._library), monotonic())
         else:

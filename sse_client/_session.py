@@ -30,7 +30,7 @@ from http import HTTPStatus
 from math import inf
 from operator import length_hint
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit
 
 from ._errors import (
     ConnectionFailed,
@@ -143,6 +143,7 @@ class Stop:
 Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
 
 READ = Read()
+NO_EVENTS: list[ServerSentEvent] = []
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 READ_BODY = ReadBody(MAX_BODY, MAX_BODY_SECONDS)
 
@@ -215,17 +216,23 @@ class Session:
     """How the stream ended; `None` while it runs."""
     head: Head | None
     """The head of the latest answer."""
+    is_reading: bool
+    """Whether the next step is `Read` and nothing else, until something but `received` happens or `is_closing`. It
+    spares a shell the question, which is a good part of what an event costs."""
+    is_closing: bool
+    """Whether somebody has closed the stream."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
         self.outcome = None
         self.head = None
+        self.is_reading = False
+        self.is_closing = False
 
         self._plan = plan
         self._random = random
         self._utc_now = utc_now
         self._phase: Phase = "connecting"
-        self._is_closing = False
         self._error: SSEError | None = None  # what the stream ends with, once it is stopped or draining
 
         # Attempts. A failure in a row is one since the last event; in a subscription, since the last open stream.
@@ -241,13 +248,15 @@ class Session:
 
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
-        self._batch: list[ServerSentEvent] = []
+        self._batch: list[ServerSentEvent] = NO_EVENTS
         self._handing_out: Iterator[ServerSentEvent] = iter(())
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
-        self._is_terminated = False
+        self._has_marks = plan.errors is not None or plan.terminator is not None
+        self._ends_at_done = plan.ends_at_done
+        self._remembers = plan.resume is not None
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = ""
@@ -263,16 +272,21 @@ class Session:
         self._attempted_at = 0.0
         self._received_at = 0.0  # the last byte, or the head
         self._waiting_since = 0.0  # for an event, on this connection
-        self._gap_since = 0.0  # the same, over all connections
+        self._event_at = -inf  # when the last event was received
         self._has_event = False  # whether one has been received, on any connection
-        self._stats = StreamStats()
+        self._connections = 0
+        self._comments = 0
+        self._bytes = 0
+        self._time_to_headers: float | None = None
+        self._time_to_first_event: float | None = None
+        self._longest_gap = 0.0
 
     # What users ask --------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """For a screen to show."""
-        if self._phase == "stopped" or self._is_closing:
+        if self._phase == "stopped" or self.is_closing:
             return "closed"
         return "streaming" if self._has_event else "waiting"
 
@@ -284,23 +298,22 @@ class Session:
 
     def stats(self, now: float) -> StreamStats:
         """Return the numbers so far."""
-        stats = self._stats
         started, stopped = self._started_at, self._stopped_at
         return StreamStats(
             attempts=self._attempts,
-            connections=stats.connections,
+            connections=self._connections,
             events=self._finished + self._handed_out,
-            comments=stats.comments,
-            bytes=stats.bytes,
-            time_to_headers=stats.time_to_headers,
-            time_to_first_event=stats.time_to_first_event,
-            longest_gap=stats.longest_gap,
+            comments=self._comments,
+            bytes=self._bytes,
+            time_to_headers=self._time_to_headers,
+            time_to_first_event=self._time_to_first_event,
+            longest_gap=self._longest_gap,
             duration=0.0 if started is None else (now if stopped is None else stopped) - started,
         )
 
     def close(self) -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
-        self._is_closing = True
+        self.is_closing = True
         self.ready = iter(())
 
     def leave(self, error: BaseException | None, now: float) -> None:
@@ -309,10 +322,10 @@ class Session:
             return
         if error is None:
             self._finish_batch(now)
-        if self._is_terminated or self._phase == "draining":
-            return
+        if self._phase == "draining":
+            return  # nothing can go wrong any more, and the connection can be used again
         is_cancelled = error is not None and not isinstance(error, Exception | GeneratorExit)
-        self._stop(None, now, "cancelled" if is_cancelled or self._is_closing else "abandoned")
+        self._stop(None, now, "cancelled" if is_cancelled or self.is_closing else "abandoned")
 
     # What to do ------------------------------------------------------------------------------------------------------
 
@@ -330,21 +343,23 @@ class Session:
         """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
         if self._batch:
             self._finish_batch(now)
-        if self._is_closing and self._phase != "stopped":
-            self._stop(None, now, "completed" if self._is_terminated else "cancelled")
-        if self._phase == "reading" and self.has_deadlines:
+        if self._phase == "reading" and not self.is_closing and not self.has_deadlines:
+            return READ  # all that a stream asks for most of the time
+        if self.is_closing and self._phase != "stopped":
+            is_complete = self._phase == "draining" and self._error is None
+            self._stop(None, now, "completed" if is_complete else "cancelled")
+        if self._phase == "reading":
             deadline, clock = self._deadline()
             if now >= deadline:
                 self._time_out(clock, now)
         if self._phase == "waiting":
             if now < self._wait_until:
                 return Wait(self._wait_until - now)
-            self._phase = "connecting"
+            self._enter("connecting")
         match self._phase:
             case "connecting":
                 return self._connect(now)
             case "reading":
-                # Whatever is handed out from here on has been waited for since now, not since the user's own code.
                 return READ
             case "refusing":
                 return READ_BODY
@@ -356,7 +371,7 @@ class Session:
     @property
     def _is_over(self) -> bool:
         """Whether what happens is of no interest any more: nobody is told, and nothing is tried again."""
-        return self._is_closing or self._phase == "stopped"
+        return self.is_closing or self._phase == "stopped"
 
     # What happened ---------------------------------------------------------------------------------------------------
 
@@ -368,7 +383,7 @@ class Session:
         if self._is_over:
             return
         if self._follows(head):
-            self._phase = "connecting"
+            self._enter("connecting")
         elif self._is_stream(head):
             self._open(head, now)
         elif head.status_code == 204 and (self._plan.is_subscription or not self._has_begun):
@@ -376,7 +391,7 @@ class Session:
         elif head.status_code == 204:
             self._end_without_more(now)
         else:
-            self._phase = "refusing"
+            self._enter("refusing")
 
     def not_answered(self, failure: Failure, now: float) -> None:
         """Take that a request got no answer."""
@@ -404,7 +419,7 @@ class Session:
         error = self._response_error(head, body)
         if head.status_code == 401 and self._can_refresh:
             self._has_refreshed = True
-            self._phase = "connecting"
+            self._enter("connecting")
             logger.info("%s was answered 401: asking for its headers anew", label(self._plan.request))
         else:
             self._fail(
@@ -416,16 +431,17 @@ class Session:
 
     def received(self, data: bytes, now: float) -> None:
         """Take a piece of the body; the events that it completes go to `ready`."""
-        self._stats.bytes += len(data)
+        if self._batch:
+            self._finish_batch(now)
+        self._bytes += len(data)
         self._received_at = now
-        if self._phase != "reading" or self._is_over:
-            return
         try:
             events = self._parser.feed(data)
         except EventTooLarge as error:
-            self._give_up(error, now)
+            if not self._is_over:
+                self._give_up(error, now)
             return
-        if events:
+        if events and self._phase == "reading":
             self._take(events, now)
 
     def ended(self, now: float) -> None:
@@ -445,7 +461,6 @@ class Session:
             return
         unfinished = self._parser.unfinished()
         if unfinished is not None and self._is_end(unfinished):
-            self._is_terminated = True
             self._stop(None, now)
         else:
             self._end_without_more(now)
@@ -471,6 +486,10 @@ class Session:
         """Take that nothing more is to be had behind the terminator."""
         if self._phase == "draining":
             self._stop(self._error, now)
+
+    def _enter(self, phase: Phase) -> None:
+        self._phase = phase
+        self.is_reading = phase == "reading" and not self.has_deadlines
 
     # Connecting ------------------------------------------------------------------------------------------------------
 
@@ -526,10 +545,9 @@ class Session:
         return headers
 
     def _open(self, head: Head, now: float) -> None:
-        stats = self._stats
-        stats.connections += 1
-        if stats.time_to_headers is None:
-            stats.time_to_headers = now - self._started_at if self._started_at is not None else 0.0
+        self._connections += 1
+        if self._time_to_headers is None:
+            self._time_to_headers = now - self._started_at if self._started_at is not None else 0.0
             self._first_response = head.response
         if self._plan.is_subscription:
             self._failures = 0
@@ -537,7 +555,7 @@ class Session:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id}
         self._has_refreshed = False
         self._parser = self._new_parser(self._finished_id)
-        self._phase = "reading"
+        self._enter("reading")
         self._received_at = self._waiting_since = now
 
     def _new_parser(self, last_event_id: str) -> EventParser:
@@ -546,7 +564,7 @@ class Session:
         )
 
     def _count_comment(self, _: str) -> None:
-        self._stats.comments += 1
+        self._comments += 1
 
     def _is_stream(self, head: Head) -> bool:
         if self._plan.is_subscription:
@@ -616,31 +634,36 @@ class Session:
 
     def _take(self, events: list[ServerSentEvent], now: float) -> None:
         """Take the events of a piece, up to the one that ends the stream."""
-        plan = self._plan
         if self._past_ids and (again := self._first_repeated(events)) is not None:
             text = f"the server started over: event {again.id!r} came again behind {self._finished_id!r}"
             self._give_up(StreamInterrupted(text), now)
             return
-        if plan.errors is not None or plan.terminator is not None:
+        if self._has_marks:
             events = self._up_to_mark(events)
-        elif plan.ends_at_done:
-            for index, event in enumerate(events):
+        elif self._ends_at_done:
+            for event in events:
                 if event.data == DONE and event.event == "message":
-                    events = events[:index]
+                    events = events[: events.index(event)]
                     self._terminate()
                     break
         if not events:
             return
-        if self._has_event:
-            self._stats.longest_gap = max(self._stats.longest_gap, now - self._gap_since)
-        else:
-            self._has_event = True
-            self._stats.time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
+        if now - self._event_at > self._longest_gap:
+            self._note_gap(now)
+        self._event_at = now
         self._failures = 0
         self._batch = events
         self.ready = self._handing_out = iter(events)
-        if self._is_closing:
+        if self.is_closing:
             self.ready = iter(())
+
+    def _note_gap(self, now: float) -> None:
+        """Note the longest gap so far. The first event has none before it."""
+        if self._has_event:
+            self._longest_gap = now - self._event_at
+        else:
+            self._has_event = True
+            self._time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
 
     def _up_to_mark(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         plan = self._plan
@@ -665,7 +688,7 @@ class Session:
     def _terminate(self, error: SSEError | None = None) -> None:
         """Nothing behind this event counts any more, and nothing can fail any more."""
         self._error = error
-        self._phase = "draining"
+        self._enter("draining")
 
     def _is_end(self, event: ServerSentEvent) -> bool:
         plan = self._plan
@@ -694,25 +717,31 @@ class Session:
         return len(self._batch) - length_hint(self._handing_out)
 
     def _finish_batch(self, now: float) -> None:
-        """Take that the user has finished with what was handed out."""
-        batch, resume = self._batch[: self._handed_out], self._plan.resume
-        is_whole = len(batch) == len(self._batch)
-        self._batch = []
-        self._handing_out = iter(())
+        """Take that the user has finished with all that was handed out, and wants more."""
+        batch = self._batch
+        self._batch = NO_EVENTS
+        if left := length_hint(self._handing_out):
+            batch = batch[:-left]  # the stream was closed, or left, in the middle
+        self._finished += len(batch)
+        self._waiting_since = now
+        if self._remembers:
+            self._remember(batch)
+        if self._phase == "reading" and not left:
+            self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
+        elif batch:
+            self._finished_id = batch[-1].id
+
+    def _remember(self, batch: list[ServerSentEvent]) -> None:
+        """Keep what a resume needs of the events that the user has finished with."""
+        resume = self._plan.resume
         if isinstance(resume, Cursor):
             for event in batch:
                 self._cursor = resume.advance(self._cursor, event)
-        elif resume is not None:
+        else:
             for event in batch:
                 if event.id:
                     self._first_id = self._first_id or event.id
                     self._recent_ids.append(event.id)
-        if batch:
-            self._finished += len(batch)
-            self._finished_id = batch[-1].id
-        if is_whole and self._phase == "reading":
-            self._finished_id = self._parser.last_event_id
-        self._waiting_since = self._gap_since = now
 
     def _first_repeated(self, events: list[ServerSentEvent]) -> ServerSentEvent | None:
         """Return the first event that has the ID of one from before the last: after a resume, there is to be none."""
@@ -859,7 +888,7 @@ class Session:
         return self._plan.request.is_repeatable
 
     def _wait(self, delay: float, now: float) -> None:
-        self._phase = "waiting"
+        self._enter("waiting")
         self._wait_until = now + delay
         self._redirects = 0
         resume = self._plan.resume
@@ -891,7 +920,7 @@ class Session:
                 self.outcome = "error_event"
             case _:
                 self.outcome = "failed"
-        self._phase = "stopped"
+        self._enter("stopped")
         self._error = error
         self._stopped_at = now
         if isinstance(error, StreamError):
@@ -916,9 +945,10 @@ class Session:
 
 def label(request: Request) -> str:
     """How a request is called in texts: without its query and user, which hold secrets."""
-    parts = urlsplit(request.url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{request.method} {urlunsplit((parts.scheme, host, parts.path, '', ''))}"
+    # By hand: what is called may be no URL at all, and that is just what the text is about.
+    scheme, separator, rest = request.url.partition("?")[0].rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{request.method} {scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def id_header(last_event_id: str) -> bytes:

@@ -22,6 +22,6 @@ class StreamStats:
     time_to_first_event: float | None = None
     """From the first attempt to the first event."""
     longest_gap: float = 0.0
-    """The longest time that the stream spent waiting for an event after the first."""
+    """The longest time from one event to the next, as they were received."""
     duration: float = 0.0
     """From the first attempt to the end, or to now."""

@@ -153,16 +153,27 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
     def _advance(self) -> ServerSentEvent:
         session = self._session
         with self._busy:
-            while True:
-                self._do(session.next_step(monotonic()))
-                for event in session.ready:
-                    return event
+            try:
+                while True:
+                    if session.is_reading and not session.is_closing:
+                        self._read()
+                    else:
+                        self._do(session.next_step(monotonic()))
+                    for event in session.ready:
+                        return event
+            except BaseException as error:
+                self._abandon(error)
+                raise
 
     def __enter__(self) -> Self:
         session = self._session
         with self._busy:
-            while not session.is_open:
-                self._do(session.next_step(monotonic()))
+            try:
+                while not session.is_open:
+                    self._do(session.next_step(monotonic()))
+            except BaseException as error:
+                self._abandon(error)
+                raise
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
@@ -205,31 +216,29 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
     # Acting ----------------------------------------------------------------------------------------------------------
 
     def _do(self, step: Step) -> None:
-        try:
-            match step:
-                case Read():
-                    self._read()
-                case Connect():
-                    self._connect(step)
-                case Wait(seconds):
-                    self._close_response()
-                    self._closing.wait(seconds)
-                case ReadBody(size, seconds):
-                    body = self._read_up_to(size, seconds)
-                    self._close_response()
-                    self._session.refused(body, monotonic())
-                case Drain(size, seconds):
-                    if self._channel.is_armed:
-                        self._read_up_to(size, seconds)
-                    self._session.drained(monotonic())
-                case Stop():
-                    self._stop(step)
-        except StopIteration:
-            raise
-        except BaseException as error:
-            self._session.leave(error, monotonic())
-            self._close_response()
-            raise
+        match step:
+            case Read():
+                self._read()
+            case Connect():
+                self._connect(step)
+            case Wait(seconds):
+                self._close_response()
+                self._closing.wait(seconds)
+            case ReadBody(size, seconds):
+                body = self._read_up_to(size, seconds)
+                self._close_response()
+                self._session.refused(body, monotonic())
+            case Drain(size, seconds):
+                if self._channel.is_armed:
+                    self._read_up_to(size, seconds)
+                self._session.drained(monotonic())
+            case Stop():
+                self._stop(step)
+
+    def _abandon(self, error: BaseException) -> None:
+        """Clean up behind an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
+        self._session.leave(error, monotonic())
+        self._close_response()
 
     def _stop(self, step: Stop) -> NoReturn:
         self._close_response()
@@ -238,20 +247,20 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         raise step.error
 
     def _read(self) -> None:
-        session, channel = self._session, self._channel
+        session = self._session
         if session.has_deadlines:
-            channel.watch(session.deadline)
+            self._channel.watch(session.deadline)
         try:
             data = next(self._pieces, None)
         except self._errors as error:
-            session.lost(failure_of(error, self._library, channel), monotonic())
+            session.lost(failure_of(error, self._library, self._channel), monotonic())
             return
-        if data is not None:
-            channel.deadline = inf
-            session.received(data, monotonic())
-        else:
-            channel.release()
+        if data is None:
+            self._channel.release()
             session.ended(monotonic())
+        else:
+            self._channel.deadline = inf
+            session.received(data, monotonic())
 
     def _connect(self, step: Connect) -> None:
         self._close_response()

@@ -1,0 +1,337 @@
+"""
+The cut matrix: one stream, cut behind every single byte of its answer, head and chunk framing included.
+
+The stream has thirty events of all shapes: LF and CRLF, named, of several lines, with characters of several bytes. The
+server resumes behind the `Last-Event-ID`. sync-httpx and asyncio-httpx see every byte, the other shells a sample of
+another phase each; many cuts run at once, because each resume waits for 50 ms.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anyio
+import pytest
+
+from conftest import SHELLS
+from reference import parse
+from shells import Result, Shell
+from sse_client import (
+    ConnectionFailed,
+    LastEventID,
+    RetryPolicy,
+    ServerSentEvent,
+    SSEError,
+    StreamInterrupted,
+    StreamTruncated,
+    Terminator,
+)
+from sse_client.testing import FIN, RST, Answer, EventServer, RecordedRequest
+
+Framing = Literal["chunked", "length", "close"]
+
+COUNT = 30
+SAMPLE = 11
+AT_ONCE = 64
+
+# A connection is never used twice here: a cut behind the last byte would race with the next request for it.
+HTTP = {"timeout": 20.0}
+
+
+def block(number: int) -> bytes:
+    match number % 3:
+        case 0:
+            return f"id: {number}\ndata: {number}\n\n".encode()
+        case 1:
+            return f"event: é\r\ndata: {number}\r\nid: {number}\r\n\r\n".encode()
+        case _:
+            return f": ping\n\nid: {number}\ndata: €\ndata:\n\n".encode()
+
+
+BLOCKS = [b"retry: 10\n\n", *(block(number) for number in range(1, COUNT + 1))]
+EVENTS = parse(b"".join(BLOCKS)).events
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+END = b"event: end\ndata:\n\n"
+"""A terminator, behind the events, where a test wants one."""
+
+
+def answer(framing: Framing, after: int, end: bytes = b"") -> bytes:
+    """The whole answer with the events behind that one."""
+    blocks = [BLOCKS[0], *BLOCKS[after + 1 :]]
+    if end:
+        blocks.append(end)
+    match framing:
+        case "chunked":
+            chunks = (b"%x\r\n%b\r\n" % (len(block), block) for block in blocks)
+            return HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n"
+        case "length":
+            body = b"".join(blocks)
+            return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        case "close":
+            return HEAD + b"\r\n" + b"".join(blocks)
+
+
+def body(framing: Framing, answer: bytes) -> bytes | None:
+    """What of the body is in an answer that was cut; `None` where the head is not whole."""
+    _, blank, rest = answer.partition(b"\r\n\r\n")
+    if not blank:
+        return None
+    if framing != "chunked":
+        return rest
+    found = b""
+    while rest:
+        size, line_end, rest = rest.partition(b"\r\n")
+        if not line_end:
+            break
+        found += rest[: int(size, 16)]
+        rest = rest[int(size, 16) + 2 :]
+    return found
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the answers to the requests of one stream are cut, one after the other; the next ones are whole."""
+
+    framing: Framing
+    how: Literal["FIN", "RST"]
+    at: tuple[int, ...]
+    end: bytes = b""
+
+    @property
+    def path(self) -> str:
+        return f"/{self.framing}/{self.how}/{'-'.join(map(str, self.at))}"
+
+    @property
+    def received(self) -> bytes:
+        """The first answer, up to its cut."""
+        return answer(self.framing, 0, self.end)[: self.at[0]]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.received) == len(answer(self.framing, 0, self.end))
+
+    @property
+    def arrived(self) -> list[ServerSentEvent]:
+        """The events that were whole before the cut."""
+        return parse(body(self.framing, self.received) or b"").events
+
+
+class Server(EventServer):
+    """It cuts each stream as its path says, and resumes, unless it `starts_over`."""
+
+    def __init__(self, cuts: Sequence[Cut], *, starts_over: bool = False) -> None:
+        super().__init__(self.answer)
+        self.cuts = {cut.path: cut for cut in cuts}
+        assert len(self.cuts) == len(cuts)
+        self.counts: Counter[str] = Counter()
+        self.starts_over = starts_over
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        # The requests of one stream follow each other, so nobody else counts on this path.
+        cut, number = self.cuts[request.target], self.counts[request.target]
+        self.counts[request.target] += 1
+        after = 0 if self.starts_over else int(request.headers.get("last-event-id", "0"))
+        if after == COUNT and not cut.end:
+            return Answer(status=204)
+        whole = answer(cut.framing, after, cut.end)
+        if number >= len(cut.at):
+            return Answer(whole, framing="raw")
+        return Answer(whole[: cut.at[number]], FIN if cut.how == "FIN" else RST, framing="raw")
+
+
+def read_all(shell: Shell, cuts: Sequence[Cut], server: Server, client: dict[str, Any], **options: Any) -> list[Result]:
+    """Read the streams of all cuts, many at once, through one client."""
+    limits = shell.library.Limits(max_connections=None, max_keepalive_connections=0)
+    http = {"limits": limits, "base_url": server.url}
+    if shell.kind == "sync":
+        with shell.client(client, http) as sse, ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda cut: read(sse, cut, options), cuts))
+
+    results = [Result() for _ in cuts]
+
+    async def run() -> None:
+        turn = anyio.CapacityLimiter(AT_ONCE)
+
+        async def one(result: Result, cut: Cut) -> None:
+            async with turn:
+                await aread(sse, cut, result, options)
+
+        async with shell.aclient(client, http) as sse, anyio.create_task_group() as tasks:
+            for result, cut in zip(results, cuts, strict=True):
+                tasks.start_soon(one, result, cut)
+
+    anyio.run(run, backend=shell.kind)
+    return results
+
+
+def read(sse: Any, cut: Cut, options: dict[str, Any]) -> Result:
+    result = Result()
+    result.stream = stream = sse.post(cut.path, json={}, **options)
+    try:
+        with stream:
+            result.events.extend(stream)
+    except SSEError as error:
+        result.error = error
+    return result
+
+
+async def aread(sse: Any, cut: Cut, result: Result, options: dict[str, Any]) -> None:
+    result.stream = stream = sse.post(cut.path, json={}, **options)
+    try:
+        async with stream:
+            async for event in stream:
+                result.events.append(event)
+    except SSEError as error:
+        result.error = error
+
+
+def all_cuts(shell: Shell, *framings: Framing, hows: Sequence[Literal["FIN", "RST"]] = ("FIN", "RST")) -> list[Cut]:
+    """Every cut for the shells that see all, a sample for the others."""
+    index = SHELLS.index(shell)
+    step = 1 if str(shell) in ("sync-httpx", "asyncio-httpx") else SAMPLE
+    return [
+        Cut(framing, how, (at,))
+        for framing in framings
+        for how in hows
+        for at in range(index % step, len(answer(framing, 0)) + 1, step)
+    ]
+
+
+def outcome(result: Result) -> str | None:
+    assert result.stream is not None
+    return result.stream.outcome
+
+
+def test_every_cut_is_resumed(shell: Shell) -> None:
+    """Whatever byte the connection breaks behind: with `resume=` all events come, each once and in order."""
+    cuts = all_cuts(shell, "chunked", "length")
+    retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
+    with Server(cuts) as server:
+        results = read_all(shell, cuts, server, {}, retry=retry, resume=LastEventID())
+    for cut, result in zip(cuts, results, strict=True):
+        assert (result.error, outcome(result)) == (None, "completed"), cut
+        assert result.events == EVENTS, cut
+        assert server.counts[cut.path] == (1 if cut.is_whole else 2), cut
+
+
+def test_every_cut_is_told(shell: Shell) -> None:
+    """
+    Without `resume=` every event that was whole is handed out, and the error says what was lost.
+
+    Nothing but a whole answer counts as completed.
+    """
+    cuts = all_cuts(shell, "chunked", "length")
+    with Server(cuts) as server:
+        results = read_all(shell, cuts, server, {}, retry=None)
+    for cut, result in zip(cuts, results, strict=True):
+        if cut.is_whole:
+            assert (type(result.error), outcome(result)) == (type(None), "completed"), cut
+        elif b"\r\n\r\n" not in cut.received:
+            assert (type(result.error), outcome(result)) == (ConnectionFailed, "failed"), cut
+        else:
+            assert (type(result.error), outcome(result)) == (StreamInterrupted, "interrupted"), cut
+        assert result.events == cut.arrived, cut
+        assert server.counts[cut.path] == 1, cut
+
+
+def test_no_cut_is_posted_again(shell: Shell) -> None:
+    """With the defaults there is one POST and no other, whatever byte the connection breaks behind."""
+    cuts = all_cuts(shell, "chunked", "length")
+    with Server(cuts) as server:
+        # Only to be quick, should it ever wait: the first delay of the default.
+        results = read_all(shell, cuts, server, {"retry": RetryPolicy(initial_delay=0)})
+    for cut, result in zip(cuts, results, strict=True):
+        assert server.counts[cut.path] == 1, cut
+        assert result.events == cut.arrived, cut
+        assert (result.error is None) == cut.is_whole, cut
+        if isinstance(result.error, ConnectionFailed):
+            assert result.error.ambiguous, cut
+        if result.error is not None and not cut.arrived:
+            assert "retry_ambiguous=True" in str(result.error), cut
+
+
+def test_two_cuts(shell: Shell) -> None:
+    """A stream that is cut, resumed, and cut again loses and repeats nothing either."""
+    dice = random.Random(str(shell))
+    cuts = {
+        Cut(framing, how, (dice.randrange(len(answer(framing, 0))), dice.randrange(len(answer(framing, 20)))))
+        for framing in ("chunked", "length")
+        for how in ("FIN", "RST")
+        for _ in range(40)
+    }
+    retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
+    with Server(ordered := sorted(cuts, key=lambda cut: cut.path)) as server:
+        results = read_all(shell, ordered, server, {}, retry=retry, resume=LastEventID())
+    for cut, result in zip(ordered, results, strict=True):
+        assert (result.error, outcome(result)) == (None, "completed"), cut
+        assert result.events == EVENTS, cut
+
+
+def test_a_body_up_to_the_close_without_a_terminator(shell: Shell) -> None:
+    """Where only the close ends the body, a cut inside a block is seen, and one between two blocks cannot be."""
+    cuts = all_cuts(shell, "close", hows=["FIN"])
+    with Server(cuts) as server:
+        results = read_all(shell, cuts, server, {}, retry=None)
+    for cut, result in zip(cuts, results, strict=True):
+        assert result.events == cut.arrived, cut
+        received = body("close", cut.received)
+        if received is None:
+            assert (type(result.error), outcome(result)) == (ConnectionFailed, "failed"), cut
+        elif is_between_blocks(received):
+            assert (result.error, outcome(result)) == (None, "completed"), cut
+        else:
+            assert (type(result.error), outcome(result)) == (StreamTruncated, "truncated"), cut
+
+
+def is_between_blocks(received: bytes) -> bool:
+    """Whether nothing of an event has come since the last blank line."""
+    text = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    last = b"" if text.endswith(b"\n\n") else text.rpartition(b"\n\n")[2]
+    # What has no event in it, and is whole, can be missed by nobody.
+    return last in (b"", b"\n", b"retry: 10\n", b": ping\n")
+
+
+def test_a_body_up_to_the_close_with_a_terminator(shell: Shell) -> None:
+    """A required terminator makes every cut seen, and so every cut is resumed."""
+    cuts = [Cut(cut.framing, cut.how, cut.at, END) for cut in all_cuts(shell, "close")]
+    retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
+    terminator = Terminator(event="end")
+    with Server(cuts) as server:
+        results = read_all(shell, cuts, server, {}, retry=retry, resume=LastEventID(), terminator=terminator)
+    for cut, result in zip(cuts, results, strict=True):
+        assert (result.error, outcome(result)) == (None, "completed"), cut
+        assert result.events[:COUNT] == EVENTS, cut
+        assert [event.event for event in result.events[COUNT:]] == ["end"], cut
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length", "close"])
+def test_nothing_fails_behind_the_terminator(shell: Shell, framing: Framing) -> None:
+    """Once the terminator has come, no cut matters: not of its last line end, and not of the last chunk."""
+    whole = answer(framing, 0, END)
+    first = whole.index(END) + len(END)
+    cuts = [Cut(framing, how, (at,), END) for how in ("FIN", "RST") for at in range(first, len(whole) + 1)]
+    with Server(cuts) as server:
+        results = read_all(shell, cuts, server, {}, terminator=Terminator(event="end"))
+    for cut, result in zip(cuts, results, strict=True):
+        assert (result.error, outcome(result)) == (None, "completed"), cut
+        assert len(result.events) == COUNT + 1, cut
+        assert server.counts[cut.path] == 1, cut
+
+
+def test_a_server_that_starts_over(shell: Shell) -> None:
+    """A server that does not know `Last-Event-ID` and starts over is noticed, and no event is handed out twice."""
+    sample = all_cuts(shell, "chunked", "length")[::5]
+    # Behind one event, its ID alone is no proof: some servers give several events the same.
+    cuts = [cut for cut in sample if 2 <= len(cut.arrived) and not cut.is_whole]
+    with Server(cuts, starts_over=True) as server:
+        results = read_all(shell, cuts, server, {}, resume=LastEventID())
+    for cut, result in zip(cuts, results, strict=True):
+        assert type(result.error) is StreamInterrupted, cut
+        assert "the server started over" in str(result.error), cut
+        assert outcome(result) == "interrupted", cut
+        assert result.events == cut.arrived, cut
+        assert server.counts[cut.path] == 2, cut
