@@ -248,15 +248,14 @@ class Session:
 
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
+        self._feed = self._parser.feed
         self._batch: list[ServerSentEvent] = NO_EVENTS
         self._handing_out: Iterator[ServerSentEvent] = iter(())
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
-        self._has_marks = plan.errors is not None or plan.terminator is not None
-        self._ends_at_done = plan.ends_at_done
-        self._remembers = plan.resume is not None
+        self._examines = bool(plan.errors or plan.terminator or plan.resume or not plan.ends_at_done)
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = ""
@@ -436,13 +435,30 @@ class Session:
         self._bytes += len(data)
         self._received_at = now
         try:
-            events = self._parser.feed(data)
+            events = self._feed(data)
         except EventTooLarge as error:
             if not self._is_over:
                 self._give_up(error, now)
             return
-        if events and self._phase == "reading":
-            self._take(events, now)
+        if not events or self._phase != "reading":
+            return
+        if self._examines:
+            events = self._examine(events, now)
+        else:
+            for event in events:
+                if event.data == DONE and event.event == "message":
+                    events = events[: events.index(event)]
+                    self._terminate()
+                    break
+        if events:
+            if now - self._event_at > self._longest_gap:
+                self._note_gap(now)
+            self._event_at = now
+            self._failures = 0
+            self._batch = events
+            self.ready = self._handing_out = iter(events)
+            if self.is_closing:
+                self.ready = iter(())
 
     def ended(self, now: float) -> None:
         """Take that the body has ended in good order."""
@@ -555,6 +571,7 @@ class Session:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id}
         self._has_refreshed = False
         self._parser = self._new_parser(self._finished_id)
+        self._feed = self._parser.feed
         self._enter("reading")
         self._received_at = self._waiting_since = now
 
@@ -632,30 +649,28 @@ class Session:
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    def _take(self, events: list[ServerSentEvent], now: float) -> None:
-        """Take the events of a piece, up to the one that ends the stream."""
-        if self._past_ids and (again := self._first_repeated(events)) is not None:
+    def _examine(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
+        """Return the events up to the one that ends the stream, or should not have come."""
+        if self._past_ids and (again := next((event for event in events if event.id in self._past_ids), None)):
             text = f"the server started over: event {again.id!r} came again behind {self._finished_id!r}"
             self._give_up(StreamInterrupted(text), now)
-            return
-        if self._has_marks:
-            events = self._up_to_mark(events)
-        elif self._ends_at_done:
-            for event in events:
-                if event.data == DONE and event.event == "message":
-                    events = events[: events.index(event)]
-                    self._terminate()
-                    break
-        if not events:
-            return
-        if now - self._event_at > self._longest_gap:
-            self._note_gap(now)
-        self._event_at = now
-        self._failures = 0
-        self._batch = events
-        self.ready = self._handing_out = iter(events)
-        if self.is_closing:
-            self.ready = iter(())
+            return NO_EVENTS
+        plan = self._plan
+        for index, event in enumerate(events):
+            if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
+                message, code = mark.read(event)
+                said = f": {quote(message)}" if message else ""
+                text = f"the server sent an error event{said}" + (f" (code {code!r})" if code is not None else "")
+                self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
+                return events[:index]
+            if plan.ends_at_done and is_done(event):
+                is_asked_for = plan.terminator is None or plan.terminator.match(event) is not None
+                self._terminate(None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator"))
+                return events[:index]
+            if plan.terminator is not None and plan.terminator.match(event) is not None:
+                self._terminate()
+                return events[: index + 1]
+        return events
 
     def _note_gap(self, now: float) -> None:
         """Note the longest gap so far. The first event has none before it."""
@@ -664,26 +679,6 @@ class Session:
         else:
             self._has_event = True
             self._time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
-
-    def _up_to_mark(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
-        plan = self._plan
-        for index, event in enumerate(events):
-            if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
-                message, code = mark.read(event)
-                said = f": {quote(message)}" if message else ""
-                text = f"the server sent an error event{said}" + (f" (code {code!r})" if code is not None else "")
-                error = ErrorEventReceived(text, event=event, code=code, message=message)
-                self._terminate(error)
-                return events[:index]
-            if plan.ends_at_done and is_done(event):
-                is_asked_for = plan.terminator is None or plan.terminator.match(event) is not None
-                text = "the server sent [DONE] before the terminator"
-                self._terminate(None if is_asked_for else StreamTruncated(text))
-                return events[:index]
-            if plan.terminator is not None and plan.terminator.match(event) is not None:
-                self._terminate()
-                return events[: index + 1]
-        return events
 
     def _terminate(self, error: SSEError | None = None) -> None:
         """Nothing behind this event counts any more, and nothing can fail any more."""
@@ -724,7 +719,7 @@ class Session:
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
         self._waiting_since = now
-        if self._remembers:
+        if self._plan.resume is not None:
             self._remember(batch)
         if self._phase == "reading" and not left:
             self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
@@ -742,10 +737,6 @@ class Session:
                 if event.id:
                     self._first_id = self._first_id or event.id
                     self._recent_ids.append(event.id)
-
-    def _first_repeated(self, events: list[ServerSentEvent]) -> ServerSentEvent | None:
-        """Return the first event that has the ID of one from before the last: after a resume, there is to be none."""
-        return next((event for event in events if event.id in self._past_ids), None)
 
     def _deadline(self) -> tuple[float, str]:
         """Return when the clocks that run while reading run out, and which one is first."""

@@ -258,9 +258,10 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         if data is None:
             self._channel.release()
             session.ended(monotonic())
-        else:
+            return
+        if session.has_deadlines:
             self._channel.deadline = inf
-            session.received(data, monotonic())
+        session.received(data, monotonic())
 
     def _connect(self, step: Connect) -> None:
         self._close_response()
