@@ -6,9 +6,9 @@ How it stays fast. Lines end at CR, LF or CRLF, and none of these bytes occurs i
 - A piece with a CR in it has its line ends made LF first; everything after knows LF alone.
 - Bytes are kept until the LF that completes their line, and whole lines are decoded at once: half a character
   never meets the decoder.
-- A stream repeats one shape. `_feed_blocks` splits the text where a blank line is followed by the field that the
-  text begins with, and takes parts of the shape `data: …` or `event: …, data: …` as they are. Whatever has
-  another shape goes to `_feed_lines`, the standard's algorithm line by line. Both end in the same events.
+- A stream repeats itself. Where a text begins with `data: `, or with `event: NAME` and `data: `, `_feed_parts` splits
+  it at each blank line that is followed by the same; a part without a line end in it is the data of an event.
+  Whatever has another shape goes to `_feed_lines`, the standard's algorithm line by line. The events are the same.
 
 Nothing is scanned, decoded or copied more than a fixed number of times, however the stream is cut.
 """
@@ -21,6 +21,7 @@ from ._errors import EventTooLarge
 from ._event import ServerSentEvent
 
 BOM = b"\xef\xbb\xbf"
+DATA = b"data: "
 CR, LF = b"\r\n"
 
 # Far above what a token, a tool call or a picture in base64 needs, far below what hurts a server.
@@ -28,6 +29,9 @@ DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
 
 # What fits 18 digits fits 63 bits, and is 31 million years of milliseconds: longer runs of digits mean no time.
 MAX_RECONNECTION_TIME = 10**18
+
+
+new = object.__new__
 
 
 def utf8_length(text: str) -> int:
@@ -178,32 +182,44 @@ class EventParser:
         if end != -1:
             lines = line[end + 2 :]
             del line[end:]
-            self._feed_blocks(line.decode("utf-8", "replace"), events)
+            if line.startswith(DATA):
+                del line[: len(DATA)]  # before it is decoded: one copy less of an event of many megabytes
+                self._feed_parts("data: ", "message", line.decode("utf-8", "replace"), events)
+            else:
+                self._feed_blocks(line.decode("utf-8", "replace"), events)
             line = lines
         if line:
             self._feed_lines(line[:-1].decode("utf-8", "replace").split("\n"), events)
 
     def _feed_blocks(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Take whole blocks, without the blank line behind the last: a fast way for the two most common shapes."""
+        """Take whole blocks, without the blank line behind the last."""
         if text[:6] == "data: ":
-            text = text[6:]
-            if "\n" not in text:
-                events.append(ServerSentEvent("message", text, self.last_event_id, None))
+            self._feed_parts("data: ", "message", text[6:], events)
+            return
+        if text[:7] == "event: ":
+            end = text.find("\ndata: ")
+            name = text[7:end]
+            if end != -1 and "\n" not in name:
+                end += len("\ndata: ")
+                self._feed_parts(text[:end], name or "message", text[end:], events)
                 return
-            for data in text.split("\n\ndata: "):
-                if "\n" in data:
-                    self._feed_lines(f"data: {data}\n".split("\n"), events)
-                else:
-                    events.append(ServerSentEvent("message", data, self.last_event_id, None))
-        elif text[:7] == "event: ":
-            for block in text[7:].split("\n\nevent: "):
-                name, field, data = block.partition("\ndata: ")
-                if not field or "\n" in name or "\n" in data:
-                    self._feed_lines(f"event: {block}\n".split("\n"), events)
-                else:
-                    events.append(ServerSentEvent(name or "message", data, self.last_event_id, None))
-        else:
-            self._feed_lines(f"{text}\n".split("\n"), events)
+        self._feed_lines([*text.split("\n"), ""], events)
+
+    def _feed_parts(self, head: str, name: str, text: str, events: list[ServerSentEvent]) -> None:
+        """Take whole blocks, most of which begin with `head`, as the first does whose `head` is cut off already."""
+        last_event_id = self.last_event_id
+        for data in text.split(f"\n\n{head}") if "\n" in text else (text,):
+            if "\n" in data:
+                self._feed_lines([*f"{head}{data}".split("\n"), ""], events)
+                last_event_id = self.last_event_id
+            else:
+                # ServerSentEvent(name, data, last_event_id) without the call, which is a third of what an event costs.
+                event = new(ServerSentEvent)
+                event.event = name
+                event.data = data
+                event.id = last_event_id
+                event.retry = None
+                events.append(event)
 
     def _feed_lines(self, lines: list[str], events: list[ServerSentEvent]) -> None:
         """Take lines, without their ends: the standard's own algorithm (section 9.2.6)."""

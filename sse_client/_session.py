@@ -255,6 +255,7 @@ class Session:
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
+        self._remembers = plan.resume is not None
         self._examines = bool(plan.errors or plan.terminator or plan.resume or not plan.ends_at_done)
 
         # IDs that came before the last one, and so must not come after a resume.
@@ -429,9 +430,12 @@ class Session:
             )
 
     def received(self, data: bytes, now: float) -> None:
-        """Take a piece of the body; the events that it completes go to `ready`."""
-        if self._batch:
-            self._finish_batch(now)
+        """Take a piece of the body; the events that it completes go to `ready`, which has been used up."""
+        batch, self._batch = self._batch, NO_EVENTS
+        self._finished += len(batch)
+        self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
+        if self._remembers:
+            self._remember(batch)
         self._bytes += len(data)
         self._received_at = now
         try:
@@ -712,17 +716,16 @@ class Session:
         return len(self._batch) - length_hint(self._handing_out)
 
     def _finish_batch(self, now: float) -> None:
-        """Take that the user has finished with all that was handed out, and wants more."""
-        batch = self._batch
-        self._batch = NO_EVENTS
+        """Take that the user has finished with what was handed out. `received` does the same, for all of a batch."""
+        batch, self._batch = self._batch, NO_EVENTS
         if left := length_hint(self._handing_out):
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
         self._waiting_since = now
-        if self._plan.resume is not None:
+        if self._remembers:
             self._remember(batch)
         if self._phase == "reading" and not left:
-            self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
+            self._finished_id = self._parser.last_event_id
         elif batch:
             self._finished_id = batch[-1].id
 

@@ -98,5 +98,8 @@ class Shell:
 
     @asynccontextmanager
     async def aclient(self, client: dict[str, Any], http: dict[str, Any]) -> AsyncIterator[AsyncSSEClient]:
-        async with self.library.AsyncClient(**{"verify": TLS, **http}) as below, AsyncSSEClient(http_client=below, **client) as sse:
+        async with (
+            self.library.AsyncClient(**{"verify": TLS, **http}) as below,
+            AsyncSSEClient(http_client=below, **client) as sse,
+        ):
             yield sse

@@ -1,0 +1,787 @@
+"""
+How a stream ends, and which answers are streams at all: over real sockets, the same in all six shells.
+
+Every test reads one answer to a POST, and looks at what was handed out, what was raised, and what the stream says.
+"""
+
+import time
+from typing import Any
+
+import anyio
+import pytest
+from shells import Result, Shell
+
+from sse_client import (
+    ConnectionFailed,
+    ContentTypeError,
+    ErrorEvent,
+    ErrorEventReceived,
+    EventTooLarge,
+    RetryPolicy,
+    ServerSentEvent,
+    SSEError,
+    StatusError,
+    StreamError,
+    StreamInterrupted,
+    StreamTruncated,
+    Terminator,
+)
+from sse_client.testing import FIN, RST, Answer, EventServer, Pause
+
+DONE = "data: [DONE]\n\n"
+NO_RETRY: dict[str, Any] = {"retry": None}
+FRAMINGS: list[Any] = ["chunked", "length", "close"]
+
+
+def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Result:
+    """Read one answer to its end."""
+    with EventServer(Answer(*steps, framing=framing)) as server:
+        return shell.read(server.url, client=NO_RETRY, **options)
+
+
+def check(result: Result, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
+    """Check what came of a stream; whatever it was, the stream is closed, and so is its response."""
+    assert result.data == data
+    assert type(result.error) is (error or type(None)), repr(result.error)
+    assert result.stream is not None
+    assert (result.stream.outcome, result.stream.state) == (outcome, "closed")
+    if not isinstance(result.error, ConnectionFailed):
+        assert result.stream.response.is_closed  # type: ignore[attr-defined]
+    if isinstance(result.error, StreamError):
+        assert result.error.events_received == len(data)
+        assert result.error.stats.events == len(data)
+
+
+# The end marker of the OpenAI dialects -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_done_ends_a_stream(shell: Shell, framing: Any) -> None:
+    """An unnamed [DONE] completes a stream, is not handed out, and nothing behind it is."""
+    check(read(shell, "data: 1\n\n", DONE, "data: 2\n\n", framing=framing), ["1"], "completed")
+
+
+def test_done_in_one_piece(shell: Shell) -> None:
+    """It ends the stream also in the middle of a piece, and where it is the very first event."""
+    check(read(shell, f"data: 1\n\n{DONE}data: 2\n\n"), ["1"], "completed")
+    check(read(shell, f"{DONE}data: 2\n\n"), [], "completed")
+
+
+def test_done_by_another_name(shell: Shell) -> None:
+    """A named event with the data [DONE] is an event like any other; so is one that merely holds it."""
+    stream = "event: x\ndata: [DONE]\n\ndata: [DONE] \n\ndata: [done]\n\n"
+    check(read(shell, stream), ["[DONE]", "[DONE] ", "[done]"], "completed")
+
+
+def test_done_named_message(shell: Shell) -> None:
+    """Naming an event "message" is the same as not naming it (WHATWG HTML, section 9.2.6)."""
+    check(read(shell, "event: message\ndata: [DONE]\n\ndata: 2\n\n"), [], "completed")
+
+
+def test_done_is_no_terminator(shell: Shell) -> None:
+    """`terminator=None` takes [DONE] for an event like any other."""
+    check(read(shell, "data: 1\n\n", DONE, "data: 2\n\n", terminator=None), ["1", "[DONE]", "2"], "completed")
+
+
+def test_clean_end_without_done(shell: Shell) -> None:
+    """Where no terminator is asked for, the end of the body completes the stream too."""
+    check(read(shell, "data: 1\n\n", "data: 2\n\n"), ["1", "2"], "completed")
+
+
+def test_clean_end_at_once(shell: Shell) -> None:
+    """An event stream without a single byte is an empty, completed one."""
+    check(read(shell), [], "completed")
+
+
+# A terminator that is asked for --------------------------------------------------------------------------------------
+
+TERMINATORS = [
+    pytest.param(Terminator(data="bye"), "data: bye\n\n", "bye", id="data"),
+    pytest.param(Terminator(event="end"), "event: end\ndata\n\n", "", id="event"),
+    pytest.param(Terminator(field="done"), 'data: {"done": null}\n\n', '{"done": null}', id="field"),
+    pytest.param(Terminator(field="type", values={"x", "y"}), 'data: {"type": "y"}\n\n', '{"type": "y"}', id="values"),
+    pytest.param(Terminator(field="last", values=[True]), 'data: {"last":true}\n\n', '{"last":true}', id="true"),
+    pytest.param(
+        Terminator(event="end", field="type", values={"x"}),
+        'event: end\ndata: {"type": "x"}\n\n',
+        '{"type": "x"}',
+        id="together",
+    ),
+    pytest.param(Terminator(data="no") | Terminator(event="end"), "event: end\ndata: 3\n\n", "3", id="alternatives"),
+    pytest.param(Terminator(data="x") | Terminator(data="bye") | Terminator(data="y"), "data: bye\n\n", "bye", id="|"),
+]
+
+NEAR_MISSES = 'data: byebye\n\nevent: ending\ndata: 1\n\ndata: {"type": "z", "last": 1}\n\n'
+NEAR_MISSES_DATA = ["byebye", "1", '{"type": "z", "last": 1}']
+
+
+@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+def test_terminator(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
+    """A terminator is handed out, and nothing behind it."""
+    result = read(shell, NEAR_MISSES, text, "data: behind\n\n", terminator=terminator)
+    check(result, [*NEAR_MISSES_DATA, data], "completed")
+
+
+@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+def test_terminator_missing(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
+    """A clean end without it is a truncated stream."""
+    check(read(shell, NEAR_MISSES, terminator=terminator), NEAR_MISSES_DATA, "truncated", StreamTruncated)
+
+
+@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+def test_terminator_in_the_last_block(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
+    """A server may forget the last blank line, or its line's end: the terminator counts, but is not handed out."""
+    for end in (text[:-1], text[:-2]):
+        check(read(shell, NEAR_MISSES, end, terminator=terminator), NEAR_MISSES_DATA, "completed")
+
+
+def test_done_before_the_terminator(shell: Shell) -> None:
+    """[DONE] ends a stream also where another terminator is asked for; without that one, it is truncated."""
+    result = read(shell, "data: 1\n\n", DONE, "data: bye\n\n", terminator=Terminator(data="bye"))
+    check(result, ["1"], "truncated", StreamTruncated)
+
+
+def test_done_as_the_terminator(shell: Shell) -> None:
+    """[DONE] may be required like any other; it is not handed out then either."""
+    terminator = Terminator(data="[DONE]")
+    check(read(shell, "data: 1\n\n", DONE, terminator=terminator), ["1"], "completed")
+    check(read(shell, "data: 1\n\n", terminator=terminator), ["1"], "truncated", StreamTruncated)
+
+
+def test_nothing_but_an_end(shell: Shell) -> None:
+    """An empty body is truncated where a terminator is asked for."""
+    check(read(shell, terminator=Terminator(data="bye")), [], "truncated", StreamTruncated)
+
+
+# A clean end in the middle -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("end", ["data: 2", "data: 2\n", "dat", "event: x\n", "id: 7\n", "data: [DON"])
+def test_unfinished_block(shell: Shell, framing: Any, end: str) -> None:
+    """A clean end inside of an event is a truncated stream; what stands there is not handed out."""
+    check(read(shell, "data: 1\n\n", end, framing=framing), ["1"], "truncated", StreamTruncated)
+
+
+@pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n", "data:[DONE]\r"])
+def test_unfinished_done(shell: Shell, end: str) -> None:
+    """A [DONE] whose blank line was forgotten completes the stream."""
+    check(read(shell, "data: 1\n\n", end), ["1"], "completed")
+
+
+@pytest.mark.parametrize("end", ["retry: 5\n", ": a comment\n", "\n\n"])
+def test_unfinished_nothing(shell: Shell, end: str) -> None:
+    """A last line that is no part of an event leaves nothing unfinished."""
+    check(read(shell, "data: 1\n\n", end), ["1"], "completed")
+
+
+def test_unfinished_done_that_is_no_terminator(shell: Shell) -> None:
+    """With `terminator=None`, an unfinished [DONE] is an unfinished event."""
+    check(read(shell, "data: 1\n\n", "data: [DONE]\n", terminator=None), ["1"], "truncated", StreamTruncated)
+
+
+# A cut ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+@pytest.mark.parametrize("how", [FIN, RST], ids=str)
+def test_cut(shell: Shell, framing: Any, how: Any) -> None:
+    """A cut in the middle of a chunked or length-delimited body is an interrupted stream, also between two events."""
+    headers = {"Content-Length": "1000"} if framing == "length" else {}
+    # A reset takes with it what the client has not read yet: the pause lets it.
+    with EventServer(
+        Answer("data: 1\n\n", "data: 2\n\n", Pause(0.05), how, headers=headers, framing=framing)
+    ) as server:
+        result = shell.read(server.url, client=NO_RETRY)
+    check(result, ["1", "2"], "interrupted", StreamInterrupted)
+    assert result.error is not None
+    errors = (shell.library.ReadError, shell.library.RemoteProtocolError)
+    assert isinstance(result.error.__cause__, errors)
+    assert str(result.error).startswith("the connection was lost after 2 events: ")
+
+
+def test_cut_inside_of_a_chunk(shell: Shell) -> None:
+    """Events before a cut are handed out, also those of a chunk that did not come whole; the one it hit is not."""
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    result = read(shell, head, "ff\r\ndata: 1\n\ndata: 2\n\ndata: 3", framing="raw")
+    check(result, ["1", "2"], "interrupted", StreamInterrupted)
+
+
+@pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n"])
+def test_cut_inside_of_done(shell: Shell, end: str) -> None:
+    """An unfinished [DONE] counts at a clean end only: behind a cut, nobody knows what was to come."""
+    check(read(shell, "data: 1\n\n", end, Pause(0.02), FIN), ["1"], "interrupted", StreamInterrupted)
+
+
+def test_cut_before_the_first_event(shell: Shell) -> None:
+    """A POST that was lost behind its headers is not sent again; the error says why, and which switch there is."""
+    with EventServer(Answer(": hello\n\n", Pause(0.02), FIN)) as server:
+        result = shell.read(server.url)
+        assert len(server.requests) == 1
+    check(result, [], "interrupted", StreamInterrupted)
+    assert result.error is not None
+    assert "retry_ambiguous=True" in "".join([str(result.error), *getattr(result.error, "__notes__", [])])
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_cut_behind_the_first_event(shell: Shell, method: str) -> None:
+    """Once an event was handed out nothing is sent again by itself, not even where sending twice would be safe."""
+    with EventServer(Answer("data: 1\n\n", Pause(0.02), FIN)) as server:
+        result = shell.read(server.url, method=method, client={"retry": RetryPolicy(retry_ambiguous=True)})
+        assert len(server.requests) == 1
+    check(result, ["1"], "interrupted", StreamInterrupted)
+    assert isinstance(result.error, StreamInterrupted)
+    assert "after 1 event" in str(result.error)
+
+
+def test_close_delimited(shell: Shell) -> None:
+    """Where only the connection's end ends the body, a cut between two events looks like the end of the stream."""
+    check(read(shell, "data: 1\n\n", FIN, framing="close"), ["1"], "completed")
+
+
+def test_close_delimited_and_reset(shell: Shell) -> None:
+    """A reset is no end, whatever the framing."""
+    result = read(shell, "data: 1\n\n", Pause(0.05), RST, framing="close")
+    check(result, ["1"], "interrupted", StreamInterrupted)
+
+
+def test_close_delimited_with_a_terminator(shell: Shell) -> None:
+    """A terminator that is asked for tells a whole close-delimited stream from a cut one."""
+    terminator = Terminator(data="bye")
+    check(read(shell, "data: bye\n\n", framing="close", terminator=terminator), ["bye"], "completed")
+    check(read(shell, "data: 1\n\n", framing="close", terminator=terminator), ["1"], "truncated", StreamTruncated)
+
+
+# Behind the terminator -----------------------------------------------------------------------------------------------
+
+BEHIND = [
+    pytest.param([b"\xff\xfe garbage"], id="garbage"),
+    pytest.param(["data: unfinished"], id="unfinished"),
+    pytest.param(["x" * 200_000], id="too much"),
+    pytest.param([FIN], id="no last chunk"),
+    pytest.param([Pause(0.03), FIN], id="no last chunk, late"),
+    pytest.param([Pause(0.03), RST], id="reset"),
+    pytest.param(['data: {"error": "late"}\n\n'], id="error"),
+    pytest.param([Pause(30)], id="nothing"),
+]
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("terminator", [None, Terminator(data="bye")], ids=["[DONE]", "bye"])
+def test_nothing_fails_behind_the_terminator(shell: Shell, behind: list[Any], terminator: Terminator | None) -> None:
+    """Behind the terminator nothing can fail, and nothing is waited for long."""
+    end, options, last = (
+        (DONE, {}, []) if terminator is None else ("data: bye\n\n", {"terminator": terminator}, ["bye"])
+    )
+    before = time.monotonic()
+    result = read(shell, "data: 1\n\n", end, *behind, errors=ErrorEvent(field="error"), **options)
+    assert time.monotonic() - before < 1
+    check(result, ["1", *last], "completed")
+
+
+def test_chunk_that_is_none(shell: Shell) -> None:
+    """Nor can a violation of HTTP's own rules."""
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    result = read(shell, head, f"{len(DONE):x}\r\n{DONE}\r\n", Pause(0.02), "no chunk\r\n", framing="raw")
+    check(result, [], "completed")
+
+
+def test_the_call_after_the_terminator(shell: Shell) -> None:
+    """The terminator is handed out at once; the call after it returns soon, though the server never ends the body."""
+    times: list[float] = []
+
+    def look(_: ServerSentEvent) -> None:
+        times.append(time.monotonic())
+
+    with EventServer(Answer("data: 1\n\n", "data: bye\n\n", Pause(30))) as server:
+        before = time.monotonic()
+        result = shell_read_looking(shell, server.url, look, terminator=Terminator(data="bye"))
+        after = time.monotonic()
+        assert server.requests[0].done.wait(2)
+        assert not server.requests[0].answered
+    check(result, ["1", "bye"], "completed")
+    assert times[-1] - before < 0.3
+    assert after - times[-1] < 0.3
+
+
+def shell_read_looking(shell: Shell, url: str, look: Any, **options: Any) -> Result:
+    """Read to the end, and have somebody look at each event as it comes."""
+    result = Result()
+
+    def sync() -> None:
+        with shell.client(NO_RETRY, {}) as client, client.post(url, **options) as stream:
+            result.stream = stream
+            for event in stream:
+                look(event)
+                result.events.append(event)
+
+    async def run() -> None:
+        async with shell.aclient(NO_RETRY, {}) as client, client.post(url, **options) as stream:
+            result.stream = stream
+            async for event in stream:
+                look(event)
+                result.events.append(event)
+
+    if shell.kind == "sync":
+        sync()
+    else:
+        anyio.run(run, backend=shell.kind)
+    return result
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+@pytest.mark.parametrize(
+    ("steps", "options"),
+    [
+        pytest.param(["data: 1\n\n", DONE], {}, id="at once"),
+        pytest.param(["data: 1\n\n", DONE, Pause(0.03)], {}, id="last chunk late"),
+        pytest.param(["data: 1\n\n", DONE, Pause(0.03), ": and a comment\n\n"], {}, id="a comment late"),
+        pytest.param(["data: 1\n\n"], {}, id="without a terminator"),
+        pytest.param(["data: 1\n\n", "data: bye\n\n", Pause(0.03)], {"terminator": Terminator(data="bye")}, id="bye"),
+        pytest.param(["data: 1\n\n", "data: oops\n\n", Pause(0.03)], {"errors": ErrorEvent(data="oops")}, id="error"),
+    ],
+)
+def test_connection_is_used_again(shell: Shell, framing: Any, steps: list[Any], options: dict[str, Any]) -> None:
+    """The connection of a stream that ended is used for the next, also where the last chunk comes a little late."""
+    with EventServer(Answer(*steps, framing=framing)) as server:
+        connections = calls(shell, server, 3, **options)
+    assert connections == 1
+
+
+def test_connection_is_not_used_again(shell: Shell) -> None:
+    """A connection whose body does not end is given up, and costs no more than a moment."""
+    with EventServer(Answer("data: 1\n\n", DONE, Pause(30))) as server:
+        before = time.monotonic()
+        connections = calls(shell, server, 3)
+        assert time.monotonic() - before < 1
+    assert connections == 3
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["left at the terminator", "read to the end"])
+def test_left_at_the_terminator(shell: Shell, leaves: bool) -> None:
+    """Who leaves with the terminator in hand has a complete stream, and the connection is used again all the same."""
+    with EventServer(Answer("data: 1\n\n", "data: bye\n\n", Pause(0.03))) as server:
+        limit = 2 if leaves else None
+        assert calls(shell, server, 3, limit=limit, terminator=Terminator(data="bye")) == 1
+
+
+def calls(shell: Shell, server: EventServer, n: int, limit: int | None = None, **options: Any) -> int:
+    """Make so many calls on one client; return over how many connections they went."""
+
+    def sync() -> None:
+        with shell.client(NO_RETRY, {}) as client:
+            for _ in range(n):
+                try:
+                    with client.post(server.url, **options) as stream:
+                        for count, _ in enumerate(stream, 1):
+                            if count == limit:
+                                break
+                except ErrorEventReceived:
+                    continue
+                assert stream.outcome == "completed"
+
+    async def run() -> None:
+        async with shell.aclient(NO_RETRY, {}) as client:
+            for _ in range(n):
+                try:
+                    async with client.post(server.url, **options) as stream:
+                        count = 0
+                        async for _ in stream:
+                            count += 1
+                            if count == limit:
+                                break
+                except ErrorEventReceived:
+                    continue
+                assert stream.outcome == "completed"
+
+    if shell.kind == "sync":
+        sync()
+    else:
+        anyio.run(run, backend=shell.kind)
+    assert len(server.requests) == n
+    return server.connections
+
+
+# An error that is an event -------------------------------------------------------------------------------------------
+
+ERRORS = [
+    pytest.param(
+        ErrorEvent(event="error"),
+        'event: error\ndata: {"error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
+        ("Overloaded", None),
+        id="event",
+    ),
+    pytest.param(
+        ErrorEvent(field="type", values={"error"}, message="text", code="number"),
+        'data: {"type": "error", "text": "too much", "number": 529}\n\n',
+        ("too much", 529),
+        id="field and paths",
+    ),
+    pytest.param(
+        ErrorEvent(field="error", message="error.what", code="error.kind"),
+        'data: {"error": {"what": "no", "kind": "busy"}}\n\n',
+        ("no", "busy"),
+        id="dotted paths",
+    ),
+    pytest.param(ErrorEvent(field="error"), 'data: {"error": "plain", "code": "E1"}\n\n', ("plain", "E1"), id="plain"),
+    pytest.param(ErrorEvent(event="error"), "event: error\ndata: no JSON\n\n", ("no JSON", None), id="no JSON"),
+    pytest.param(ErrorEvent(event="error"), "event: error\ndata\n\n", (None, None), id="no data"),
+    pytest.param(
+        ErrorEvent(event="fatal") | ErrorEvent(event="error", code="n"),
+        'event: error\ndata: {"n": 7, "detail": "seven"}\n\n',
+        ("seven", 7),
+        id="alternatives",
+    ),
+]
+
+
+@pytest.mark.parametrize(("errors", "text", "said"), ERRORS)
+def test_error_event(shell: Shell, errors: ErrorEvent, text: str, said: tuple[Any, Any]) -> None:
+    """An error event is raised behind the events before it, with itself, its code and its message."""
+    result = read(shell, "data: 1\n\n", f"data: 2\n\n{text}data: 3\n\n", errors=errors)
+    check(result, ["1", "2"], "error_event", ErrorEventReceived)
+    error = result.error
+    assert isinstance(error, ErrorEventReceived)
+    assert (error.message, error.code) == said
+    assert error.event.data == text.partition("data")[2].removeprefix(": ").strip()
+    assert (said[0] or "the server sent an error event") in str(error)
+
+
+def test_error_event_first(shell: Shell) -> None:
+    """An error event before any other is raised alike, and nothing is sent again."""
+    with EventServer(Answer("event: error\ndata: x\n\n")) as server:
+        result = shell.read(server.url, errors=ErrorEvent(event="error"))
+        assert len(server.requests) == 1
+    check(result, [], "error_event", ErrorEventReceived)
+
+
+def test_error_event_is_stronger_than_the_terminator(shell: Shell) -> None:
+    """An event that matches both is an error."""
+    options = {"errors": ErrorEvent(event="end"), "terminator": Terminator(event="end")}
+    check(read(shell, "event: end\ndata: x\n\n", **options), [], "error_event", ErrorEventReceived)
+
+
+def test_error_event_not_asked_for(shell: Shell) -> None:
+    """Without `errors=`, an event named "error" is an event."""
+    check(read(shell, "event: error\ndata: x\n\n"), ["x"], "completed")
+
+
+# The same thing again ------------------------------------------------------------------------------------------------
+
+AGAIN: list[Any] = [
+    pytest.param(Answer("data: 1\n\n", Pause(0.02), FIN), {}, StreamInterrupted, id="interrupted"),
+    pytest.param(Answer("data: 1\n\n", "data: 2"), {}, StreamTruncated, id="truncated"),
+    pytest.param(
+        Answer("data: 1\n\n", "data: oops\n\n"),
+        {"errors": ErrorEvent(data="oops")},
+        ErrorEventReceived,
+        id="error event",
+    ),
+    pytest.param(
+        Answer("data: 1\n\n", f"data: {'x' * 100}\n\n"), {"max_event_size": 50}, EventTooLarge, id="too large"
+    ),
+    pytest.param(Answer("data: 1\n\n", DONE), {}, None, id="completed"),
+]
+
+
+@pytest.mark.parametrize(("answer", "options", "expected"), AGAIN)
+def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expected: type[SSEError] | None) -> None:
+    """A stream that is over says the same thing each time it is asked, and nothing more goes out."""
+    told: list[SSEError | None] = []
+
+    def sync() -> None:
+        with shell.client({}, {}) as client, client.post(server.url, **options) as stream:
+            assert next(stream).data == "1"
+            for _ in range(3):
+                try:
+                    assert next(stream, None) is None
+                    told.append(None)
+                except SSEError as error:
+                    told.append(error)
+
+    async def run() -> None:
+        async with shell.aclient({}, {}) as client, client.post(server.url, **options) as stream:
+            assert (await anext(stream)).data == "1"
+            for _ in range(3):
+                try:
+                    assert await anext(stream, None) is None
+                    told.append(None)
+                except SSEError as error:
+                    told.append(error)
+
+    with EventServer(answer) as server:
+        if shell.kind == "sync":
+            sync()
+        else:
+            anyio.run(run, backend=shell.kind)
+        assert len(server.requests) == 1
+    assert type(told[0]) is (expected or type(None))
+    assert told[0] is told[1] is told[2]
+
+
+# Which answers are streams -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
+def test_status_of_a_stream(shell: Shell, status: int) -> None:
+    """Any 2xx with the right media type is a stream."""
+    with EventServer(Answer("data: 1\n\n", status=status)) as server:
+        result = shell.read(server.url)
+    check(result, ["1"], "completed")
+    assert result.stream is not None
+    assert result.stream.response.status_code == status
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/event-stream;charset=utf-8", "TEXT/Event-Stream", "text/event-stream ; x=y; charset=latin-1"],
+)
+def test_media_type_of_a_stream(shell: Shell, content_type: str) -> None:
+    """Case and parameters of the media type do not matter, a charset among them: it is always UTF-8."""
+    with EventServer(Answer("data: é\n\n", headers={"Content-Type": content_type})) as server:
+        check(shell.read(server.url), ["é"], "completed")
+
+
+def test_no_content(shell: Shell) -> None:
+    """204 is an empty stream, and a complete one."""
+    with EventServer(Answer(status=204, headers={"Content-Type": None})) as server:
+        result = shell.read(server.url)
+    check(result, [], "completed")
+    assert result.stream is not None
+    assert result.stream.response.status_code == 204
+
+
+@pytest.mark.parametrize("status", [205, 300, 301, 304, 307, 400, 401, 404, 422, 451, 499, 501, 505])
+def test_status_of_no_stream(shell: Shell, status: int) -> None:
+    """Any other status is an error, whatever the media type, and is not tried again."""
+    with EventServer(Answer(status=status, framing="length")) as server:
+        result = shell.read(server.url)
+        assert len(server.requests) == 1
+    check(result, [], "failed", StatusError)
+    assert isinstance(result.error, StatusError)
+    assert result.error.status_code == status
+    assert f"was answered {status}" in str(result.error)
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
+def test_status_that_may_pass(shell: Shell, status: int) -> None:
+    """`retry=None` takes also these for final."""
+    with EventServer(Answer(status=status, framing="length")) as server:
+        result = shell.read(server.url, client=NO_RETRY)
+        assert len(server.requests) == 1
+    check(result, [], "failed", StatusError)
+
+
+def test_status_error(shell: Shell) -> None:
+    """A status error has the server's own message, its body, its headers and the ID of the request."""
+    body = '{"error": {"message": "Invalid key", "type": "auth"}}'
+    headers = {"Content-Type": "application/json", "X-Request-ID": "req-1"}
+    with EventServer(Answer(body, status=401, headers=headers, framing="length")) as server:
+        result = shell.read(f"{server.url}/chat?key=s3cret")
+        assert len(server.requests) == 1
+        url = server.url
+    error = result.error
+    assert isinstance(error, StatusError)
+    assert error.message == "Invalid key"
+    assert error.json() == {"error": {"message": "Invalid key", "type": "auth"}}
+    assert error.body == body.encode()
+    assert error.headers["content-type"] == error.headers["Content-Type"] == "application/json"
+    assert error.request_id == "req-1"
+    assert str(error) == f"POST {url}/chat was answered 401 Unauthorized: 'Invalid key'"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"error": {"message": "a"}}', "a"),
+        ('{"error": "b"}', "b"),
+        ('{"message": "c"}', "c"),
+        ('{"detail": "d"}', "d"),
+        ('{"detail": [{"loc": ["body", "x"], "msg": "missing"}]}', '[{"loc": ["body", "x"], "msg": "missing"}]'),
+        ('{"other": "e"}', None),
+        ('["f"]', None),
+        ("no JSON", None),
+        ("", None),
+        (b"\xff\xfe", None),
+    ],
+)
+def test_message(shell: Shell, body: str | bytes, message: str | None) -> None:
+    """The server's words are found in the usual shapes; whatever the body is, the error is the same kind."""
+    with EventServer(Answer(body, status=400, headers={"Content-Type": "x/y"}, framing="length")) as server:
+        result = shell.read(server.url)
+    check(result, [], "failed", StatusError)
+    assert isinstance(result.error, StatusError)
+    assert result.error.message == message
+    assert (message or "was answered 400 Bad Request") in str(result.error)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_long_body(shell: Shell, framing: Any) -> None:
+    """Of an error's body 64 KiB are read, and no more is waited for."""
+    with EventServer(Answer(b"x" * 10 * 1024 * 1024, status=500, framing=framing)) as server:
+        before = time.monotonic()
+        result = shell.read(server.url, client=NO_RETRY)
+        assert time.monotonic() - before < 1
+    check(result, [], "failed", StatusError)
+    assert isinstance(result.error, StatusError)
+    assert result.error.body == b"x" * 64 * 1024
+    assert len(str(result.error)) < 400
+
+
+@pytest.mark.parametrize("how", [FIN, RST], ids=str)
+def test_body_that_breaks_off(shell: Shell, how: Any) -> None:
+    """An error's body that breaks off is an error of the same status, with what has come."""
+    answer = Answer("half a", Pause(0.05), how, status=403, headers={"Content-Length": "99"}, framing="length")
+    with EventServer(answer) as server:
+        result = shell.read(server.url)
+    check(result, [], "failed", StatusError)
+    assert isinstance(result.error, StatusError)
+    assert result.error.body == b"half a"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "text"),
+    [
+        ("application/json", '{"error": "no such model"}', "got 'application/json' (status 200): 'no such model'"),
+        ("text/html; charset=utf-8", "<!doctype html>", "got 'text/html' (status 200): '<!doctype html>'"),
+        ("text/plain", "data: 1\n\n", "got 'text/plain' (status 200): 'data: 1'"),
+        ("text/event-streams", "", "got 'text/event-streams' (status 200)"),
+        (None, "data: 1\n\n", "got no content type (status 200): 'data: 1'"),
+    ],
+)
+def test_media_type_of_no_stream(shell: Shell, content_type: str | None, body: str, text: str) -> None:
+    """Another media type, or none, is an error, though the status is good; it is not tried again."""
+    with EventServer(Answer(body, headers={"Content-Type": content_type}, framing="length")) as server:
+        result = shell.read(f"{server.url}/chat", json={"n": 1})
+        assert len(server.requests) == 1
+        url = server.url
+    check(result, [], "failed", ContentTypeError)
+    assert isinstance(result.error, ContentTypeError)
+    assert result.error.status_code == 200
+    assert result.error.body == body.encode()
+    assert str(result.error) == f"expected text/event-stream from POST {url}/chat, {text}"
+
+
+# No answer -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("127.0.0.1/chat", "UnsupportedProtocol"),
+        ("ftp://127.0.0.1/chat", "UnsupportedProtocol"),
+        ("http://", "UnsupportedProtocol"),
+        ("http://[::1", "InvalidURL"),
+        ("http://127.0.0.1/\x00", "InvalidURL"),
+        ("", "UnsupportedProtocol"),
+    ],
+)
+def test_url_that_is_none(shell: Shell, url: str, cause: str) -> None:
+    """A URL that cannot be asked fails at once, as a connection that failed."""
+    before = time.monotonic()
+    result = shell.read(url)
+    check(result, [], "failed", ConnectionFailed)
+    assert time.monotonic() - before < 0.4
+    assert isinstance(result.error, ConnectionFailed)
+    assert (result.error.ambiguous, result.error.clock) == (False, None)
+    assert isinstance(result.error.__cause__, getattr(shell.library, cause))
+
+
+def test_refused(shell: Shell) -> None:
+    """Where nobody listens, the connection fails, and it is sure that the server did nothing."""
+    with EventServer(Answer()) as server:
+        url = server.url
+    result = shell.read(url, client=NO_RETRY)
+    check(result, [], "failed", ConnectionFailed)
+    assert isinstance(result.error, ConnectionFailed)
+    assert (result.error.ambiguous, result.error.clock) == (False, None)
+    assert isinstance(result.error.__cause__, shell.library.ConnectError)
+
+
+@pytest.mark.parametrize("how", [FIN, RST], ids=str)
+def test_no_headers(shell: Shell, how: Any) -> None:
+    """A connection that is lost before the headers is ambiguous: the server may have acted, nothing is sent again."""
+    with EventServer(Answer(how, framing="raw")) as server:
+        result = shell.read(server.url)
+        assert len(server.requests) == 1
+    check(result, [], "failed", ConnectionFailed)
+    assert isinstance(result.error, ConnectionFailed)
+    assert result.error.ambiguous
+
+
+def test_answer_that_is_no_http(shell: Shell) -> None:
+    """An answer in another language is no answer."""
+    check(read(shell, "SSH-2.0-OpenSSH_9.6\r\n\r\n", framing="raw"), [], "failed", ConnectionFailed)
+
+
+# What is in the events -----------------------------------------------------------------------------------------------
+
+
+def test_too_large(shell: Shell) -> None:
+    """An event beyond the limit fails the stream behind the events before it, also those of the same piece."""
+    result = read(shell, f"data: 1\n\ndata: 2\n\ndata: {'x' * 100}\n\n", "data: 3\n\n", max_event_size=60)
+    check(result, ["1", "2"], "failed", EventTooLarge)
+
+
+def test_too_large_without_an_end(shell: Shell) -> None:
+    """A line that never ends is too large as soon as it is, not when it ends."""
+    result = read(shell, "data: 1\n\n", "x" * 100, Pause(30), max_event_size=60)
+    check(result, ["1"], "failed", EventTooLarge)
+
+
+def test_too_large_at_the_end(shell: Shell) -> None:
+    """It is noticed also where the body ends behind it."""
+    result = read(shell, f"data: 1\n\ndata: {'x' * 100}", max_event_size=60)
+    check(result, ["1"], "failed", EventTooLarge)
+
+
+def test_ill_formed(shell: Shell) -> None:
+    """Ill-formed UTF-8 becomes U+FFFD and fails nothing; characters that are cut by a chunk are whole."""
+    check(read(shell, b"data: \xff\xfe|\xc3", b"\xa9|\xf0\x9f", b"\x98\x80|\xc3\n\n"), ["��|é|😀|�"], "completed")
+
+
+# Secrets -------------------------------------------------------------------------------------------------------------
+
+SECRET = "s3cret"
+FAILURES: list[Any] = [
+    pytest.param([Answer(status=401, framing="length")], {}, id="status"),
+    pytest.param([Answer("{}", headers={"Content-Type": "application/json"}, framing="length")], {}, id="media type"),
+    pytest.param([Answer("data: 1\n\n", Pause(0.02), FIN)], {}, id="interrupted"),
+    pytest.param([Answer("data: 1\n\n", "data: 2")], {}, id="truncated"),
+    pytest.param([Answer(FIN, framing="raw")], {}, id="no headers"),
+    pytest.param([Answer("data: 1\n\n", Pause(5))], {"timeout": 0.1}, id="total"),
+    pytest.param([Answer(status=301, headers={"Location": "/?s3cret"}, framing="length")], {}, id="redirect"),
+    pytest.param(
+        [Answer(status=307, headers={"Location": "http://u:s3cret@x.test/?s3cret"}, framing="length")], {}, id="foreign"
+    ),
+    pytest.param([], {}, id="refused"),
+]
+
+
+@pytest.mark.parametrize(("answers", "options"), FAILURES)
+def test_no_secret_in_an_error(shell: Shell, answers: list[Answer], options: dict[str, Any]) -> None:
+    """No text of an error holds the value of a request's header, nor the URL's query or user, at any depth."""
+    headers = {"Authorization": f"Bearer {SECRET}", "X-Key": SECRET}
+    with EventServer(*answers) as server:
+        url = f"http://user:{SECRET}@127.0.0.1:{server.port}/chat?key={SECRET}"
+        if not answers:
+            server.close()
+        result = shell.read(url, headers=headers, cookies={"c": SECRET}, client=NO_RETRY, **options)
+    error: BaseException | None = result.error
+    assert error is not None
+    assert result.stream is not None
+    assert SECRET not in repr(result.stream)
+    while error is not None:
+        assert SECRET not in f"{error!r} {error} {getattr(error, '__notes__', '')}"
+        error = error.__cause__ or error.__context__
+
+
+def test_header_that_cannot_be_sent(shell: Shell) -> None:
+    """Not even one that HTTP cannot carry."""
+    with EventServer(Answer()) as server:
+        result = shell.read(server.url, headers={"Authorization": f"Bearer {SECRET}\n"})
+        assert not server.requests
+    check(result, [], "failed", ConnectionFailed)
+    assert isinstance(result.error, ConnectionFailed)
+    assert SECRET not in f"{result.error!r} {result.error} {getattr(result.error, '__notes__', '')}"
+    assert not result.error.ambiguous
