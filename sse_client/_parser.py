@@ -107,6 +107,12 @@ class EventParser:
                 events: list[ServerSentEvent] = []
                 self._feed_blocks(text, events)
                 return events
+        elif self._line and LF not in data and CR not in data:
+            # The middle of a long line.
+            self._line += data
+            if self._size + len(self._line) <= self._surely_small:
+                return []
+            data = b""
         return self._feed_any(data)
 
     @property
