@@ -466,6 +466,7 @@ class Session:
 
     def ended(self, now: float) -> None:
         """Take that the body has ended in good order."""
+        self._finish_batch(now)
         if self._is_over:
             return
         if self._phase != "reading":
@@ -487,6 +488,7 @@ class Session:
 
     def lost(self, failure: Failure, now: float) -> None:
         """Take that the body broke off."""
+        self._finish_batch(now)
         if self._is_over:
             return
         if self._phase != "reading":
