@@ -1,0 +1,625 @@
+"""
+However a stream is left, it is closed at once, says how, and asks the server for nothing any more.
+
+The server's side of it is looked at too: it must see its client go. What is left open is found by the garbage
+collector, whose warnings are errors here.
+"""
+
+import asyncio
+import gc
+import math
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import anyio
+import pytest
+from shells import TLS
+
+from sse_client import (
+    AsyncEventStream,
+    AsyncSSEClient,
+    EventStream,
+    RetryPolicy,
+    SSEClient,
+    StreamInterrupted,
+)
+from sse_client.testing import FIN, Answer, EventServer, Pause
+
+FOREVER = Pause(math.inf)
+STREAM = Answer("data: 1\n\n", "data: 2\n\n", FOREVER)
+GOOD = Answer("data: good\n\n")
+
+# Long enough to be sure that a thread or a task is blocked, short enough to be waited for often.
+MOMENT = 0.05
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stream is when it is left: what the server answers to bring it there."""
+
+    name: str
+    answer: Answer
+    events: tuple[str, ...] = ()
+    is_answered: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PLACES = [
+    Place("read", Answer("data: 1\n\n", FOREVER), ("1",)),
+    Place("first read", Answer(FOREVER)),
+    Place("headers", Answer(FOREVER, framing="raw")),
+    Place("body", Answer("an error", FOREVER, status=400)),
+    Place("wait", Answer(status=503, framing="length"), is_answered=True),
+]
+IN_A_MOMENT = RetryPolicy(initial_delay=2 * MOMENT, jitter=0)
+
+places = pytest.mark.parametrize("place", PLACES, ids=str)
+asynchronous = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen() -> Iterator[None]:
+    """Spare the collector what was there before: it is asked after each test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Have whatever is left open warn in the test that left it."""
+    yield
+    gc.collect()
+
+
+@contextmanager
+def client_of(library: ModuleType) -> Iterator[SSEClient]:
+    with library.Client(verify=TLS) as http, SSEClient(http_client=http, retry=IN_A_MOMENT) as client:
+        yield client
+
+
+@asynccontextmanager
+async def aclient_of(library: ModuleType) -> AsyncIterator[AsyncSSEClient]:
+    async with library.AsyncClient(verify=TLS) as http, AsyncSSEClient(http_client=http, retry=IN_A_MOMENT) as client:
+        yield client
+
+
+def is_closed(stream: EventStream | AsyncEventStream) -> bool:
+    """Whether the stream's response is closed, where there was one."""
+    try:
+        return bool(stream.response.is_closed)  # type: ignore[attr-defined]
+    except RuntimeError:
+        return True
+
+
+def check(stream: EventStream | AsyncEventStream, server: EventServer, outcome: str, *, answered: bool = False) -> None:
+    """The stream is closed, its server saw that, and got no other request."""
+    assert (stream.outcome, stream.state) == (outcome, "closed")
+    assert is_closed(stream)
+    assert len(server.requests) == 1
+    assert server.requests[0].done.wait(2)
+    assert server.requests[0].answered == answered
+
+
+def check_silence(server: EventServer) -> None:
+    """No request goes out any more, also when its time would have come."""
+    time.sleep(4 * MOMENT)
+    assert len(server.requests) == 1
+
+
+# Sync ----------------------------------------------------------------------------------------------------------------
+
+
+def test_break(library: ModuleType) -> None:
+    """Leaving the `with` early closes the response: the stream is abandoned, and over."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        with client.post(server.url) as stream:
+            for event in stream:
+                assert event.data == "1"
+                break
+            assert (stream.outcome, stream.state) == (None, "streaming")
+            assert not is_closed(stream)
+        check(stream, server, "abandoned")
+        assert list(stream) == []
+
+
+def test_never_iterated(library: ModuleType) -> None:
+    """A stream that was entered and not read is abandoned too."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        with client.post(server.url) as stream:
+            pass
+        check(stream, server, "abandoned")
+
+
+def test_never_entered(library: ModuleType) -> None:
+    """A stream that was neither entered nor iterated asks for nothing, and has nothing to close."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        assert (stream.outcome, stream.state) == (None, "waiting")
+        del stream
+        gc.collect()
+        assert not server.requests
+
+
+def test_exception(library: ModuleType) -> None:
+    """An exception of the user's own comes out unchanged, behind a closed response."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        with pytest.raises(ZeroDivisionError) as caught, client.post(server.url) as stream:
+            for _ in stream:
+                raise ZeroDivisionError("mine")
+        assert caught.value.args == ("mine",)
+        check(stream, server, "abandoned")
+
+
+def test_close_in_the_loop(library: ModuleType) -> None:
+    """`close()` ends the loop, also in the middle of a piece, any number of times; the response is closed at once."""
+    with EventServer(Answer("data: 1\n\ndata: 2\n\n", FOREVER)) as server, client_of(library) as client:
+        with client.post(server.url) as stream:
+            data = []
+            for event in stream:
+                data.append(event.data)
+                stream.close()
+                assert is_closed(stream)
+                stream.close()
+        assert data == ["1"]
+        stream.close()
+        check(stream, server, "cancelled")
+
+
+def test_close_behind_the_end(library: ModuleType) -> None:
+    """A stream that is complete stays complete when it is closed."""
+    with EventServer(Answer("data: 1\n\n", "data: [DONE]\n\n")) as server, client_of(library) as client:
+        with client.post(server.url) as stream:
+            assert [event.data for event in stream] == ["1"]
+            stream.close()
+        check(stream, server, "completed", answered=True)
+
+
+def test_close_before_the_beginning(library: ModuleType) -> None:
+    """A stream that was closed before it was entered sends nothing, and is empty."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        stream.close()
+        with stream:
+            assert list(stream) == []
+        assert not server.requests
+    assert (stream.outcome, stream.state) == ("cancelled", "closed")
+
+
+def test_closed_client(library: ModuleType) -> None:
+    """A response that somebody else has closed is a lost connection."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        with pytest.raises(StreamInterrupted), client.post(server.url) as stream:
+            assert next(stream).data == "1"
+            stream.response.close()  # type: ignore[attr-defined]
+            list(stream)
+        check(stream, server, "interrupted")
+
+
+@places
+def test_close_from_another_thread(library: ModuleType, place: Place) -> None:
+    """`close()` from another thread wakes whatever the stream is blocked in; its loop simply ends."""
+    closed_at = []
+
+    def close() -> None:
+        server.wait_for_requests(1)
+        time.sleep(MOMENT)
+        closed_at.append(time.monotonic())
+        stream.close()
+
+    with EventServer(place.answer) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        thread = threading.Thread(target=close)
+        thread.start()
+        with stream:
+            data = [event.data for event in stream]
+        assert time.monotonic() - closed_at[0] < 0.5
+        thread.join()
+        assert tuple(data) == place.events
+        check(stream, server, "cancelled", answered=place.is_answered)
+        check_silence(server)
+
+
+@places
+def test_leave_from_another_thread(library: ModuleType, place: Place) -> None:
+    """A stream that one thread iterates is closed from another; both go on, and the client can be used again."""
+    with EventServer(place.answer, GOOD) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        data: list[str] = []
+        thread = threading.Thread(target=lambda: data.extend(event.data for event in stream))
+        thread.start()
+        server.wait_for_requests(1)
+        time.sleep(MOMENT)
+        stream.close()
+        thread.join(0.5)
+        assert not thread.is_alive()
+        assert tuple(data) == place.events
+        check(stream, server, "cancelled", answered=place.is_answered)
+        with client.post(server.url) as again:
+            assert [event.data for event in again] == ["good"]
+
+
+def test_iterated_without_with(library: ModuleType) -> None:
+    """Iterated without `with`, a stream connects at its first event, and closes at its end."""
+    with EventServer(Answer("data: 1\n\n", "data: 2\n\n")) as server, client_of(library) as client:
+        stream = iter(client.post(server.url))
+        time.sleep(MOMENT)
+        assert not server.requests
+        assert next(stream).data == "1"
+        assert [event.data for event in stream] == ["2"]
+        check(stream, server, "completed", answered=True)
+
+
+def test_error_without_with(library: ModuleType) -> None:
+    """It closes at an error too."""
+    with EventServer(Answer("data: 1\n\n", Pause(MOMENT), FIN)) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        with pytest.raises(StreamInterrupted):
+            list(stream)
+        check(stream, server, "interrupted", answered=True)
+
+
+def test_collected_without_with(library: ModuleType) -> None:
+    """It closes when it is collected."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        assert next(stream).data == "1"
+        response: Any = stream.response
+        assert not response.is_closed
+        del stream
+        gc.collect()
+        assert response.is_closed
+        assert server.requests[0].done.wait(2)
+        assert not server.requests[0].answered
+
+
+def test_broken_off_without_with(library: ModuleType) -> None:
+    """So a `break` out of `for event in client.post(…)` leaves nothing open."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        for event in client.post(server.url):
+            assert event.data == "1"
+            break
+        del event
+        gc.collect()
+        assert server.requests[0].done.wait(2)
+        assert not server.requests[0].answered
+
+
+# Interrupted ---------------------------------------------------------------------------------------------------------
+
+interrupts = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
+
+
+@contextmanager
+def interrupting(server: EventServer) -> Iterator[None]:
+    """Press Ctrl-C, in the main thread, a moment after the request."""
+
+    def press() -> None:
+        server.wait_for_requests(1)
+        time.sleep(MOMENT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def test_interrupt_in_the_loop(library: ModuleType) -> None:
+    """A KeyboardInterrupt in the user's own code comes out, and the stream is cancelled."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        with pytest.raises(KeyboardInterrupt), client.post(server.url) as stream:
+            for _ in stream:
+                signal.raise_signal(signal.SIGINT)
+        check(stream, server, "cancelled")
+
+
+@interrupts
+@places
+def test_interrupt_while_blocked(library: ModuleType, place: Place) -> None:
+    """Ctrl-C comes out of whatever a stream is blocked in; nothing is sent again, and the client can be used again."""
+    with EventServer(place.answer, GOOD) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        with pytest.raises(KeyboardInterrupt), interrupting(server), stream:
+            list(stream)
+        check(stream, server, "cancelled", answered=place.is_answered)
+        check_silence(server)
+        with client.post(server.url) as again:
+            assert [event.data for event in again] == ["good"]
+
+
+@interrupts
+def test_interrupt_without_with(library: ModuleType) -> None:
+    """Also where the stream is iterated without `with`: the response is closed when the interrupt comes out."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        with pytest.raises(KeyboardInterrupt), interrupting(server):
+            list(stream)
+        check(stream, server, "cancelled")
+
+
+@interrupts
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@places
+def test_interrupt_async(library: ModuleType, place: Place, backend: str) -> None:
+    """Ctrl-C ends an async program behind a closed response."""
+    streams = []
+
+    async def main() -> None:
+        async with aclient_of(library) as client:
+            stream = client.post(server.url)
+            streams.append(stream)
+            async with stream:
+                async for _ in stream:
+                    pass
+
+    with EventServer(place.answer) as server:
+        with pytest.raises(KeyboardInterrupt), interrupting(server):
+            anyio.run(main, backend=backend)
+        check(streams[0], server, "cancelled", answered=place.is_answered)
+
+
+# Async ---------------------------------------------------------------------------------------------------------------
+
+
+@asynchronous
+async def test_break_async(library: ModuleType) -> None:
+    """Leaving the `async with` early closes the response: the stream is abandoned, and over."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            async with client.post(server.url) as stream:
+                async for event in stream:
+                    assert event.data == "1"
+                    break
+                assert (stream.outcome, stream.state) == (None, "streaming")
+                assert not is_closed(stream)
+            check(stream, server, "abandoned")
+            assert [event async for event in stream] == []
+
+
+@asynchronous
+async def test_never_iterated_async(library: ModuleType) -> None:
+    """A stream that was entered and not read is abandoned too; one that was not entered asks for nothing."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            client.post(server.url)
+            assert not server.requests
+            async with client.post(server.url) as stream:
+                pass
+            check(stream, server, "abandoned")
+
+
+@asynchronous
+async def test_exception_async(library: ModuleType) -> None:
+    """An exception of the user's own comes out unchanged, behind a closed response."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            with pytest.raises(ZeroDivisionError) as caught:
+                async with client.post(server.url) as stream:
+                    async for _ in stream:
+                        raise ZeroDivisionError("mine")
+            assert caught.value.args == ("mine",)
+            check(stream, server, "abandoned")
+
+
+@asynchronous
+async def test_aclose_in_the_loop(library: ModuleType) -> None:
+    """`aclose()` ends the loop, also in the middle of a piece, any number of times; the response is closed at once."""
+    with EventServer(Answer("data: 1\n\ndata: 2\n\n", FOREVER)) as server:
+        async with aclient_of(library) as client:
+            async with client.post(server.url) as stream:
+                data = []
+                async for event in stream:
+                    data.append(event.data)
+                    await stream.aclose()
+                    assert is_closed(stream)
+                    await stream.aclose()
+            assert data == ["1"]
+            await stream.aclose()
+            check(stream, server, "cancelled")
+
+
+@asynchronous
+async def test_aclose_behind_the_end(library: ModuleType) -> None:
+    """A stream that is complete stays complete when it is closed."""
+    with EventServer(Answer("data: 1\n\n", "data: [DONE]\n\n")) as server:
+        async with aclient_of(library) as client:
+            async with client.post(server.url) as stream:
+                assert [event.data async for event in stream] == ["1"]
+                await stream.aclose()
+            check(stream, server, "completed", answered=True)
+
+
+@asynchronous
+async def test_aclose_before_the_beginning(library: ModuleType) -> None:
+    """A stream that was closed before it was entered sends nothing, and is empty."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            stream = client.post(server.url)
+            await stream.aclose()
+            async with stream:
+                assert [event async for event in stream] == []
+        assert not server.requests
+    assert (stream.outcome, stream.state) == ("cancelled", "closed")
+
+
+@asynchronous
+@places
+async def test_aclose_from_another_task(library: ModuleType, place: Place) -> None:
+    """`aclose()` from another task wakes whatever the stream waits for; when it returns, the response is closed."""
+    closed_at = []
+
+    async def close() -> None:
+        await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+        await anyio.sleep(MOMENT)
+        closed_at.append(time.monotonic())
+        await stream.aclose()
+        assert is_closed(stream)
+        await stream.aclose()
+
+    with EventServer(place.answer, GOOD) as server:
+        async with aclient_of(library) as client:
+            stream = client.post(server.url)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(close)
+                async with stream:
+                    data = [event.data async for event in stream]
+                assert time.monotonic() - closed_at[0] < 0.5
+            assert tuple(data) == place.events
+            check(stream, server, "cancelled", answered=place.is_answered)
+            check_silence(server)
+            async with client.post(server.url) as again:
+                assert [event.data async for event in again] == ["good"]
+
+
+@asynchronous
+@places
+async def test_left_by_another_task(library: ModuleType, place: Place) -> None:
+    """The task that entered a stream may leave it while another one still reads: that one's loop ends."""
+    if place.name not in ("read", "first read"):
+        pytest.skip("entering is not done here")
+    data = []
+
+    async def read() -> None:
+        data.extend([event.data async for event in stream])
+
+    with EventServer(place.answer) as server:
+        async with aclient_of(library) as client, anyio.create_task_group() as tasks:
+            async with client.post(server.url) as stream:
+                tasks.start_soon(read)
+                await anyio.sleep(MOMENT)
+            assert is_closed(stream)
+            before = time.monotonic()
+        assert time.monotonic() - before < 0.5
+        assert tuple(data) == place.events
+        check(stream, server, "cancelled")
+
+
+@asynchronous
+@places
+@pytest.mark.parametrize("how", ["scope", "group"])
+async def test_cancel_scope(library: ModuleType, place: Place, how: str) -> None:
+    """Cancellation by a scope, around the stream or far outside, propagates behind a closed response."""
+
+    async def read() -> None:
+        async with stream:
+            data.extend([event async for event in stream])
+
+    data: list[Any] = []
+    with EventServer(place.answer, GOOD) as server:
+        async with aclient_of(library) as client:
+            stream = client.post(server.url)
+            before = time.monotonic()
+            if how == "scope":
+                with anyio.move_on_after(MOMENT) as scope:
+                    await read()
+                assert scope.cancelled_caught
+            else:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read)
+                    await anyio.sleep(MOMENT)
+                    tasks.cancel_scope.cancel()
+            assert time.monotonic() - before < 0.5
+            assert not data  # the list was being made
+            check(stream, server, "cancelled", answered=place.is_answered)
+            check_silence(server)
+            async with client.post(server.url) as again:
+                assert [event.data async for event in again] == ["good"]
+
+
+@places
+def test_task_cancel(library: ModuleType, place: Place) -> None:
+    """asyncio's own `task.cancel()` propagates likewise, and the task counts as cancelled."""
+
+    async def read(stream: AsyncEventStream) -> None:
+        async with stream:
+            async for _ in stream:
+                pass
+
+    async def main() -> None:
+        async with aclient_of(library) as client:
+            stream = client.post(server.url)
+            task = asyncio.create_task(read(stream))
+            await asyncio.sleep(MOMENT)
+            task.cancel()
+            before = time.monotonic()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert time.monotonic() - before < 0.5
+            assert task.cancelled()
+            check(stream, server, "cancelled", answered=place.is_answered)
+            check_silence(server)
+            async with client.post(server.url) as again:
+                assert [event.data async for event in again] == ["good"]
+
+    with EventServer(place.answer, GOOD) as server:
+        asyncio.run(main())
+
+
+def test_asyncio_timeout(library: ModuleType) -> None:
+    """`asyncio.timeout()` around a loop works as around any other."""
+
+    async def main() -> None:
+        async with aclient_of(library) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(MOMENT), client.post(server.url) as stream:
+                    async for _ in stream:
+                        pass
+            check(stream, server, "cancelled")
+
+    with EventServer(STREAM) as server:
+        asyncio.run(main())
+
+
+@asynchronous
+async def test_cancelled_in_the_loop(library: ModuleType) -> None:
+    """Cancellation in the user's own code, inside of the loop, leaves the stream cancelled as well."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            with anyio.move_on_after(MOMENT):
+                async with client.post(server.url) as stream:
+                    async for _ in stream:
+                        await anyio.sleep_forever()
+            check(stream, server, "cancelled")
+
+
+@asynchronous
+@pytest.mark.parametrize(
+    "use",
+    [lambda stream: aiter(stream), lambda stream: anext(stream)],
+    ids=["aiter", "anext"],
+)
+async def test_without_async_with(library: ModuleType, use: Callable[[AsyncEventStream], Any]) -> None:
+    """Async iteration without `async with` raises at once, and says what to write; nothing is sent."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            with pytest.raises(RuntimeError, match=r"async with client\.post\(…\) as stream"):
+                await use(client.post(server.url))
+        assert not server.requests
+
+
+@asynchronous
+async def test_two_readers(library: ModuleType) -> None:
+    """A second task that reads the same stream is told so; the first goes on."""
+    with EventServer(STREAM) as server:
+        async with aclient_of(library) as client:
+            async with client.post(server.url) as stream, anyio.create_task_group() as tasks:
+                assert [(await anext(stream)).data, (await anext(stream)).data] == ["1", "2"]
+                tasks.start_soon(anext, stream, None)
+                await anyio.sleep(MOMENT)
+                with pytest.raises(RuntimeError, match="another task is reading this stream"):
+                    await anext(stream)
+                assert stream.outcome is None
+                await stream.aclose()
+            check(stream, server, "cancelled")
