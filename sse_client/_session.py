@@ -77,11 +77,17 @@ MIN_DELAY = 0.05
 # A transport takes 0 for "at once", or for "never"; neither is meant.
 MIN_TIMEOUT = 0.001
 
+# A transport's clock is not quite ours, and rounds.
+CLOCK_TOLERANCE = 0.01
+
 # As many as httpx and the browsers follow.
 MAX_REDIRECTS = 20
 
 # Of the IDs before the last one: a server that starts over begins with one of them.
 MAX_IDS = 1024
+
+# A feed may well be polled; but a delay beyond a day is a mistake, or malice.
+MAX_SUBSCRIPTION_DELAY = 86_400.0
 
 STATUSES = frozenset(HTTPStatus)
 
@@ -145,7 +151,6 @@ Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
 READ = Read()
 NO_EVENTS: list[ServerSentEvent] = []
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
-READ_BODY = ReadBody(MAX_BODY, MAX_BODY_SECONDS)
 
 
 # What a shell tells --------------------------------------------------------------------------------------------------
@@ -362,11 +367,16 @@ class Session:
             case "reading":
                 return READ
             case "refusing":
-                return READ_BODY
+                return ReadBody(MAX_BODY, min(MAX_BODY_SECONDS, self._left(now)))
             case "draining":
                 return DRAIN
             case _:
                 return Stop(self._error)
+
+    def _left(self, now: float) -> float:
+        """What is left of the total, in seconds."""
+        total = self._plan.timeouts.total
+        return inf if total is None or self._started_at is None else max(self._started_at + total - now, 0.0)
 
     @property
     def _is_over(self) -> bool:
@@ -419,6 +429,7 @@ class Session:
         error = self._response_error(head, body)
         if head.status_code == 401 and self._can_refresh:
             self._has_refreshed = True
+            self._redirects = 0
             self._enter("connecting")
             logger.info("%s was answered 401: asking for its headers anew", label(self._plan.request))
         else:
@@ -531,8 +542,7 @@ class Session:
         except ValueError as error:
             self._give_up(StreamInterrupted(f"the stream cannot be taken up again: {error}"), now)
             return Stop(self._error)
-        timeouts = self._plan.timeouts
-        left = inf if timeouts.total is None else self._started_at + timeouts.total - now
+        timeouts, left = self._plan.timeouts, self._left(now)
         return Connect(
             self._next_request(),
             headers,
@@ -590,11 +600,12 @@ class Session:
         self._comments += 1
 
     def _is_stream(self, head: Head) -> bool:
+        return self._is_good(head.status_code) and media_type(head) == "text/event-stream"
+
+    def _is_good(self, status_code: int) -> bool:
         if self._plan.is_subscription:
-            is_good = head.status_code == 200
-        else:
-            is_good = 200 <= head.status_code < 300 and head.status_code not in (204, 205)
-        return is_good and media_type(head) == "text/event-stream"
+            return status_code == 200
+        return 200 <= status_code < 300 and status_code not in (204, 205)
 
     def _follows(self, head: Head) -> bool:
         """Whether the answer is a redirect to follow; if so, the next request goes there."""
@@ -630,7 +641,7 @@ class Session:
         status_code, got = head.status_code, media_type(head)
         request = label(self._plan.request)
         kind: type[ResponseError]
-        if 200 <= status_code < 300 and got != "text/event-stream":
+        if self._is_good(status_code):
             kind = ContentTypeError
             text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
             text = f"{text} (status {status_code})"
@@ -778,10 +789,9 @@ class Session:
         return plan.can_refresh and not self._has_refreshed and not self._is_foreign and plan.request.is_repeatable
 
     def _is_worth_repeating(self, error: ResponseError) -> bool:
-        if isinstance(error, ContentTypeError):
-            # In the middle of a stream it is some proxy's page, at its beginning the server's answer.
-            return self._has_begun and not self._plan.is_subscription
-        return is_retryable(error.status_code, error.headers)
+        # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
+        is_page = isinstance(error, ContentTypeError) and self._has_begun and not self._plan.is_subscription
+        return is_page or is_retryable(error.status_code, error.headers)
 
     def _policy(self) -> tuple[RetryPolicy | None, str]:
         """Return by what policy to come back, or None and why not."""
@@ -844,10 +854,9 @@ class Session:
             return None, "not sent again: a body that is an iterator or a file is used up by one attempt"
         delay = self._delay(policy, server_delay)
         if delay is None:
-            return None, f"the server asks to be left alone for more than {MAX_SERVER_DELAY:g} s"
-        total = plan.timeouts.total
-        if total is not None and self._started_at is not None and now + delay >= self._started_at + total:
-            return None, f"the total of {total:g} s leaves no time for another attempt"
+            return None, "the server asks to be left alone for too long"
+        if delay >= self._left(now):
+            return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
         return delay, ""
 
     def _is_safe_to_repeat(self, policy: RetryPolicy) -> bool:
@@ -859,21 +868,21 @@ class Session:
 
     def _delay(self, policy: RetryPolicy, server_delay: float | None) -> float | None:
         """Return how long to wait, or None where the server asks for too much."""
-        random = self._random()
-        if not self._has_begun and not self._plan.is_subscription:
-            delay = policy.delay(self._failures, random=random, server_delay=server_delay)
-            floor = server_delay
-        else:
-            # An opened subscription that ends is not yet a failure in a row, but the delay begins with the first.
-            milliseconds = self._parser.reconnection_time
-            if milliseconds is not None:
-                self._reconnection_time = milliseconds / 1000
-            floor = max(self._reconnection_time or 0.0, server_delay or 0.0)
-            delay = policy.delay(
-                self._failures, random=random, server_delay=server_delay, initial_delay=self._reconnection_time
-            )
-            delay = max(delay, MIN_DELAY)
-        return None if floor is not None and floor > MAX_SERVER_DELAY else delay
+        initial_delay, least = None, 0.0
+        if self._plan.is_subscription or self._has_begun:
+            if self._parser.reconnection_time is not None:
+                self._reconnection_time = self._parser.reconnection_time / 1000
+            initial_delay, least = self._reconnection_time, MIN_DELAY
+        asked = max(initial_delay or 0.0, server_delay or 0.0)
+        if asked > (MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY):
+            return None
+        delay = policy.delay(
+            self._failures,
+            random=self._random(),
+            server_delay=server_delay,
+            initial_delay=initial_delay,
+        )
+        return max(delay, least)
 
     @property
     def _is_repeatable(self) -> bool:
@@ -932,8 +941,7 @@ class Session:
 
     @staticmethod
     def _has_elapsed(seconds: float | None, since: float | None, now: float) -> bool:
-        # A tenth off: a transport's clock starts a little after ours, and rounds.
-        return seconds is not None and since is not None and now - since >= seconds * 0.9
+        return seconds is not None and since is not None and now - since >= seconds - CLOCK_TOLERANCE
 
 
 # Small questions -----------------------------------------------------------------------------------------------------
