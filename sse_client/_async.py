@@ -6,12 +6,12 @@ closed from another task. So there is no async generator in here, which the garb
 of its own; and no cancel scope outlives one `__anext__`.
 """
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import anyio
 import httpx
@@ -130,7 +130,8 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         self._errors = transport_errors(library)
         self._given = response
         self._response: Any = None
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._pieces: AsyncIterator[bytes] | None = None  # of the body, as long as it has not ended
+        self._next_piece: Callable[[], Awaitable[bytes]]
         self._is_entered = response is not None
         self._is_busy = False
         self._scope: anyio.CancelScope | None = None  # what aclose() cancels, while a step waits inside of it
@@ -143,19 +144,28 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         return self
 
     async def __anext__(self) -> ServerSentEvent:
-        for event in self._session.ready:
-            return event
-        return await self._advance()
-
-    async def _advance(self) -> ServerSentEvent:
         session = self._session
+        for event in session.ready:
+            return event
         self._begin()
         try:
             while True:
-                if session.is_reading and not session.is_closing:
-                    await self._read()
+                if session.is_reading and not session.is_closing and not self._needs_scope:
+                    # The way of nearly every piece, so without a coroutine more than it needs.
+                    try:
+                        data = await self._next_piece()
+                    except StopAsyncIteration:
+                        self._end()
+                    except self._errors as error:
+                        session.lost(failure_of(error, self._library), monotonic())
+                    else:
+                        session.received(data, monotonic())
                 else:
-                    await self._do(session.next_step(monotonic()))
+                    step = session.next_step(monotonic())
+                    if isinstance(step, Stop):
+                        await self._stop(step)
+                        raise StopAsyncIteration
+                    await self._do(step)
                 for event in session.ready:
                     return event
         except BaseException as error:
@@ -170,7 +180,11 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         self._begin()
         try:
             while not session.is_open:
-                await self._do(session.next_step(monotonic()))
+                step = session.next_step(monotonic())
+                if isinstance(step, Stop):
+                    await self._stop(step)
+                else:
+                    await self._do(step)
         except BaseException as error:
             await self._abandon(error)
             raise
@@ -183,7 +197,7 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     ) -> None:
         session = self._session
         if self._is_busy:
-            await self.aclose()
+            await self.aclose()  # another task is reading
             return
         session.leave(error, monotonic())
         with anyio.CancelScope(shield=True):
@@ -197,18 +211,18 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
 
         The response is closed when this returns.
         """
-        self._session.close()
+        session = self._session
+        session.close()
         if self._scope is not None:
             self._scope.cancel()
         with anyio.CancelScope(shield=True):
-            if self._is_busy:
-                # Wakes the task that is reading, which then closes the rest.
-                if self._response is not None:
-                    with suppress(*self._errors):
-                        await self._response.aclose()
-            else:
-                self._session.next_step(monotonic())
+            if not self._is_busy:
+                session.closed(monotonic())
                 await self._close_response()
+            elif self._response is not None:
+                # Wakes the task that is reading, which then cleans up.
+                with suppress(*self._errors):
+                    await self._response.aclose()
 
     def _check_entered(self) -> None:
         if not self._is_entered:
@@ -223,6 +237,7 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     # Acting ----------------------------------------------------------------------------------------------------------
 
     async def _do(self, step: Step) -> None:
+        """Do what the session says, short of stopping."""
         match step:
             case Read():
                 await self._read()
@@ -240,7 +255,13 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
                 await self._read_up_to(size, seconds)
                 self._session.drained(monotonic())
             case Stop():
-                await self._stop(step)
+                raise AssertionError("a stop is the end of doing")
+
+    async def _stop(self, step: Stop) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._close_response()
+        if step.error is not None:
+            raise step.error
 
     async def _abandon(self, error: BaseException) -> None:
         """Clean up behind an exception: ours, the user's, or a cancellation in the middle of a read."""
@@ -248,13 +269,6 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         if self._response is not None:
             with anyio.CancelScope(shield=True):
                 await self._close_response()
-
-    async def _stop(self, step: Stop) -> NoReturn:
-        with anyio.CancelScope(shield=True):
-            await self._close_response()
-        if step.error is None:
-            raise StopAsyncIteration
-        raise step.error
 
     @contextmanager
     def _cancellable(self, seconds: float) -> Generator[anyio.CancelScope]:
@@ -267,39 +281,23 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
                 self._scope = None
 
     async def _read(self) -> None:
+        """Read where there is a deadline, or a transport that does not wake a read whose response is closed."""
         session = self._session
         try:
-            if self._needs_scope:
-                data = await self._read_in_scope()
-            elif self._pieces is not None:
-                data = await self._pieces.__anext__()
-            else:
-                data = None
+            with self._cancellable(session.deadline - monotonic()) as scope:
+                data = await self._next_piece()
+            if scope.cancelled_caught:
+                raise DeadlineReached("no byte came in time")
         except StopAsyncIteration:
-            self._pieces = None
-            session.ended(monotonic())
+            self._end()
         except self._errors as error:
             session.lost(failure_of(error, self._library), monotonic())
         else:
-            if data is not None:
-                session.received(data, monotonic())
-            else:
-                session.ended(monotonic())
+            session.received(data, monotonic())
 
-    async def _next_piece(self) -> bytes | None:
-        if self._pieces is None:
-            return None
-        try:
-            return await self._pieces.__anext__()
-        except StopAsyncIteration:
-            self._pieces = None
-            return None
-
-    async def _read_in_scope(self) -> bytes | None:
-        with self._cancellable(self._session.deadline - monotonic()):
-            return await self._next_piece()
-        # The read was given up, and with it the connection.
-        raise DeadlineReached("no byte came in time")
+    def _end(self) -> None:
+        self._pieces = None
+        self._session.ended(monotonic())
 
     async def _connect(self, step: Connect) -> None:
         await self._close_response()
@@ -315,6 +313,7 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
                 return
         self._response = response
         self._pieces = apieces_of(response)
+        self._next_piece = self._pieces.__anext__
         # A transport that is not httpcore need not wake a read whose response is closed.
         self._needs_scope = session.has_deadlines or "network_stream" not in response.extensions
         session.answered(head_of(response), monotonic())
@@ -322,7 +321,8 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
         request = build_request(self._client, self._library, step, headers)
         response_timeout = inf if step.response is None else step.response
-        with self._cancellable((step.connect or inf) + response_timeout) as scope:
+        connect_timeout = inf if step.connect is None else step.connect
+        with self._cancellable(connect_timeout + response_timeout) as scope:
 
             async def trace(name: str, _: Any) -> None:
                 channel.note(name)
@@ -338,9 +338,14 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     async def _read_up_to(self, size: int, seconds: float) -> bytes:
         """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
         body = bytearray()
-        with self._cancellable(seconds), suppress(*self._errors):
-            while len(body) < size and (piece := await self._next_piece()) is not None:
-                body += piece
+        if self._pieces is not None:
+            with self._cancellable(seconds), suppress(*self._errors):
+                async for piece in self._pieces:
+                    body += piece
+                    if len(body) >= size:
+                        break
+                else:
+                    self._pieces = None
         return bytes(body[:size])
 
     async def _close_response(self) -> None:

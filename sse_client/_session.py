@@ -149,7 +149,6 @@ class Stop:
 Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
 
 READ = Read()
-NO_EVENTS: list[ServerSentEvent] = []
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
 
@@ -254,8 +253,7 @@ class Session:
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
         self._feed = self._parser.feed
-        self._batch: list[ServerSentEvent] = NO_EVENTS
-        self._handing_out: Iterator[ServerSentEvent] = iter(())
+        self._batch: list[ServerSentEvent] = []
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
@@ -319,7 +317,13 @@ class Session:
     def close(self) -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
         self.is_closing = True
-        self.ready = iter(())
+        del self._batch[self._handed_out :]  # which ends `ready`, wherever it is being iterated
+
+    def closed(self, now: float) -> None:
+        """End the stream that was closed; nobody is in the middle of a step."""
+        if self._phase != "stopped":
+            is_complete = self._phase == "draining" and self._error is None
+            self._stop(None, now, "completed" if is_complete else "cancelled")
 
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
@@ -350,9 +354,8 @@ class Session:
             self._finish_batch(now)
         if self._phase == "reading" and not self.is_closing and not self.has_deadlines:
             return READ  # all that a stream asks for most of the time
-        if self.is_closing and self._phase != "stopped":
-            is_complete = self._phase == "draining" and self._error is None
-            self._stop(None, now, "completed" if is_complete else "cancelled")
+        if self.is_closing:
+            self.closed(now)
         if self._phase == "reading":
             deadline, clock = self._deadline()
             if now >= deadline:
@@ -440,9 +443,9 @@ class Session:
                 server_delay=parse_delay(head.headers, self._utc_now()),
             )
 
-    def received(self, data: bytes, now: float) -> None:
-        """Take a piece of the body; the events that it completes go to `ready`, which has been used up."""
-        batch, self._batch = self._batch, NO_EVENTS
+    def received(self, data: bytes, now: float) -> bool:
+        """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
+        batch, self._batch = self._batch, []
         self._finished += len(batch)
         self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
         if self._remembers:
@@ -454,9 +457,9 @@ class Session:
         except EventTooLarge as error:
             if not self._is_over:
                 self._give_up(error, now)
-            return
+            return False
         if not events or self._phase != "reading":
-            return
+            return False
         if self._examines:
             events = self._examine(events, now)
         else:
@@ -465,15 +468,18 @@ class Session:
                     events = events[: events.index(event)]
                     self._terminate()
                     break
-        if events:
-            if now - self._event_at > self._longest_gap:
-                self._note_gap(now)
-            self._event_at = now
-            self._failures = 0
-            self._batch = events
-            self.ready = self._handing_out = iter(events)
-            if self.is_closing:
-                self.ready = iter(())
+        if not events:
+            return False
+        if now - self._event_at > self._longest_gap:
+            self._note_gap(now)
+        self._event_at = now
+        self._failures = 0
+        self._batch = events
+        self.ready = iter(events)
+        if self.is_closing:
+            events.clear()
+            return False
+        return True
 
     def ended(self, now: float) -> None:
         """Take that the body has ended in good order."""
@@ -671,7 +677,7 @@ class Session:
         if self._past_ids and (again := next((event for event in events if event.id in self._past_ids), None)):
             text = f"the server started over: event {again.id!r} came again behind {self._finished_id!r}"
             self._give_up(StreamInterrupted(text), now)
-            return NO_EVENTS
+            return []
         plan = self._plan
         for index, event in enumerate(events):
             if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
@@ -726,12 +732,12 @@ class Session:
     @property
     def _handed_out(self) -> int:
         """How many events of the batch the user has got."""
-        return len(self._batch) - length_hint(self._handing_out)
+        return len(self._batch) - length_hint(self.ready)
 
     def _finish_batch(self, now: float) -> None:
         """Take that the user has finished with what was handed out. `received` does the same, for all of a batch."""
-        batch, self._batch = self._batch, NO_EVENTS
-        if left := length_hint(self._handing_out):
+        batch, self._batch = self._batch, []
+        if left := length_hint(self.ready):
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
         self._waiting_since = now

@@ -1,8 +1,8 @@
 """
 The sync client: a thin shell that does what a `Session` says, on the caller's own thread.
 
-Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time,
-so the thread that is inside a step holds `_busy`, and whoever closes wakes it, or cleans up in its place.
+Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time.
+A thread that is inside a step says so in `_is_busy`; whoever closes wakes it, or cleans up in its place.
 """
 
 import threading
@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, Self
 
 import httpx
 from typing_extensions import Unpack
@@ -137,47 +137,70 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
         self._channel = Channel()
-        self._busy = threading.Lock()
+        self._is_busy = False
         self._closing = threading.Event()
+        self._cleaning = threading.Lock()
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[ServerSentEvent]:  # noqa: PYI034
+        # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
+        while True:
+            yield from self._session.ready
+            if not self._advance():
+                return
 
     def __next__(self) -> ServerSentEvent:
-        for event in self._session.ready:
-            return event
-        return self._advance()
+        while True:
+            for event in self._session.ready:
+                return event
+            if not self._advance():
+                raise StopIteration
 
-    def _advance(self) -> ServerSentEvent:
+    def _advance(self) -> bool:
+        """Go on until there are events in `ready`; return whether there are, or the stream is over."""
         session = self._session
-        with self._busy:
-            try:
-                while True:
-                    if session.is_reading and not session.is_closing:
-                        self._read()
-                    else:
-                        self._do(session.next_step(monotonic()))
-                    for event in session.ready:
-                        return event
-            except BaseException as error:
-                self._abandon(error)
-                raise
+        self._is_busy = True
+        try:
+            while True:
+                # In this order; `close` looks at them in the other one, so that either sees the other.
+                if session.is_reading and not session.is_closing:
+                    has_events = self._read()
+                else:
+                    step = session.next_step(monotonic())
+                    if isinstance(step, Stop):
+                        return self._stop(step)
+                    has_events = self._do(step)
+                if has_events:
+                    return True
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        finally:
+            self._is_busy = False
 
     def __enter__(self) -> Self:
         session = self._session
-        with self._busy:
-            try:
-                while not session.is_open:
-                    self._do(session.next_step(monotonic()))
-            except BaseException as error:
-                self._abandon(error)
-                raise
+        self._is_busy = True
+        try:
+            while not session.is_open:
+                step = session.next_step(monotonic())
+                if isinstance(step, Stop):
+                    self._stop(step)
+                else:
+                    self._do(step)
+        except BaseException as error:
+            self._abandon(error)
+            raise
+        finally:
+            self._is_busy = False
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        self._leave(error)
+        if self._is_busy:
+            self.close()  # another thread is reading
+        else:
+            self._leave(error)
 
     def close(self) -> None:
         """
@@ -188,37 +211,31 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         """
         self._session.close()
         self._closing.set()
-        if self._busy.acquire(blocking=False):
-            try:
-                self._session.next_step(monotonic())
-                self._close_response()
-            finally:
-                self._busy.release()
+        if self._is_busy:
+            self._channel.shut_down()  # wakes the thread that is busy, which then cleans up
         else:
-            self._channel.shut_down()
+            self._session.closed(monotonic())
+            self._close_response()
 
     def __del__(self) -> None:
         # Where the constructor has failed, there is no response to close.
         if getattr(self, "_response", None) is not None:
-            self._session.leave(GeneratorExit(), monotonic())
-            self._close_response()
+            self._abandon(GeneratorExit())
 
     def _leave(self, error: BaseException | None) -> None:
         session = self._session
-        if self._busy.locked():
-            self.close()  # another thread is reading: wake it
-        with self._busy:
-            session.leave(error, monotonic())
-            while not isinstance(step := session.next_step(monotonic()), Stop):
-                self._do(step)
-            self._close_response()
+        session.leave(error, monotonic())
+        while not isinstance(step := session.next_step(monotonic()), Stop):
+            self._do(step)
+        self._close_response()
 
     # Acting ----------------------------------------------------------------------------------------------------------
 
-    def _do(self, step: Step) -> None:
+    def _do(self, step: Step) -> bool:
+        """Do what the session says, short of stopping; return whether there are events in `ready` now."""
         match step:
             case Read():
-                self._read()
+                return self._read()
             case Connect():
                 self._connect(step)
             case Wait(seconds):
@@ -233,20 +250,21 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
                     self._read_up_to(size, seconds)
                 self._session.drained(monotonic())
             case Stop():
-                self._stop(step)
+                raise AssertionError("a stop is the end of doing")
+        return False
+
+    def _stop(self, step: Stop) -> Literal[False]:
+        self._close_response()
+        if step.error is not None:
+            raise step.error
+        return False
 
     def _abandon(self, error: BaseException) -> None:
         """Clean up behind an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
         self._session.leave(error, monotonic())
         self._close_response()
 
-    def _stop(self, step: Stop) -> NoReturn:
-        self._close_response()
-        if step.error is None:
-            raise StopIteration
-        raise step.error
-
-    def _read(self) -> None:
+    def _read(self) -> bool:
         session = self._session
         if session.has_deadlines:
             self._channel.watch(session.deadline)
@@ -254,14 +272,13 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
             data = next(self._pieces, None)
         except self._errors as error:
             session.lost(failure_of(error, self._library, self._channel), monotonic())
-            return
-        if data is None:
-            self._channel.release()
-            session.ended(monotonic())
-            return
-        if session.has_deadlines:
+            return False
+        if data is not None:
             self._channel.deadline = inf
-        session.received(data, monotonic())
+            return session.received(data, monotonic())
+        self._channel.release()
+        session.ended(monotonic())
+        return False
 
     def _connect(self, step: Connect) -> None:
         self._close_response()
@@ -308,7 +325,8 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         return bytes(body[:size])
 
     def _close_response(self) -> None:
-        response, self._response = self._response, None
+        with self._cleaning:
+            response, self._response = self._response, None
         self._channel.release()
         self._pieces = iter(())
         if response is not None:
