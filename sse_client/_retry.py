@@ -90,7 +90,7 @@ def parse_delay(headers: Mapping[str, str], now: datetime) -> float | None:
         return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:  # "-0000": in UTC, of nobody's zone
         date = date.replace(tzinfo=UTC)

@@ -5,7 +5,7 @@ A test that takes the fixture `shell` is run six times, and says once what must 
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -30,6 +30,34 @@ class Result:
     @property
     def data(self) -> list[str]:
         return [event.data for event in self.events]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A stream that was entered, sync or async, to be read as an async one: `async for`, or `anext()`."""
+
+    stream: EventStream | AsyncEventStream
+
+    def __aiter__(self) -> "Reader":
+        return self
+
+    async def __anext__(self) -> ServerSentEvent:
+        if isinstance(self.stream, AsyncEventStream):
+            return await self.stream.__anext__()
+        for event in self.stream:
+            return event
+        raise StopAsyncIteration
+
+
+@asynccontextmanager
+async def entered(stream: EventStream | AsyncEventStream) -> AsyncIterator[Reader]:
+    """Enter a stream, sync or async."""
+    if isinstance(stream, EventStream):
+        with stream:
+            yield Reader(stream)
+    else:
+        async with stream:
+            yield Reader(stream)
 
 
 @dataclass(frozen=True)
@@ -90,6 +118,22 @@ class Shell:
             except SSEError as error:
                 result.error = error
         return result
+
+    def run(self, main: Callable[[], Awaitable[None]]) -> None:
+        """Run a test that is written as async for all shells; the sync one blocks in it, which hurts nobody."""
+        anyio.run(main, backend="asyncio" if self.kind == "sync" else self.kind)
+
+    @asynccontextmanager
+    async def any_client(
+        self, client: dict[str, Any] | None = None, http: dict[str, Any] | None = None
+    ) -> AsyncIterator[SSEClient | AsyncSSEClient]:
+        """Make a client whose streams go to `entered()`."""
+        if self.kind == "sync":
+            with self.client(client or {}, http or {}) as sync:
+                yield sync
+        else:
+            async with self.aclient(client or {}, http or {}) as sse:
+                yield sse
 
     @contextmanager
     def client(self, client: dict[str, Any], http: dict[str, Any]) -> Iterator[SSEClient]:

@@ -34,8 +34,8 @@ from sse_client.testing import FIN, RST, Answer, EventServer, RecordedRequest
 Framing = Literal["chunked", "length", "close"]
 
 COUNT = 30
-SAMPLE = 13
-AT_ONCE = 48
+SAMPLE = 29
+AT_ONCE = 32
 
 
 def block(number: int) -> bytes:
@@ -237,7 +237,7 @@ def test_every_cut_is_told(shell: Shell) -> None:
 
 def test_every_cut_is_told_without_retries(shell: Shell) -> None:
     """The same with `retry=None`, which has no more to say about why it is not tried again."""
-    cuts = all_cuts(shell, "chunked", "length")[::SAMPLE]
+    cuts = all_cuts(shell, "chunked", "length")[::13]
     with Server(cuts) as server:
         results = read_all(shell, cuts, server, {"retry": None})
     for cut, result in zip(cuts, results, strict=True):
@@ -263,7 +263,7 @@ def test_two_cuts(shell: Shell) -> None:
         Cut(framing, how, (dice.randrange(len(answer(framing, 0))), dice.randrange(len(answer(framing, 20)))))
         for framing in ("chunked", "length")
         for how in ("FIN", "RST")
-        for _ in range(40)
+        for _ in range(25)
     }
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
     with Server(ordered := sorted(cuts, key=lambda cut: cut.path)) as server:

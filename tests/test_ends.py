@@ -5,11 +5,11 @@ Every test reads one answer to a POST, and looks at what was handed out, what wa
 """
 
 import time
+from contextlib import suppress
 from typing import Any
 
-import anyio
 import pytest
-from shells import Result, Shell
+from shells import Result, Shell, entered
 
 from sse_client import (
     ConnectionFailed,
@@ -18,7 +18,6 @@ from sse_client import (
     ErrorEventReceived,
     EventTooLarge,
     RetryPolicy,
-    ServerSentEvent,
     SSEError,
     StatusError,
     StreamError,
@@ -227,7 +226,9 @@ def test_cut_before_the_first_event(shell: Shell) -> None:
 def test_cut_behind_the_first_event(shell: Shell, method: str) -> None:
     """Once an event was handed out nothing is sent again by itself, not even where sending twice would be safe."""
     with EventServer(Answer("data: 1\n\n", Pause(0.02), FIN)) as server:
-        result = shell.read(server.url, method=method, client={"retry": RetryPolicy(initial_delay=0, jitter=0, retry_ambiguous=True)})
+        result = shell.read(
+            server.url, method=method, client={"retry": RetryPolicy(initial_delay=0, jitter=0, retry_ambiguous=True)}
+        )
         assert len(server.requests) == 1
     check(result, ["1"], "interrupted", StreamInterrupted)
     assert isinstance(result.error, StreamInterrupted)
@@ -288,45 +289,24 @@ def test_chunk_that_is_none(shell: Shell) -> None:
 
 def test_the_call_after_the_terminator(shell: Shell) -> None:
     """The terminator is handed out at once; the call after it returns soon, though the server never ends the body."""
-    times: list[float] = []
 
-    def look(_: ServerSentEvent) -> None:
-        times.append(time.monotonic())
+    async def main() -> None:
+        async with (
+            shell.any_client() as client,
+            entered(client.post(server.url, terminator=Terminator(data="bye"))) as reader,
+        ):
+            before = time.monotonic()
+            assert [(await anext(reader)).data, (await anext(reader)).data] == ["1", "bye"]
+            handed_out = time.monotonic()
+            assert handed_out - before < 0.09
+            assert await anext(reader, None) is None
+            assert time.monotonic() - handed_out < 0.3
+            assert reader.stream.outcome == "completed"
+            assert server.requests[0].done.wait(2)
+            assert not server.requests[0].answered
 
     with EventServer(Answer("data: 1\n\n", "data: bye\n\n", Pause(30))) as server:
-        before = time.monotonic()
-        result = shell_read_looking(shell, server.url, look, terminator=Terminator(data="bye"))
-        after = time.monotonic()
-        assert server.requests[0].done.wait(2)
-        assert not server.requests[0].answered
-    check(result, ["1", "bye"], "completed")
-    assert times[-1] - before < 0.3
-    assert after - times[-1] < 0.3
-
-
-def shell_read_looking(shell: Shell, url: str, look: Any, **options: Any) -> Result:
-    """Read to the end, and have somebody look at each event as it comes."""
-    result = Result()
-
-    def sync() -> None:
-        with shell.client(NO_RETRY, {}) as client, client.post(url, **options) as stream:
-            result.stream = stream
-            for event in stream:
-                look(event)
-                result.events.append(event)
-
-    async def run() -> None:
-        async with shell.aclient(NO_RETRY, {}) as client, client.post(url, **options) as stream:
-            result.stream = stream
-            async for event in stream:
-                look(event)
-                result.events.append(event)
-
-    if shell.kind == "sync":
-        sync()
-    else:
-        anyio.run(run, backend=shell.kind)
-    return result
+        shell.run(main)
 
 
 @pytest.mark.parametrize(
@@ -372,36 +352,20 @@ def test_left_at_the_terminator(shell: Shell, leaves: bool) -> None:
 def calls(shell: Shell, server: EventServer, n: int, limit: int | None = None, **options: Any) -> int:
     """Make so many calls on one client; return over how many connections they went."""
 
-    def sync() -> None:
-        with shell.client(NO_RETRY, {}) as client:
+    async def main() -> None:
+        async with shell.any_client(NO_RETRY) as client:
             for _ in range(n):
-                try:
-                    with client.post(server.url, **options) as stream:
-                        for count, _ in enumerate(stream, 1):
-                            if count == limit:
-                                break
-                except ErrorEventReceived:
-                    continue
-                assert stream.outcome == "completed"
-
-    async def run() -> None:
-        async with shell.aclient(NO_RETRY, {}) as client:
-            for _ in range(n):
-                try:
-                    async with client.post(server.url, **options) as stream:
+                stream = client.post(server.url, **options)
+                with suppress(ErrorEventReceived):
+                    async with entered(stream) as reader:
                         count = 0
-                        async for _ in stream:
+                        async for _ in reader:
                             count += 1
                             if count == limit:
                                 break
-                except ErrorEventReceived:
-                    continue
-                assert stream.outcome == "completed"
+                assert stream.outcome == ("error_event" if "errors" in options else "completed")
 
-    if shell.kind == "sync":
-        sync()
-    else:
-        anyio.run(run, backend=shell.kind)
+    shell.run(main)
     assert len(server.requests) == n
     return server.connections
 
@@ -493,31 +457,18 @@ def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expe
     """A stream that is over says the same thing each time it is asked, and nothing more goes out."""
     told: list[SSEError | None] = []
 
-    def sync() -> None:
-        with shell.client({}, {}) as client, client.post(server.url, **options) as stream:
-            assert next(stream).data == "1"
+    async def main() -> None:
+        async with shell.any_client() as client, entered(client.post(server.url, **options)) as reader:
+            assert (await anext(reader)).data == "1"
             for _ in range(3):
                 try:
-                    assert next(stream, None) is None
-                    told.append(None)
-                except SSEError as error:
-                    told.append(error)
-
-    async def run() -> None:
-        async with shell.aclient({}, {}) as client, client.post(server.url, **options) as stream:
-            assert (await anext(stream)).data == "1"
-            for _ in range(3):
-                try:
-                    assert await anext(stream, None) is None
+                    assert await anext(reader, None) is None
                     told.append(None)
                 except SSEError as error:
                     told.append(error)
 
     with EventServer(answer) as server:
-        if shell.kind == "sync":
-            sync()
-        else:
-            anyio.run(run, backend=shell.kind)
+        shell.run(main)
         assert len(server.requests) == 1
     assert type(told[0]) is (expected or type(None))
     assert told[0] is told[1] is told[2]
