@@ -61,7 +61,9 @@ class SSEError(Exception):
 
 
 def _rebuild(cls: type[SSEError], args: tuple[Any, ...]) -> SSEError:
-    return cls.__new__(cls, *args)
+    error = cls.__new__(cls)
+    error.args = args  # an OSError, which StreamTimeout is, would not take them from its __new__
+    return error
 
 
 class ConnectionFailed(SSEError):
@@ -70,7 +72,7 @@ class ConnectionFailed(SSEError):
     ambiguous: bool
     """Whether the server may have received the request, and acted on it."""
     clock: str | None
-    """The clock that ran out: `"connect"`, `"response"` or `"total"`; `None` where it was no matter of time."""
+    """The clock that ran out: `"connect"` or `"response"`; `None` where it was no matter of time."""
 
     def __init__(self, message: str, *, ambiguous: bool = False, clock: str | None = None) -> None:
         super().__init__(message)

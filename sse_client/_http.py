@@ -193,16 +193,18 @@ def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
 
 def failure_of(error: Exception, library: ModuleType, channel: "Channel | None" = None) -> Failure:
     """Describe what a client raised."""
+    if isinstance(error, library.LocalProtocolError) and "header" in str(error):
+        # Its text quotes the header, and with it whatever is secret: no text of it, and not even as the cause.
+        return Failure(None, "a header of the request is none that HTTP can carry", was_sent=False, is_final=True)
     unsent = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout, library.ProxyError)
-    final = (library.UnsupportedProtocol, library.LocalProtocolError, library.InvalidURL)
-    is_final = isinstance(error, final)
-    was_sent = not is_final and not isinstance(error, unsent)
+    is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError | library.InvalidURL)
+    was_sent = not isinstance(error, unsent)
     if channel is not None and channel.was_sent is not None:
         was_sent = channel.was_sent
     return Failure(
         error,
         str(error) or type(error).__name__,
-        was_sent=was_sent,
+        was_sent=was_sent and not is_final,
         is_timeout=isinstance(error, library.TimeoutException | TimeoutError),
         is_final=is_final,
         is_deadline=isinstance(error, DeadlineReached) or (channel is not None and channel.is_expired),

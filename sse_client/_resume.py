@@ -41,11 +41,9 @@ class LastEventID:
             request = replace(request, url=url, params=None)
         if self.method is not None:
             request = replace(request, method=self.method.upper())
-        return request.without_body() if self.drops_body else request
-
-    @property
-    def drops_body(self) -> bool:
-        return self.method is not None and self.method.upper() in ("GET", "HEAD")
+            if request.method in ("GET", "HEAD"):
+                return request.without_body()
+        return request
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,15 +66,14 @@ class RetryPolicy:
         return max(backoff, server_delay or 0.0) + self.jitter * random
 
 
-def is_retryable(status_code: int, headers: Mapping[str, str]) -> bool:
-    """Whether the same request may be answered better next time; `x-should-retry` overrides what the status says."""
-    match headers.get("x-should-retry", "").strip().lower():
-        case "true":
-            return True
-        case "false":
-            return False
-        case _:
-            return status_code in (408, 409, 425, 429) or (500 <= status_code < 600 and status_code not in (501, 505))
+def is_retryable(status_code: int) -> bool:
+    """Whether the same request may be answered better next time."""
+    return status_code in (408, 409, 425, 429) or (500 <= status_code < 600 and status_code not in (501, 505))
+
+
+def server_wish(headers: Mapping[str, str]) -> bool | None:
+    """What the server says itself of another attempt, in `x-should-retry`; it overrides the status."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def parse_delay(headers: Mapping[str, str], now: datetime) -> float | None:

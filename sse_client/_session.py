@@ -51,7 +51,7 @@ from ._marks import DONE, ErrorEvent, Terminator, is_done
 from ._parser import DEFAULT_MAX_EVENT_SIZE, EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
-from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay
+from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
 from ._stats import StreamStats
 from ._timeouts import Timeouts
 
@@ -70,6 +70,9 @@ MAX_BODY_SECONDS = 5.0
 # What stands behind a terminator is a last chunk, now and then a comment: not worth more than a new connection costs.
 MAX_DRAIN = 64 * 1024
 MAX_DRAIN_SECONDS = 0.1
+
+# Optional white space around a header's value is no part of it (RFC 9110, section 5.5).
+BLANKS = " \t"
 
 # The least time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
 MIN_DELAY = 0.05
@@ -171,7 +174,7 @@ class Head:
 class Failure:
     """What the HTTP client reported instead of an answer, or of the rest of one."""
 
-    cause: Exception
+    cause: Exception | None
     text: str
     was_sent: bool = True
     """Whether the server may have received the request."""
@@ -240,8 +243,10 @@ class Session:
         self._error: SSEError | None = None  # what the stream ends with, once it is stopped or draining
 
         # Attempts. A failure in a row is one since the last event; in a subscription, since the last open stream.
+        self._request = plan.request  # what the next attempt sends, or the latest has sent
         self._attempts = 0
         self._failures = 0
+        self._last_failure: SSEError | None = None
         self._wait_until = 0.0
         self._has_refreshed = False
         self._redirects = 0
@@ -254,6 +259,7 @@ class Session:
         self._parser = self._new_parser(plan.last_event_id)
         self._feed = self._parser.feed
         self._batch: list[ServerSentEvent] = []
+        self._is_cut_short = False  # closed before all that had come was handed out
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
@@ -262,7 +268,7 @@ class Session:
         self._examines = bool(plan.errors or plan.terminator or plan.resume or not plan.ends_at_done)
 
         # IDs that came before the last one, and so must not come after a resume.
-        self._first_id = ""
+        self._first_id = self._latest_id = ""
         self._recent_ids: deque[str] = deque(maxlen=MAX_IDS)
         self._past_ids: frozenset[str] = frozenset()
 
@@ -317,22 +323,29 @@ class Session:
     def close(self) -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
         self.is_closing = True
-        del self._batch[self._handed_out :]  # which ends `ready`, wherever it is being iterated
+        if left := length_hint(self.ready):
+            self._is_cut_short = True
+            del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
 
     def closed(self, now: float) -> None:
         """End the stream that was closed; nobody is in the middle of a step."""
         if self._phase != "stopped":
-            is_complete = self._phase == "draining" and self._error is None
+            is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
             self._stop(None, now, "completed" if is_complete else "cancelled")
 
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
-        if self._phase == "stopped":
-            return
+        left = length_hint(self.ready)
         if error is None:
             self._finish_batch(now)
-        if self._phase == "draining":
-            return  # nothing can go wrong any more, and the connection can be used again
+        else:
+            # What the user failed on is not finished, and is handed out again behind the ID before it.
+            self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
+            self._batch = []
+        self.ready = iter(())
+        is_complete = self._phase == "draining" and self._error is None and not left
+        if self._phase == "stopped" or is_complete:
+            return  # behind the terminator nothing can go wrong any more, and the connection can be used again
         is_cancelled = error is not None and not isinstance(error, Exception | GeneratorExit)
         self._stop(None, now, "cancelled" if is_cancelled or self.is_closing else "abandoned")
 
@@ -411,15 +424,13 @@ class Session:
         if self._is_over:
             return
         clock = self._connect_clock(failure, now)
-        text = f"{label(self._plan.request)} got no answer: {failure.text}"
+        text = f"{label(self._request)} got no answer: {failure.text}"
         if clock is not None:
             text = f"{text} (the {clock} clock of {getattr(self._plan.timeouts, clock):g} s ran out)"
         error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
         error.__cause__ = failure.cause
-        if clock == "total" and self._has_begun:
+        if clock == "total":
             self._time_out(clock, now, failure.cause)
-        elif clock == "total":
-            self._give_up(error, now)
         else:
             self._fail(error, now, is_worth_it=not failure.is_final, is_ambiguous=failure.was_sent)
 
@@ -434,7 +445,7 @@ class Session:
             self._has_refreshed = True
             self._redirects = 0
             self._enter("connecting")
-            logger.info("%s was answered 401: asking for its headers anew", label(self._plan.request))
+            logger.info("%s was answered 401: asking for its headers anew", label(self._request))
         else:
             self._fail(
                 error,
@@ -461,7 +472,7 @@ class Session:
         if not events or self._phase != "reading":
             return False
         if self._examines:
-            events = self._examine(events, now)
+            events = self._examine(events)
         else:
             for event in events:
                 if event.data == DONE and event.event == "message":
@@ -477,7 +488,7 @@ class Session:
         self._batch = events
         self.ready = iter(events)
         if self.is_closing:
-            events.clear()
+            self.close()  # once more: these came behind it
             return False
         return True
 
@@ -505,13 +516,13 @@ class Session:
 
     def lost(self, failure: Failure, now: float) -> None:
         """Take that the body broke off."""
+        deadline, clock = self._deadline()
         self._finish_batch(now)
         if self._is_over:
             return
         if self._phase != "reading":
             self.drained(now)
             return
-        deadline, clock = self._deadline()
         if now >= deadline or (failure.is_deadline and clock):
             self._time_out(clock, now, failure.cause)
         elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
@@ -540,17 +551,22 @@ class Session:
     def _connect(self, now: float) -> Step:
         if self._started_at is None:
             self._started_at = now
-        if not self._redirects:
-            self._attempts += 1
         self._attempted_at = now
         try:
             headers = self._headers()
         except ValueError as error:
-            self._give_up(StreamInterrupted(f"the stream cannot be taken up again: {error}"), now)
+            interrupted = StreamInterrupted(f"the stream cannot be taken up again: {error}")
+            interrupted.__cause__ = self._last_failure
+            self._give_up(interrupted, now)
             return Stop(self._error)
+        if not self._redirects:
+            self._attempts += 1
         timeouts, left = self._plan.timeouts, self._left(now)
+        request = self._request
+        if self._redirect_url is not None:
+            request = replace(request, url=self._redirect_url, params=None)
         return Connect(
-            self._next_request(),
+            request,
             headers,
             self._is_foreign,
             _at_most(timeouts.connect, left),
@@ -558,15 +574,13 @@ class Session:
         )
 
     def _next_request(self) -> Request:
-        request, resume = self._plan.request, self._plan.resume
-        if self._has_begun:
-            if isinstance(resume, LastEventID):
-                request = resume.request(request, self._first_response)
-            elif resume is not None:
-                request = resume.request(self._cursor, request)
-        if self._redirect_url is not None:
-            request = replace(request, url=self._redirect_url, params=None)
-        return request
+        """Make what is sent when the stream comes back."""
+        resume = self._plan.resume
+        if not self._has_begun or resume is None:
+            return self._plan.request
+        if isinstance(resume, LastEventID):
+            return resume.request(self._plan.request, self._first_response)
+        return resume.request(self._cursor, self._plan.request)
 
     def _headers(self) -> dict[str, bytes]:
         plan = self._plan
@@ -590,7 +604,7 @@ class Session:
         if self._plan.is_subscription:
             self._failures = 0
         if self._has_begun:
-            self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id}
+            self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
         self._has_refreshed = False
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
@@ -618,7 +632,7 @@ class Session:
         location = head.headers.get("location")
         if head.status_code not in (301, 302, 303, 307, 308) or location is None:
             return False
-        request = self._plan.request
+        request = self._request
         try:
             target = urljoin(head.url, location)
             is_foreign = not is_same_origin(head.url, target)
@@ -626,13 +640,15 @@ class Session:
             target, is_foreign = "", False
         refusal = None
         if not location.strip() or not target:
-            refusal = f"it has no usable Location, but {location!r}"
+            refusal = "its Location is empty, or no URL"
         elif self._redirects >= MAX_REDIRECTS:
             refusal = f"it is the one after {MAX_REDIRECTS}"
         elif request.method not in ("GET", "HEAD") and head.status_code not in (307, 308):
             refusal = f"a {request.method} would become a GET"
         elif not request.is_repeatable:
             refusal = "the body cannot be sent again"
+        elif head.url.startswith("https:") and not target.startswith("https:"):
+            refusal = "it leads from https to http"
         elif is_foreign and not self._plan.follow_redirects:
             refusal = f"it leads to another origin, {origin(target)}; follow_redirects=True allows that"
         if refusal is not None:
@@ -645,7 +661,7 @@ class Session:
 
     def _response_error(self, head: Head, body: bytes) -> ResponseError:
         status_code, got = head.status_code, media_type(head)
-        request = label(self._plan.request)
+        request = label(self._request)
         kind: type[ResponseError]
         if self._is_good(status_code):
             kind = ContentTypeError
@@ -668,22 +684,25 @@ class Session:
             return "total"
         name = "response" if failure.was_sent else "connect"
         seconds = timeouts.response if failure.was_sent else timeouts.connect
-        return name if failure.is_timeout and self._has_elapsed(seconds, self._attempted_at, now) else None
+        is_time = failure.is_timeout or failure.is_deadline
+        return name if is_time and self._has_elapsed(seconds, self._attempted_at, now) else None
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
-    def _examine(self, events: list[ServerSentEvent], now: float) -> list[ServerSentEvent]:
+    def _examine(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events up to the one that ends the stream, or should not have come."""
-        if self._past_ids and (again := next((event for event in events if event.id in self._past_ids), None)):
-            text = f"the server started over: event {again.id!r} came again behind {self._finished_id!r}"
-            self._give_up(StreamInterrupted(text), now)
-            return []
         plan = self._plan
         for index, event in enumerate(events):
+            if event.id in self._past_ids:
+                text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
+                self._terminate(StreamInterrupted(text))
+                return events[:index]
             if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
                 message, code = mark.read(event)
                 said = f": {quote(message)}" if message else ""
-                text = f"the server sent an error event{said}" + (f" (code {code!r})" if code is not None else "")
+                text = f"the server sent an error event{said}" + (
+                    f" (code {quote(str(code))})" if code is not None else ""
+                )
                 self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
                 return events[:index]
             if plan.ends_at_done and is_done(event):
@@ -740,10 +759,11 @@ class Session:
         if left := length_hint(self.ready):
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
-        self._waiting_since = now
+        if batch:
+            self._waiting_since = now
         if self._remembers:
             self._remember(batch)
-        if self._phase == "reading" and not left:
+        if self._phase == "reading" and not left and not self._is_cut_short:
             self._finished_id = self._parser.last_event_id
         elif batch:
             self._finished_id = batch[-1].id
@@ -756,8 +776,9 @@ class Session:
                 self._cursor = resume.advance(self._cursor, event)
         else:
             for event in batch:
-                if event.id:
+                if event.id and event.id != self._latest_id:
                     self._first_id = self._first_id or event.id
+                    self._latest_id = event.id
                     self._recent_ids.append(event.id)
 
     def _deadline(self) -> tuple[float, str]:
@@ -792,12 +813,13 @@ class Session:
     @property
     def _can_refresh(self) -> bool:
         plan = self._plan
-        return plan.can_refresh and not self._has_refreshed and not self._is_foreign and plan.request.is_repeatable
+        return plan.can_refresh and not self._has_refreshed and not self._is_foreign and self._request.is_repeatable
 
     def _is_worth_repeating(self, error: ResponseError) -> bool:
         # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
         is_page = isinstance(error, ContentTypeError) and self._has_begun and not self._plan.is_subscription
-        return is_page or is_retryable(error.status_code, error.headers)
+        wish = server_wish(error.headers)
+        return wish if wish is not None else is_page or is_retryable(error.status_code)
 
     def _policy(self) -> tuple[RetryPolicy | None, str]:
         """Return by what policy to come back, or None and why not."""
@@ -806,9 +828,14 @@ class Session:
             return plan.retry, ""
         if plan.resume is None:
             return None, ""
-        if isinstance(plan.resume, LastEventID) and not self._finished_id:
+        if isinstance(plan.resume, LastEventID) and not self._has_place:
             return None, "the stream gave no event ID to go on behind"
         return plan.resume.retry, ""
+
+    @property
+    def _has_place(self) -> bool:
+        """Whether this stream has given an ID to go on behind; one from an earlier stream would replay this one."""
+        return self._finished_id != self._plan.last_event_id and bool(self._finished_id.strip(BLANKS))
 
     def _fail(
         self,
@@ -821,11 +848,10 @@ class Session:
     ) -> None:
         """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
         self._failures += 1
+        self._last_failure = error
         delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay)
         if delay is not None:
-            logger.info(
-                "%s: %s; attempt %d follows in %.2f s", label(self._plan.request), error, self._attempts + 1, delay
-            )
+            logger.info("%s: %s; attempt %d follows in %.2f s", label(self._request), error, self._attempts + 1, delay)
             self._wait(delay, now)
             return
         is_cut = isinstance(error, StreamError) and (self._failures == 1 or isinstance(error, StreamInterrupted))
@@ -850,19 +876,21 @@ class Session:
                 f"not sent again, because the server may have acted upon this {plan.request.method}: "
                 "RetryPolicy(retry_ambiguous=True) or idempotency_key_header= allows it"
             )
+        if not policy.allows(self._failures - 1):
+            return None, "" if is_worth_it else why_not
         if policy.on is not None and (verdict := policy.on(self._attempts, error)) is not None:
             is_worth_it = verdict
         if not is_worth_it:
             return None, why_not
-        if not policy.allows(self._failures - 1):
-            return None, ""
-        if not self._is_repeatable:
+        request = self._next_request()
+        if not request.is_repeatable:
             return None, "not sent again: a body that is an iterator or a file is used up by one attempt"
         delay = self._delay(policy, server_delay)
         if delay is None:
             return None, "the server asks to be left alone for too long"
         if delay >= self._left(now):
             return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
+        self._request = request
         return delay, ""
 
     def _is_safe_to_repeat(self, policy: RetryPolicy) -> bool:
@@ -890,14 +918,6 @@ class Session:
         )
         return max(delay, least)
 
-    @property
-    def _is_repeatable(self) -> bool:
-        """Whether what the next attempt sends can be sent."""
-        resume = self._plan.resume
-        if self._has_begun and (isinstance(resume, Cursor) or (resume and resume.drops_body)):
-            return True
-        return self._plan.request.is_repeatable
-
     def _wait(self, delay: float, now: float) -> None:
         self._enter("waiting")
         self._wait_until = now + delay
@@ -913,8 +933,6 @@ class Session:
         """Stop with the error, and with all that is known about it."""
         if why:
             error.args = (f"{error}; {why}",)
-        if self._attempts > 1 and self._started_at is not None:
-            error.add_note(f"gave up after {self._attempts} attempts in {now - self._started_at:.1f} s")
         self._stop(error, now)
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed") -> None:
@@ -934,6 +952,8 @@ class Session:
         self._enter("stopped")
         self._error = error
         self._stopped_at = now
+        if error is not None and self._attempts > 1 and self._started_at is not None:
+            error.add_note(f"gave up after {self._attempts} attempts in {now - self._started_at:.1f} s")
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
             error.stats = self.stats(now)
@@ -967,9 +987,9 @@ def id_header(last_event_id: str) -> bytes:
 
     In UTF-8, as the standard has it. Raises `ValueError` where HTTP cannot carry the ID (RFC 9110, section 5.5).
     """
-    value = last_event_id.strip(" \t").encode()
+    value = last_event_id.strip(BLANKS).encode()
     if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
-        raise ValueError(f"the last event ID {last_event_id!r} cannot be sent in a header")
+        raise ValueError(f"the last event ID {quote(last_event_id)} cannot be sent in a header")
     return value
 
 

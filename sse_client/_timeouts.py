@@ -23,7 +23,7 @@ class Timeouts:
     idle: float | None = None
     """For the next event after the first; comments do not count as one. `StreamTimeout`."""
     total: float | None = None
-    """For the whole call, from its first attempt on. `StreamTimeout`, or `ConnectionFailed` before the headers."""
+    """For the whole call, from its first attempt on. `StreamTimeout`."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

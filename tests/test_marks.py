@@ -1,0 +1,317 @@
+"""Which event ends a stream, and which one is an error: by data, name and fields, and without parsing in vain."""
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sse_client._event import ServerSentEvent
+from sse_client._marks import ErrorEvent, Mark, Terminator, is_done
+
+TYPE = '{"type": "done", "n": 1}'
+
+
+def says(data: str, event: str = "message") -> ServerSentEvent:
+    return ServerSentEvent(event, data)
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The data of each event whose JSON was parsed."""
+    found: list[str] = []
+    parse = ServerSentEvent.json
+
+    def count(self: ServerSentEvent) -> Any:
+        found.append(self.data)
+        return parse(self)
+
+    monkeypatch.setattr(ServerSentEvent, "json", count)
+    return found
+
+
+@pytest.mark.parametrize("kind", [Terminator, ErrorEvent])
+@pytest.mark.parametrize(
+    ("conditions", "event", "is_match"),
+    [
+        ({"data": "[DONE]"}, says("[DONE]"), True),
+        ({"data": "[DONE]"}, says("[DONE]", "x"), True),
+        ({"data": "[DONE]"}, says("[DONE] "), False),
+        ({"data": "[DONE]"}, says('"[DONE]"'), False),
+        ({"data": ""}, says(""), True),
+        ({"data": ""}, says(" "), False),
+        ({"event": "end"}, says("", "end"), True),
+        ({"event": "end"}, says("end"), False),
+        ({"event": "end"}, says("", "End"), False),
+        ({"event": "message"}, says("x"), True),
+        ({"field": "type"}, says(TYPE), True),
+        ({"field": "type"}, says('{"type": null}'), True),
+        ({"field": "type"}, says('{"n": "type"}'), False),
+        ({"field": "type"}, says('{"n": {"type": 1}}'), False),
+        ({"field": "type"}, says('[{"type": 1}]'), False),
+        ({"field": "type"}, says('"type"'), False),
+        ({"field": "type"}, says("type"), False),
+        ({"field": "type"}, says('{"type": 1'), False),
+        ({"field": "type"}, says(""), False),
+        ({"field": ""}, says('{"": 1}'), True),
+        ({"field": "a.b"}, says('{"a.b": 1}'), True),
+        ({"field": "a.b"}, says('{"a": {"b": 1}}'), False),
+        ({"field": "type", "values": {"done"}}, says(TYPE), True),
+        ({"field": "type", "values": ["done", "end"]}, says('{"type":"end"}'), True),
+        ({"field": "type", "values": ("done",)}, says('{"type": "undone"}'), False),
+        ({"field": "type", "values": {"done"}}, says('{"type": ["done"]}'), False),
+        ({"field": "type", "values": {"done"}}, says('{"n": "done", "type": "x"}'), False),
+        ({"field": "type", "values": {"done"}}, says('{"type": "x", "type": "done"}'), True),
+        ({"field": "type", "values": {"done"}}, says('{"type": "done", "type": "x"}'), False),
+        ({"field": "type", "values": []}, says(TYPE), False),
+        ({"field": "type", "values": iter(["done"])}, says(TYPE), True),
+        ({"field": "type", "values": {"done": 1}}, says(TYPE), True),
+        ({"data": "x", "event": "end"}, says("x", "end"), True),
+        ({"data": "x", "event": "end"}, says("x"), False),
+        ({"data": "x", "event": "end"}, says("y", "end"), False),
+        ({"event": "end", "field": "type"}, says(TYPE, "end"), True),
+        ({"event": "end", "field": "type"}, says(TYPE), False),
+        ({"event": "end", "field": "type"}, says("{}", "end"), False),
+        ({"data": TYPE, "field": "n", "values": [1]}, says(TYPE), True),
+        ({"data": TYPE, "field": "n", "values": [2]}, says(TYPE), False),
+    ],
+)
+def test_match(kind: type[Mark], conditions: dict[str, Any], event: ServerSentEvent, is_match: bool) -> None:
+    """An event bears a mark when all of its conditions hold, each exactly."""
+    if conditions.get("values") and not isinstance(conditions["values"], list | tuple | set | dict):
+        conditions = {**conditions, "values": iter(["done"])}  # an iterator serves one test
+    mark = kind(**conditions)
+    assert mark.match(event) is (mark if is_match else None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        r'{"type": "\u0064one"}',
+        r'{"\u0074ype": "done"}',
+        r'{"\u0074\u0079\u0070\u0065": "\u0064\u006F\u006e\u0065"}',
+        '{\n"type"\t:\r"done"}',
+        '{"x": "\\\\u", "type": "done"}',
+    ],
+)
+def test_escaped_json(data: str) -> None:
+    """Names and values are found however JSON writes them."""
+    assert Terminator(field="type", values={"done"}).match(says(data))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("é", "ü"), ("a/b", "c/d"), ('"', "\\"), ("\n", "\t"), ("☃", "😀"), ("type", "a<b>&c"), ("'", "")],
+)
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_names_and_values_of_any_kind(name: str, value: str, is_ascii: bool) -> None:
+    """Names and values that JSON may write in several ways are found in each."""
+    mark = Terminator(field=name, values={value})
+    data = json.dumps({name: value}, ensure_ascii=is_ascii)
+    assert mark.match(says(data))
+    assert mark.match(says(data.replace("/", "\\/")))
+
+
+@given(st.text(), st.text(), st.booleans())
+def test_what_is_there_is_found(name: str, value: str, is_ascii: bool) -> None:
+    """The look at the raw text never misses what parsing would find."""
+    event = says(json.dumps({"a": 1, name: value}, ensure_ascii=is_ascii))
+    assert Terminator(field=name, values={value}).match(event)
+
+
+@pytest.mark.parametrize(
+    ("value", "json_text", "is_match"),
+    [
+        (True, "true", True),
+        (True, "1", False),
+        (1, "true", False),
+        (1, "1", True),
+        (1, "1.0", True),
+        (1, '"1"', False),
+        (0, "false", False),
+        (False, "0", False),
+        (None, "null", True),
+        (None, "0", False),
+        (None, '""', False),
+        (["a"], '["a"]', True),
+        ({"a": 1}, '{"a": 1}', True),
+        ([], "{}", False),
+    ],
+)
+def test_values_are_those_of_json(value: Any, json_text: str, is_match: bool) -> None:
+    """True is not 1, text is no number, and what Python cannot hash can be a value too."""
+    mark = Terminator(field="stop", values=[value])
+    assert (mark.match(says(f'{{"stop": {json_text}}}')) is not None) is is_match
+
+
+def test_alternatives() -> None:
+    """`|` makes alternatives, of which the first that fits is found; the marks themselves stay as they are."""
+    a, b, c = Terminator(data="a"), Terminator(event="b"), Terminator(field="c")
+    for mark in (a | b | c, a | (b | c), (a | b) | c):
+        assert mark.match(says("a")) is not None
+        assert mark.match(says("", "b")) == b
+        assert mark.match(says('{"c": 0}')) == c
+        assert mark.match(says("x")) is None
+    assert (a.alternatives, b.alternatives) == ((), ())
+    assert a.match(says("", "b")) is None
+
+
+def test_the_alternative_that_fits_reads() -> None:
+    """Each alternative of an error event has its own places for the message and the code."""
+    errors = ErrorEvent(event="error", message="text") | ErrorEvent(field="fault", message="fault.why", code="fault.no")
+    event = says('{"fault": {"why": "busy", "no": 7}}')
+    mark = errors.match(event)
+    assert mark is not None
+    assert mark.read(event) == ("busy", 7)
+    event = says('{"text": "late"}', "error")
+    mark = errors.match(event)
+    assert mark is not None
+    assert mark.read(event) == ("late", None)
+
+
+def test_kinds_do_not_mix() -> None:
+    """A terminator and an error event have no alternative in common."""
+    with pytest.raises(TypeError):
+        Terminator(data="a") | ErrorEvent(data="b")  # type: ignore[operator]
+    with pytest.raises(TypeError):
+        Terminator(data="a") | "b"  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", [Terminator, ErrorEvent])
+def test_what_is_refused(kind: type[Mark]) -> None:
+    """A mark needs a condition, values a field, and one text is no collection of texts."""
+    with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event= or field="):
+        kind()
+    with pytest.raises(TypeError, match=r"needs the field= that holds them"):
+        kind(event="x", values={"a"})
+    with pytest.raises(TypeError, match=r"expected a collection for values, got 'done'; write \{'done'\}"):
+        kind(field="type", values="done")
+    with pytest.raises(TypeError):
+        kind("[DONE]")  # type: ignore[call-arg]
+
+
+def test_a_mark_is_a_value() -> None:
+    """Marks are frozen, and equal when they say the same."""
+    assert Terminator(field="type", values=["a"]) == Terminator(field="type", values=("a",))
+    assert Terminator(data="a") != Terminator(data="b")
+    with pytest.raises(FrozenInstanceError):
+        Terminator(data="a").data = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("mark", "data"),
+    [
+        (Terminator(field="type"), '{"kind": "done"}'),
+        (Terminator(field="type", values={"done"}), '{"type": "token", "text": "don"}'),
+        (Terminator(field="type", values={"done", "end"}), '{"type": "token"}'),
+        (Terminator(field="type", values={"done"}), '{"kind": "done"}'),
+        (Terminator(field="type", values={"done"}) | Terminator(field="kind", values={"end"}), '{"type": "x"}'),
+        (Terminator(event="x", field="type"), TYPE),
+        (Terminator(data="x", field="type"), TYPE),
+        (Terminator(data="[DONE]"), TYPE),
+        (Terminator(event="end"), TYPE),
+        (Terminator(field="type", values={"done"}), "plain text"),
+    ],
+    ids=str,
+)
+def test_no_json_is_parsed_in_vain(mark: Terminator, data: str, parsed: list[str]) -> None:
+    """Where the raw text cannot hold the name and a value, no JSON is parsed."""
+    assert mark.match(says(data)) is None
+    assert parsed == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"type": "done"}', '{"type": "not yet done"}', r'{"x": "\u0041"}'],
+    ids=["there", "perhaps", "escaped"],
+)
+def test_json_is_parsed_where_it_may_match(data: str, parsed: list[str]) -> None:
+    """Where the raw text may hold it, the JSON decides."""
+    Terminator(field="type", values={"done"}).match(says(data))
+    assert parsed == [data]
+
+
+def test_json_too_deep() -> None:
+    """JSON that is nested too deeply to be parsed bears no mark."""
+    assert Terminator(field="type").match(says('{"type":' + "[" * 100_000)) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('{"message": "busy"}', "busy"),
+        ('{"error": "busy"}', "busy"),
+        ('{"detail": "busy"}', "busy"),
+        ('{"error": {"message": "busy"}}', "busy"),
+        ('{"error": {"error": {"message": "busy"}}}', "busy"),
+        ('{"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}', "busy"),
+        ('{"error": {"type": "x"}, "message": "busy"}', "busy"),
+        ('{"error": "", "detail": "busy"}', "busy"),
+        ('{"error": "first", "message": "second"}', "first"),
+        ('{"detail": [{"loc": ["é"], "msg": "wrong"}]}', '[{"loc": ["é"], "msg": "wrong"}]'),
+        ('{"type": "error"}', None),
+        ('{"error": 7}', None),
+        ('{"error": null}', None),
+        ('{"error": []}', None),
+        ("[]", "[]"),
+        ("{}", "{}"),
+        ("plain words", "plain words"),
+        ("", None),
+    ],
+)
+def test_the_usual_places_of_a_message(data: str, message: str | None) -> None:
+    """Without `message=`, the usual shapes are looked through; data that is no object is the message itself."""
+    assert ErrorEvent(event="error").read(says(data, "error"))[0] == message
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "message"),
+    [
+        ("text", '{"text": "busy"}', "busy"),
+        ("a.b.c", '{"a": {"b": {"c": "busy"}}}', "busy"),
+        ("a.b", '{"a": "x"}', None),
+        ("a.b", '{"a": [{"b": 1}]}', None),
+        ("a", '{"message": "not asked for"}', None),
+        ("n", '{"n": 5}', "5"),
+        ("n", '{"n": null}', None),
+    ],
+)
+def test_the_place_of_a_message(path: str, data: str, message: str | None) -> None:
+    """With `message=`, it is looked for there alone, with dots into objects."""
+    assert ErrorEvent(event="error", message=path).read(says(data))[0] == message
+
+
+@pytest.mark.parametrize(
+    ("mark", "data", "code"),
+    [
+        (ErrorEvent(event="e"), '{"code": 7}', 7),
+        (ErrorEvent(event="e"), '{"code": "rate_limit"}', "rate_limit"),
+        (ErrorEvent(event="e"), '{"code": null}', None),
+        (ErrorEvent(event="e"), '{"error": {"code": 7}}', None),
+        (ErrorEvent(event="e"), "no object", None),
+        (ErrorEvent(event="e", code="error.type"), '{"error": {"type": "overloaded"}}', "overloaded"),
+        (ErrorEvent(event="e", code="error"), '{"error": {"type": 1}}', {"type": 1}),
+        (ErrorEvent(event="e", code=None), '{"code": 7}', None),
+    ],
+    ids=str,
+)
+def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
+    """The code is where `code=` says, by default in the field `code`, and of any type that JSON has."""
+    assert mark.read(says(data))[1] == code
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (says("[DONE]"), True),
+        (says("[DONE]", "done"), False),
+        (says("[done]"), False),
+        (says("[DONE]\n"), False),
+        (says(""), False),
+    ],
+)
+def test_is_done(event: ServerSentEvent, expected: bool) -> None:
+    """The end marker is an unnamed event of these six letters and no other."""
+    assert is_done(event) is expected

@@ -1,0 +1,112 @@
+"""The request that takes a broken stream up again."""
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from sse_client._event import ServerSentEvent
+from sse_client._request import Request
+from sse_client._resume import Cursor, LastEventID
+from sse_client._retry import RetryPolicy
+
+POST = Request(
+    method="POST",
+    url="http://test/chat",
+    params={"a": "1"},
+    headers={"X": "y"},
+    cookies={"c": "d"},
+    json={"message": "hi"},
+    auth=("me", "secret"),
+)
+WITHOUT_BODY = replace(POST, json=None)
+
+
+@pytest.mark.parametrize(
+    ("resume", "expected"),
+    [
+        pytest.param(LastEventID(), POST, id="the-same"),
+        pytest.param(LastEventID(method="POST"), POST, id="post"),
+        pytest.param(LastEventID(method="put"), replace(POST, method="PUT"), id="put-has-the-body"),
+        pytest.param(LastEventID(method="GET"), replace(WITHOUT_BODY, method="GET"), id="get-has-none"),
+        pytest.param(LastEventID(method="get"), replace(WITHOUT_BODY, method="GET"), id="in-any-case"),
+        pytest.param(LastEventID(method="HEAD"), replace(WITHOUT_BODY, method="HEAD"), id="head-has-none"),
+        pytest.param(LastEventID(url="/r"), replace(POST, url="/r", params=None), id="url"),
+        pytest.param(
+            LastEventID(url=lambda r: f"/r/{r}"), replace(POST, url="/r/7", params=None), id="url-of-response"
+        ),
+        pytest.param(
+            LastEventID(method="GET", url="/r"),
+            replace(WITHOUT_BODY, method="GET", url="/r", params=None),
+            id="get-elsewhere",
+        ),
+    ],
+)
+def test_request(resume: LastEventID, expected: Request) -> None:
+    """The same request, or one of another method, or to another URL, which brings its own parameters."""
+    assert resume.request(POST, 7) == expected
+
+
+@pytest.mark.parametrize("field", ["json", "content", "data", "files"])
+def test_no_body_is_left_to_a_get(field: str) -> None:
+    """A GET has no body of any kind."""
+    body: dict[str, Any] = {field: "x"}
+    request = Request(method="POST", url="/", **body)
+    assert LastEventID(method="GET").request(request, None) == Request(method="GET", url="/")
+
+
+@pytest.mark.parametrize(
+    "retry", [LastEventID().retry, Cursor(None, lambda cursor, _: cursor, lambda _, request: request).retry]
+)
+def test_the_policy(retry: RetryPolicy) -> None:
+    """Unless told otherwise, five attempts in a row, after 1 s, doubled up to 30 s, without jitter."""
+    assert retry == RetryPolicy(max_retries=5, initial_delay=1.0, max_delay=30.0, jitter=0.0)
+
+
+def test_values() -> None:
+    """Both ways are frozen values."""
+    with pytest.raises(FrozenInstanceError):
+        LastEventID().method = "GET"  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Cursor(0, lambda cursor, _: cursor, lambda _, request: request).initial = 1  # type: ignore[misc]
+
+
+def test_cursor() -> None:
+    """A cursor is three things of the user's: where it begins, how it moves, and what it asks for."""
+    cursor = Cursor(0, lambda cursor, event: cursor + len(event.data), lambda cursor, _: replace(POST, json=cursor))
+    assert cursor.advance(cursor.initial, ServerSentEvent(data="abc")) == 3
+    assert cursor.request(3, POST).json == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "is_idempotent"),
+    [
+        ("GET", True),
+        ("HEAD", True),
+        ("OPTIONS", True),
+        ("PUT", True),
+        ("DELETE", True),
+        ("POST", False),
+        ("PATCH", False),
+    ],
+)
+def test_which_requests_are_idempotent(method: str, is_idempotent: bool) -> None:
+    """POST and PATCH, sent twice, may do their work twice (RFC 9110, section 9.2.2)."""
+    assert replace(POST, method=method).is_idempotent is is_idempotent
+
+
+@pytest.mark.parametrize(
+    ("request_", "is_repeatable"),
+    [
+        pytest.param(POST, True, id="json"),
+        pytest.param(replace(POST, content="x"), True, id="text"),
+        pytest.param(replace(POST, content=b"x"), True, id="bytes"),
+        pytest.param(replace(POST, data={"a": "b"}), True, id="form"),
+        pytest.param(replace(POST, content=[b"x"]), False, id="list"),
+        pytest.param(replace(POST, content=iter([b"x"])), False, id="iterator"),
+        pytest.param(replace(POST, files={"a": b"x"}), False, id="files"),
+    ],
+)
+def test_which_bodies_can_be_sent_again(request_: Request, is_repeatable: bool) -> None:
+    """Whether a body can be sent again is told from the argument, before it is sent."""
+    assert request_.is_repeatable is is_repeatable

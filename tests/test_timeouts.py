@@ -1,0 +1,66 @@
+"""The clocks of a stream: their defaults, what is refused, and what a plain number means."""
+
+from dataclasses import FrozenInstanceError
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from sse_client._timeouts import Timeouts
+
+CLOCKS = ["connect", "response", "read", "first_event", "idle", "total"]
+OFF = dict.fromkeys(CLOCKS)
+
+
+def seconds(timeouts: Timeouts) -> dict[str, float | None]:
+    return {name: getattr(timeouts, name) for name in CLOCKS}
+
+
+def test_defaults() -> None:
+    """By default a connection has 10 s, headers and silence 300 s each, and the rest has no clock."""
+    assert seconds(Timeouts()) == {**OFF, "connect": 10.0, "response": 300.0, "read": 300.0}
+
+
+@pytest.mark.parametrize(
+    ("timeout", "expected"),
+    [
+        (Timeouts(idle=3), {"connect": 10.0, "response": 300.0, "read": 300.0, "idle": 3}),
+        (30, {"connect": 10.0, "response": 300.0, "read": 300.0, "total": 30}),
+        (0.5, {"connect": 10.0, "response": 300.0, "read": 300.0, "total": 0.5}),
+        (None, {}),
+    ],
+)
+def test_of(timeout: Timeouts | float | None, expected: dict[str, float]) -> None:
+    """A number is the total, with the other clocks as they are; None is no clock at all."""
+    assert seconds(Timeouts.of(timeout)) == {**OFF, **expected}
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+@pytest.mark.parametrize("value", [0, -1, -0.5, nan, -inf, "5", [5]])
+def test_what_is_refused(name: str, value: Any) -> None:
+    """What is not a positive number is refused, and named."""
+    with pytest.raises(ValueError, match=rf"for {name}, got "):
+        Timeouts(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, nan])
+def test_a_plain_number_is_checked_too(value: float) -> None:
+    """A total of nothing is refused as well."""
+    with pytest.raises(ValueError, match="for total"):
+        Timeouts.of(value)
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+@pytest.mark.parametrize("value", [None, 1, 0.001, inf])
+def test_what_is_taken(name: str, value: float | None) -> None:
+    """Each clock takes seconds, or None for none."""
+    assert getattr(Timeouts(**{name: value}), name) == value
+
+
+def test_a_value() -> None:
+    """The clocks are a frozen value, of keywords alone."""
+    assert Timeouts(read=5) == Timeouts(read=5)
+    with pytest.raises(FrozenInstanceError):
+        Timeouts().read = 5  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Timeouts(5)  # type: ignore[call-arg, call-arg]
