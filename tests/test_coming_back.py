@@ -285,7 +285,7 @@ def test_a_redirect_to_nowhere(shell: Shell) -> None:
     with EventServer(redirect(307, ""), OK) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
-    assert "no usable Location" in str(result.error)
+    assert "Location is empty" in str(result.error)
     assert len(server.requests) == 1
 
 

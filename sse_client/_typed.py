@@ -1,0 +1,155 @@
+"""
+From an event's name and data to the user's own type, straight from the JSON text.
+
+A type says by itself how its members are told apart: a discriminated union by a field, a plain union by which fields
+are there, and members with `Named` by the event's name. `Decoder` reads that off the type once, and then only calls
+pydantic.
+"""
+
+import enum
+import types
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Generic, Literal, TypeAlias, Union, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypeForm, TypeVar
+
+from ._errors import DecodeError, quote
+from ._event import ServerSentEvent
+
+T = TypeVar("T", default=ServerSentEvent)
+
+Unknown: TypeAlias = Literal["skip", "keep", "raise"]
+Validate: TypeAlias = Callable[[str], Any]
+
+
+class Named:
+    """
+    Marks the member of a union by the names of its events: `Annotated[Token, Named("message", "data")]`.
+
+    The name wins over a field, unless it is `message`, which is every event's that has none.
+    """
+
+    def __init__(self, *names: str) -> None:
+        if not names:
+            raise TypeError("Named() needs the name of an event")
+        self.names = names
+
+    def __repr__(self) -> str:
+        return f"Named({', '.join(map(repr, self.names))})"
+
+
+class Nothing(enum.Enum):
+    """What comes of an event that the type has no place for."""
+
+    EMPTY = "an event without data, as some servers send to set an ID"
+    UNKNOWN = "a name, or a value of the discriminator, that the type does not list"
+
+
+class Decoder(Generic[T]):
+    """Makes values of one type from events."""
+
+    def __init__(self, form: TypeForm[T]) -> None:
+        self._label = " | ".join(_labels(form))
+        named: dict[str, list[Any]] = {}
+        others: list[Any] = []
+        for names, member in _members(form):
+            for name in names:
+                named.setdefault(name, []).append(member)
+            if not names:
+                others.append(member)
+        # A form without named members is pydantic's as it stands, with whatever is annotated to it.
+        self._by_data = _validator(others if named else [form])
+        self._by_name = {name: _validator(members) for name, members in named.items()}
+
+    def decode(self, event: ServerSentEvent) -> T | Nothing:
+        """Return the value of the event. Raises `DecodeError` where the type lists the event, but it does not fit."""
+        if not event.data:
+            return Nothing.EMPTY
+        named = self._by_name.get(event.event)
+        validate = self._by_data if named is None or (event.event == "message" and self._by_data) else named
+        if validate is None:
+            return Nothing.UNKNOWN
+        try:
+            return validate(event.data)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            if validate is not self._by_data or not _is_unknown(error):
+                raise self._error(event, error) from error
+            if named is None:
+                return Nothing.UNKNOWN
+        try:
+            return named(event.data)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise self._error(event, error) from error
+
+    def unknown(self, event: ServerSentEvent) -> DecodeError:
+        """The error for an event that the type does not list, where that is one."""
+        return DecodeError(f"{self._label} has no place for this {quote(event.event)} event", event=event)
+
+    def _error(self, event: ServerSentEvent, error: ValidationError) -> DecodeError:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        text = f"this {quote(event.event)} event is no {self._label}: {first['msg']}" + (f" ({where})" if where else "")
+        return DecodeError(text, event=event)
+
+
+def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The members of a union, or the one type, with the names of their events."""
+    form, metadata = _unwrap(form)
+    names = tuple(name for each in metadata if isinstance(each, Named) for name in each.names)
+    rest = [each for each in metadata if not isinstance(each, Named)]
+    if names or not _is_union(form):
+        yield names, _annotate(form, rest)
+        return
+    members = [member for each in get_args(form) for member in _members(each)]
+    if not rest:
+        yield from members
+        return
+    # What is annotated to the union, its discriminator, is for those of its members that have no names.
+    yield from (member for member in members if member[0])
+    if others := [member for names, member in members if not names]:
+        yield (), _annotate(_union(others), rest if len(others) > 1 else [])
+
+
+def _unwrap(form: Any) -> tuple[Any, list[Any]]:
+    """Look through aliases and annotations; return the type, and what is annotated to it."""
+    metadata: list[Any] = []
+    while True:
+        if hasattr(form, "__value__"):  # `type X = …`, and typing_extensions.TypeAliasType
+            form = form.__value__
+        elif get_origin(form) is Annotated:
+            form, *more = get_args(form)
+            metadata = [*more, *metadata]
+        else:
+            return form, metadata
+
+
+def _labels(form: Any) -> Iterator[str]:
+    form, _ = _unwrap(form)
+    if _is_union(form):
+        for member in get_args(form):
+            yield from _labels(member)
+    else:
+        yield getattr(form, "__name__", None) or str(form)
+
+
+def _is_union(form: Any) -> bool:
+    return get_origin(form) in (Union, types.UnionType)
+
+
+def _union(members: list[Any]) -> Any:
+    return Union[tuple(members)]  # noqa: UP007
+
+
+def _annotate(form: Any, metadata: list[Any]) -> Any:
+    return Annotated[(form, *metadata)] if metadata else form
+
+
+def _validator(members: list[Any]) -> Validate | None:
+    return TypeAdapter(_union(members)).validator.validate_json if members else None
+
+
+def _is_unknown(error: ValidationError) -> bool:
+    """Whether all that is wrong is a value of the discriminator that the union does not list."""
+    first, *more = error.errors(include_url=False, include_context=False, include_input=False)
+    return not more and first["type"] == "union_tag_invalid" and first["loc"] == ()
