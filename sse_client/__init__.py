@@ -1,6 +1,8 @@
 """Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
 
+from ._accumulate import join_text
 from ._async import AsyncEventStream, AsyncSSEClient, aiter_events
+from ._dialect import Dialect
 from ._errors import (
     ConnectionFailed,
     ContentTypeError,
@@ -17,12 +19,14 @@ from ._errors import (
     StreamTruncated,
 )
 from ._event import ServerSentEvent
+from ._handlers import Handlers
 from ._marks import ErrorEvent, Terminator
 from ._parser import EventParser
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._sync import EventStream, SSEClient, iter_events
 from ._timeouts import Timeouts
+from ._typed import Named
 
 __all__ = [
     "AsyncEventStream",
@@ -31,12 +35,15 @@ __all__ = [
     "ContentTypeError",
     "Cursor",
     "DecodeError",
+    "Dialect",
     "ErrorEvent",
     "ErrorEventReceived",
     "EventParser",
     "EventStream",
     "EventTooLarge",
+    "Handlers",
     "LastEventID",
+    "Named",
     "ResponseError",
     "RetryPolicy",
     "SSEClient",
@@ -52,4 +59,5 @@ __all__ = [
     "Timeouts",
     "aiter_events",
     "iter_events",
+    "join_text",
 ]

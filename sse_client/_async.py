@@ -6,17 +6,19 @@ closed from another task. So there is no async generator in here, which the garb
 of its own; and no cancel scope outlives one `__anext__`.
 """
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 
 import anyio
 import httpx
-from typing_extensions import Unpack
+from typing_extensions import TypeForm, TypeVar
 
+from ._accumulate import Accumulation
 from ._client import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
@@ -24,10 +26,14 @@ from ._client import (
     BaseClient,
     BaseStream,
     ReadOptions,
+    dialect_of,
     made_for_this,
     plan_of,
 )
+from ._dialect import RAW, Dialect
+from ._errors import SSEError
 from ._event import ServerSentEvent
+from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps
 from ._http import (
     Channel,
     DeadlineReached,
@@ -44,10 +50,18 @@ from ._http import (
 from ._request import AsyncHeadersSource, Headers
 from ._retry import RetryPolicy
 from ._session import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from ._stats import StreamStats
 from ._timeouts import Timeouts
+from ._typed import Nothing, T
+
+E = TypeVar("E")
+S = TypeVar("S", default=Any)
 
 # httpcore receives 64 KiB at a time, and a chunk of one byte takes six.
 MAX_BUFFERED_PIECES = 11_000
+
+# For the last callbacks of a cancelled dispatch, in seconds: enough to draw or save what is there.
+MAX_FAREWELL = 1.0
 
 
 class AsyncSSEClient(BaseClient):
@@ -80,33 +94,156 @@ class AsyncSSEClient(BaseClient):
             self._library = library_of(http_client, "AsyncClient")
             made_for_this(self._library, base_url=base_url, auth=auth)
 
-    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream":
+    @overload
+    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E]": ...
+    @overload
+    def stream(
+        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]
+    ) -> "AsyncEventStream[E]": ...
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        **options: Unpack[AsyncOptions],
+    ) -> Any:
         """
         Ask for an event stream; enter what is returned with `async with` to connect, and iterate it.
 
+        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
+        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
+        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+
         Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
-        Iterating raises a `StreamError` where it does not end well.
+        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
+        its type; the stream can be read on behind that.
         """
-        plan = self._plan(method, url, options, is_subscription=False)
-        return AsyncEventStream(plan, self._library, self._http_client, self._headers)
+        spoken = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, spoken, is_subscription=False)
+        return AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers)
 
-    def post(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream":
+    @overload
+    def post(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E]": ...
+    @overload
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def post(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
         """POST, and read the events that are answered; see `stream`."""
-        return self.stream("POST", url, **options)
+        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
 
-    def get(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream":
+    @overload
+    def get(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E]": ...
+    @overload
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def get(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
         """GET a stream of events; see `stream`."""
-        return self.stream("GET", url, **options)
+        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
 
-    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream":
+    @overload
+    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> "AsyncEventStream[E]": ...
+    @overload
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def subscribe(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
 
         Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
+        The arguments are those of `stream`.
         """
-        plan = self._plan("GET", url, options, is_subscription=True)
-        return AsyncEventStream(plan, self._library, self._http_client, self._headers)
+        spoken = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, spoken, is_subscription=True)
+        return AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers)
 
     async def aclose(self) -> None:
         """Close the HTTP client, where it was made here."""
@@ -120,11 +257,13 @@ class AsyncSSEClient(BaseClient):
         await self.aclose()
 
 
-class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
+class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     """The events of one call, to be entered with `async with` and iterated once."""
 
-    def __init__(self, plan: Plan, library: Any, client: Any, headers: Any, response: Any = None) -> None:
-        super().__init__(plan, library)
+    def __init__(
+        self, plan: Plan, library: Any, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+    ) -> None:
+        super().__init__(plan, library, dialect)
         self._client = client
         self._client_headers = headers
         self._errors = transport_errors(library)
@@ -143,10 +282,21 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
         self._check_entered()
         return self
 
-    async def __anext__(self) -> ServerSentEvent:
+    async def __anext__(self) -> T:
         session = self._session
-        for event in session.ready:
-            return event
+        while True:
+            for event in session.ready:
+                if self._is_plain:
+                    return cast("T", event)
+                value = self._value(event)
+                if not isinstance(value, Nothing):
+                    return value
+            if not await self._advance():
+                raise StopAsyncIteration
+
+    async def _advance(self) -> bool:
+        """Go on until there are events in `ready`; return whether there are, or the stream is over."""
+        session = self._session
         self._begin()
         try:
             while True:
@@ -155,19 +305,19 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
                     try:
                         data = await self._next_piece()
                     except StopAsyncIteration:
-                        self._end()
+                        has_events = self._ended()
                     except self._errors as error:
                         session.lost(failure_of(error, self._library), monotonic())
+                        has_events = False
                     else:
-                        session.received(data, monotonic())
+                        has_events = session.received(data, monotonic())
                 else:
                     step = session.next_step(monotonic())
                     if isinstance(step, Stop):
-                        await self._stop(step)
-                        raise StopAsyncIteration
-                    await self._do(step)
-                for event in session.ready:
-                    return event
+                        return await self._stop(step)
+                    has_events = await self._do(step)
+                if has_events or session.notes:
+                    return True
         except BaseException as error:
             await self._abandon(error)
             raise
@@ -195,10 +345,13 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        session = self._session
+        await self._end(error)
+
+    async def _end(self, error: BaseException | None) -> None:
         if self._is_busy:
             await self.aclose()  # another task is reading
             return
+        session = self._session
         session.leave(error, monotonic())
         with anyio.CancelScope(shield=True):
             while not isinstance(step := session.next_step(monotonic()), Stop):
@@ -234,13 +387,140 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
             raise RuntimeError("another task is reading this stream")
         self._is_busy = True
 
+    # Callbacks and results -------------------------------------------------------------------------------------------
+
+    async def dispatch(self, on: Handlers) -> StreamStats:
+        """
+        Read the stream to its end, and call the handlers, in this task, one at a time; return its numbers.
+
+        Connects where that has not been done. Handlers may be plain or async functions. The stream's error is raised
+        behind `on.error` and `on.close`; a handler's own exception stops the stream, and comes out as it is. On a
+        cancellation, what is pending in batches, `on.cancel` and `on.close` have one second.
+        """
+        conversation = self._converse(on, is_async=True)
+        self._is_entered = True
+        try:
+            if on.has_batches:
+                return await self._dispatch_ahead(iter(conversation))
+            return await self._drive(iter(conversation), self._happening)
+        finally:
+            await self._end(None)
+
+    async def _dispatch_ahead(self, steps: Steps) -> StreamStats:
+        """Read in a task of its own, so that somebody else can look at the clock."""
+        failure: BaseException | None = None
+        stats = StreamStats()
+        send, receive = anyio.create_memory_object_stream[Happening | Exception](256)
+
+        async def read() -> None:
+            happening: Happening | Exception | None = None
+            while not isinstance(happening, Ended | Exception):
+                try:
+                    happening = await self._happen()
+                except Exception as error:  # noqa: BLE001
+                    happening = error
+                await send.send(happening)
+
+        async def next_one(deadline: float) -> Happening:
+            with anyio.move_on_after(deadline - monotonic()):
+                happening = await receive.receive()
+                if isinstance(happening, Exception):
+                    raise happening
+                return happening
+            return Passed()
+
+        with send, receive:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                try:
+                    stats = await self._drive(steps, next_one)
+                except BaseException as error:  # noqa: BLE001
+                    failure = error  # raised outside of the group, which would wrap it
+                with anyio.CancelScope(shield=True):
+                    await self.aclose()
+                tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return stats
+
+    async def _drive(self, steps: Steps, happening: Callable[[float], Awaitable[Happening]]) -> StreamStats:
+        try:
+            return await self._drive_from(next(steps), steps, happening)
+        except Exception:
+            raise
+        except BaseException as error:
+            # A cancellation. What there is still to call is called, but must not hold it up for long.
+            with anyio.CancelScope(shield=True, deadline=anyio.current_time() + MAX_FAREWELL):
+                await self._drive_from(steps.throw(error), steps, happening)
+            with suppress(BaseException):
+                while True:
+                    steps.throw(error)
+            raise
+
+    async def _drive_from(
+        self, step: Next | Call | Leave, steps: Steps, happening: Callable[[float], Awaitable[Happening]]
+    ) -> StreamStats:
+        answer: Any = None
+        while True:
+            try:
+                match step:
+                    case Next(deadline):
+                        answer = await happening(deadline)
+                    case Call(handler, arguments):
+                        answer = handler(*arguments)
+                        if inspect.isawaitable(answer):
+                            await answer
+                    case Leave(error):
+                        await self._end(error)
+            except Exception as error:  # noqa: BLE001
+                step = steps.throw(error)
+                continue
+            try:
+                step = steps.send(answer)
+            except StopIteration as stop:
+                stats: StreamStats = stop.value
+                return stats
+
+    async def _happening(self, _: float) -> Happening:
+        return await self._happen()
+
+    async def _happen(self) -> Happening:
+        """Wait for what happens next, for a dispatch."""
+        session = self._session
+        assert session.notes is not None
+        try:
+            while True:
+                if session.notes:
+                    return session.notes.popleft()
+                for event in session.ready:
+                    return Received(event, self._value(event))
+                if not await self._advance():
+                    return Ended(None, is_cancelled=session.outcome == "cancelled")
+        except SSEError as error:
+            return Ended(error, is_cancelled=False)
+
+    @overload
+    def accumulate(self) -> "AsyncReply[T, Any]": ...
+    @overload
+    def accumulate(self, fold: Callable[[S, T], S], initial: S) -> "AsyncReply[T, S]": ...
+    @overload
+    def accumulate(self, fold: Callable[[S | None, T], S]) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
+        """
+        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
+
+        Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
+        it iterates the stream. Without arguments, the dialect's fold is used.
+        """
+        return AsyncReply(self, *self._fold(fold, initial))
+
     # Acting ----------------------------------------------------------------------------------------------------------
 
-    async def _do(self, step: Step) -> None:
-        """Do what the session says, short of stopping."""
+    async def _do(self, step: Step) -> bool:
+        """Do what the session says, short of stopping; return whether there are events in `ready` now."""
         match step:
             case Read():
-                await self._read()
+                return await self._read()
             case Connect():
                 await self._connect(step)
             case Wait(seconds):
@@ -256,12 +536,15 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
                 self._session.drained(monotonic())
             case Stop():
                 raise AssertionError("a stop is the end of doing")
+        return False
 
-    async def _stop(self, step: Stop) -> None:
+    async def _stop(self, step: Stop) -> Literal[False]:
         with anyio.CancelScope(shield=True):
             await self._close_response()
         if step.error is not None:
+            self._complete(step.error)
             raise step.error
+        return False
 
     async def _abandon(self, error: BaseException) -> None:
         """Clean up behind an exception: ours, the user's, or a cancellation in the middle of a read."""
@@ -280,7 +563,7 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
             finally:
                 self._scope = None
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
         """Read where there is a deadline, or a transport that does not wake a read whose response is closed."""
         session = self._session
         try:
@@ -289,15 +572,15 @@ class AsyncEventStream(BaseStream, AsyncIterator[ServerSentEvent]):
             if scope.cancelled_caught:
                 raise DeadlineReached("no byte came in time")
         except StopAsyncIteration:
-            self._end()
+            return self._ended()
         except self._errors as error:
             session.lost(failure_of(error, self._library), monotonic())
-        else:
-            session.received(data, monotonic())
+            return False
+        return session.received(data, monotonic())
 
-    def _end(self) -> None:
+    def _ended(self) -> bool:
         self._pieces = None
-        self._session.ended(monotonic())
+        return self._session.ended(monotonic())
 
     async def _connect(self, step: Connect) -> None:
         await self._close_response()
@@ -379,4 +662,28 @@ def aiter_events(response: Any, **options: Unpack[ReadOptions]) -> AsyncEventStr
     Raises, at the first event, `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
-    return AsyncEventStream(plan_of(response, options), library, None, None, response)
+    return AsyncEventStream(plan_of(response, options, RAW), library, RAW, None, None, response)
+
+
+class AsyncReply(Accumulation[S], Generic[T, S]):
+    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
+
+    def __init__(self, stream: AsyncEventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
+        super().__init__(fold, initial)
+        self._stream = stream
+        stream._accumulate(self)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return aiter(self._stream)
+
+    async def final(self) -> S:
+        """
+        Read on to the end of the stream; return the fold of all its events.
+
+        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
+        the stream before its end.
+        """
+        async for _ in self._stream:
+            pass
+        self._stream._check_whole(self)
+        return self.snapshot

@@ -6,12 +6,20 @@ A call's arguments become one `Plan`; everything after that is the session's.
 
 import random
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import ModuleType
-from typing import Any, TypedDict
+from typing import Any, Generic, TypedDict
 from uuid import uuid4
 
+from ._accumulate import Accumulation
+from ._dialect import RAW, Dialect
+from ._errors import StreamCancelled, StreamError
+from ._event import ServerSentEvent
+from ._handlers import Conversation, Handlers
 from ._http import Response
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
@@ -21,6 +29,7 @@ from ._retry import RetryPolicy
 from ._session import RECONNECT, Outcome, Plan, Session, State, id_header
 from ._stats import StreamStats
 from ._timeouts import Timeouts
+from ._typed import Decoder, Nothing, T, Unknown
 
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
@@ -34,8 +43,12 @@ class ReadOptions(TypedDict, total=False):
     `None` takes `[DONE]` for an event like any other."""
     errors: ErrorEvent | None
     """Which events are errors."""
+    pings: Collection[str]
+    """The names of events that only keep the connection alive: they reach nobody, and feed no clock."""
     max_event_size: int
     """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
+    accept_json: bool
+    """Whether to take an answer that is JSON for a stream of one event. By default it is a `ContentTypeError`."""
 
 
 class Options(ReadOptions, total=False):
@@ -91,7 +104,15 @@ class BaseClient:
         self._timeouts = Timeouts.of(timeout)
         self._idempotency_key_header = idempotency_key_header
 
-    def _plan(self, method: str, url: str, options: SyncOptions | AsyncOptions, *, is_subscription: bool) -> Plan:
+    def _plan(
+        self,
+        method: str,
+        url: str,
+        options: SyncOptions | AsyncOptions,
+        dialect: Dialect[Any],
+        *,
+        is_subscription: bool,
+    ) -> Plan:
         _refuse_unknown(options, AsyncOptions)
         request = Request(
             method=method.upper(),
@@ -116,34 +137,46 @@ class BaseClient:
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
             retry=options.get("retry", RECONNECT if is_subscription else self._retry),
-            resume=options.get("resume"),
+            resume=options.get("resume", dialect.resume),
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
-            **_reading(options),
+            **_reading(options, dialect),
         )
 
 
-def plan_of(response: Any, options: ReadOptions) -> Plan:
+def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
     """The plan of reading a response that is there already: it is not asked for again."""
     _refuse_unknown(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
-    return Plan(request=request, timeouts=Timeouts.of(None), **_reading(options))
+    return Plan(request=request, timeouts=Timeouts.of(None), **_reading(options, dialect))
 
 
 class _Reading(TypedDict):
     terminator: Terminator | None
     ends_at_done: bool
     errors: ErrorEvent | None
+    pings: frozenset[str]
+    accepts_json: bool
     max_event_size: int
 
 
-def _reading(options: ReadOptions) -> _Reading:
-    terminator = options.get("terminator")
+def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
+    terminator = options.get("terminator", dialect.terminator)
     return {
         "terminator": terminator,
         "ends_at_done": terminator is not None or "terminator" not in options,
-        "errors": options.get("errors"),
+        "errors": options.get("errors", dialect.errors),
+        "pings": frozenset(options.get("pings", dialect.pings)),
+        "accepts_json": options.get("accept_json", False),
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
     }
+
+
+def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
+    """What is said of the events of a call, as one dialect: single arguments override the one that is given."""
+    given = RAW if dialect is None else dialect
+    if events is not None:
+        given = replace(given, events=events)
+    return given if unknown is None else replace(given, unknown=unknown)
 
 
 def _refuse_unknown(options: Mapping[str, Any], allowed: Any) -> None:
@@ -160,13 +193,73 @@ def made_for_this(library: ModuleType, **unusable: Any) -> None:
             raise TypeError(f"{name}= is for a client that is made here: give it to your {library.__name__} client")
 
 
-class BaseStream:
+class BaseStream(Generic[T]):
     """What a stream can be asked, at any time and on any thread."""
 
-    def __init__(self, plan: Plan, library: ModuleType) -> None:
+    def __init__(self, plan: Plan, library: ModuleType, dialect: Dialect[T]) -> None:
         self._library = library
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
+        self._dialect = dialect
+        self._is_typed = dialect.events is not ServerSentEvent
+        self._decoder = decoder_of(dialect.events) if self._is_typed else None
+        self._unknown = 0
+        self._accumulations: list[Accumulation[Any]] = []
+        self._conversation: Conversation | None = None
+        self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+
+    def _value(self, event: ServerSentEvent) -> T | Nothing:
+        """Make of an event what is handed out. Raises `DecodeError`."""
+        value: Any = event
+        if self._decoder is not None:
+            value = self._decoder.decode(event)
+            if value is Nothing.UNKNOWN:
+                self._unknown += 1
+                if self._dialect.unknown == "raise":
+                    raise self._decoder.unknown(event)
+                if self._dialect.unknown == "keep":
+                    value = event
+        if value.__class__ is not Nothing:
+            for accumulation in self._accumulations:
+                accumulation.take(value)
+        return value  # type: ignore[no-any-return]
+
+    def _accumulate(self, accumulation: Accumulation[Any]) -> None:
+        self._accumulations.append(accumulation)
+        self._is_plain = False
+
+    def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
+        """The fold to use, and what it begins with."""
+        if fold is not None:
+            return fold, initial
+        if self._dialect.fold is None:
+            raise TypeError("accumulate() needs a fold: this stream's dialect has none")
+        return self._dialect.fold, self._dialect.initial
+
+    def _check_whole(self, accumulation: Accumulation[Any]) -> None:
+        """Raise where the stream is over without an error, but not complete."""
+        if self.outcome != "completed":
+            error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
+            self._complete(error)
+            error.events_received = error.stats.events
+            error.partial = accumulation.snapshot
+            raise error
+
+    def _converse(self, on: Handlers, *, is_async: bool) -> Conversation:
+        on.check(is_async=is_async, is_typed=self._is_typed)
+        if self._conversation is not None:
+            raise RuntimeError("a stream can be dispatched once")
+        self._session.notes = deque()
+        self._conversation = Conversation(on, time.monotonic, lambda: self.stats, is_typed=self._is_typed)
+        return self._conversation
+
+    def _complete(self, error: BaseException) -> None:
+        """Put on an error of the stream what only we know of it."""
+        if isinstance(error, StreamError):
+            error.last_event_id = self.last_event_id
+            error.stats = self.stats
+            if self._accumulations:
+                error.partial = self._accumulations[-1].snapshot
 
     @property
     def response(self) -> Response:
@@ -193,11 +286,38 @@ class BaseStream:
         return self._session.state
 
     @property
+    def last_event(self) -> ServerSentEvent | None:
+        """The event that was handed out last, as it came: what lies under a typed one."""
+        return self._session.last_event
+
+    @property
     def last_event_id(self) -> str:
-        """The ID of the last event that you have finished with: came back for the next, or left without an error."""
+        """
+        The ID of the last event that you have finished with: came back for the next, or left without an error.
+
+        In a dispatch with batches, what is pending in one is not finished.
+        """
+        if self._conversation is not None and self._conversation.has_batches:
+            finished = self._conversation.finished
+            return finished.id if finished is not None else self._plan.last_event_id
         return self._session.last_event_id
 
     @property
     def stats(self) -> StreamStats:
         """The numbers of the stream so far."""
-        return self._session.stats(time.monotonic())
+        stats = self._session.stats(time.monotonic())
+        stats.unknown = self._unknown
+        return stats
+
+
+@lru_cache(maxsize=128)
+def _cached_decoder(form: Any) -> Decoder[Any]:
+    return Decoder(form)
+
+
+def decoder_of(form: Any) -> Decoder[Any]:
+    """A decoder for the type: made once, since pydantic takes milliseconds to build a validator."""
+    try:
+        return _cached_decoder(form)
+    except TypeError:  # annotated with something that cannot be hashed
+        return Decoder(form)

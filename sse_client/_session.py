@@ -63,6 +63,8 @@ Outcome: TypeAlias = Literal[
 State: TypeAlias = Literal["waiting", "streaming", "closed"]
 Phase: TypeAlias = Literal["connecting", "reading", "refusing", "draining", "waiting", "stopped"]
 
+EVENT_STREAM = "text/event-stream"
+
 # Enough for any error page worth reading; a body of errors may never end.
 MAX_BODY = 64 * 1024
 MAX_BODY_SECONDS = 5.0
@@ -155,6 +157,34 @@ READ = Read()
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
 
+# What has happened besides events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection has been accepted as a stream."""
+
+    response: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """A comment came."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt, or a connection, has failed, and another one follows."""
+
+    error: SSEError
+    delay: float
+
+
+Note: TypeAlias = Opened | Commented | Retrying
+
+
 # What a shell tells --------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +237,10 @@ class Plan:
     terminator: Terminator | None = None
     ends_at_done: bool = True
     errors: ErrorEvent | None = None
+    pings: frozenset[str] = frozenset()
+    """The names of events that only keep the connection alive: they are handed out to nobody, and feed no clock."""
+    accepts_json: bool = False
+    """Whether a JSON answer is taken for a stream of one event."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
 
 
@@ -228,6 +262,8 @@ class Session:
     spares a shell the question, which is a good part of what an event costs."""
     is_closing: bool
     """Whether somebody has closed the stream."""
+    notes: deque[Note] | None
+    """What else has happened, for who listens: `None` where nobody does."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -235,6 +271,7 @@ class Session:
         self.head = None
         self.is_reading = False
         self.is_closing = False
+        self.notes = None
 
         self._plan = plan
         self._random = random
@@ -258,14 +295,16 @@ class Session:
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
         self._feed = self._parser.feed
+        self._body: bytearray | None = None  # of a JSON answer in place of a stream
         self._batch: list[ServerSentEvent] = []
         self._is_cut_short = False  # closed before all that had come was handed out
+        self._latest: ServerSentEvent | None = None  # of those that the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
-        self._examines = bool(plan.errors or plan.terminator or plan.resume or not plan.ends_at_done)
+        self._examines = bool(plan.errors or plan.terminator or plan.resume or plan.pings or not plan.ends_at_done)
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
@@ -298,6 +337,12 @@ class Session:
         if self._phase == "stopped" or self.is_closing:
             return "closed"
         return "streaming" if self._has_event else "waiting"
+
+    @property
+    def last_event(self) -> ServerSentEvent | None:
+        """The event that was handed out last."""
+        handed_out = self._handed_out
+        return self._batch[handed_out - 1] if handed_out else self._latest
 
     @property
     def last_event_id(self) -> str:
@@ -340,6 +385,7 @@ class Session:
             self._finish_batch(now)
         else:
             # What the user failed on is not finished, and is handed out again behind the ID before it.
+            self._latest = self.last_event
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
@@ -459,12 +505,14 @@ class Session:
         batch, self._batch = self._batch, []
         self._finished += len(batch)
         self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
+        if batch:
+            self._latest = batch[-1]
         if self._remembers:
             self._remember(batch)
         self._bytes += len(data)
         self._received_at = now
         try:
-            events = self._feed(data)
+            events = self._feed(data) if self._body is None else self._collect(data)
         except EventTooLarge as error:
             if not self._is_over:
                 self._give_up(error, now)
@@ -479,8 +527,9 @@ class Session:
                     events = events[: events.index(event)]
                     self._terminate()
                     break
-        if not events:
-            return False
+        return bool(events) and self._hand_out(events, now)
+
+    def _hand_out(self, events: list[ServerSentEvent], now: float) -> bool:
         if now - self._event_at > self._longest_gap:
             self._note_gap(now)
         self._event_at = now
@@ -492,14 +541,31 @@ class Session:
             return False
         return True
 
-    def ended(self, now: float) -> None:
-        """Take that the body has ended in good order."""
+    def _collect(self, data: bytes) -> list[ServerSentEvent]:
+        """Take a piece of a JSON answer, which is one event once it is whole."""
+        assert self._body is not None
+        self._body += data
+        if len(self._body) > self._plan.max_event_size:
+            raise EventTooLarge(f"the JSON answer is larger than {self._plan.max_event_size:,} bytes")
+        return []
+
+    def ended(self, now: float) -> bool:
+        """Take that the body has ended in good order; return whether that put an event into `ready`."""
         self._finish_batch(now)
         if self._is_over:
-            return
+            return False
         if self._phase != "reading":
             self.drained(now)
-            return
+            return False
+        if self._body is not None:
+            events = self._examine([ServerSentEvent(data=self._body.decode("utf-8", "replace"))])
+            if self._phase == "reading":
+                self._terminate()
+            return bool(events) and self._hand_out(events, now)
+        self._ended(now)
+        return False
+
+    def _ended(self, now: float) -> None:
         try:
             self._parser.feed(b"")
         except EventTooLarge as error:
@@ -606,6 +672,8 @@ class Session:
         if self._has_begun:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
         self._has_refreshed = False
+        self._note(Opened(head.response))
+        self._body = bytearray() if media_type(head) != EVENT_STREAM else None
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
         self._enter("reading")
@@ -616,11 +684,18 @@ class Session:
             last_event_id=last_event_id, max_event_size=self._plan.max_event_size, on_comment=self._count_comment
         )
 
-    def _count_comment(self, _: str) -> None:
+    def _count_comment(self, text: str) -> None:
         self._comments += 1
+        self._note(Commented(text))
+
+    def _note(self, note: Note) -> None:
+        if self.notes is not None:
+            self.notes.append(note)
 
     def _is_stream(self, head: Head) -> bool:
-        return self._is_good(head.status_code) and media_type(head) == "text/event-stream"
+        found = media_type(head)
+        is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
+        return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and self._plan.accepts_json))
 
     def _is_good(self, status_code: int) -> bool:
         if self._plan.is_subscription:
@@ -692,6 +767,8 @@ class Session:
     def _examine(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events up to the one that ends the stream, or should not have come."""
         plan = self._plan
+        if plan.pings:
+            events = [event for event in events if event.event not in plan.pings]
         for index, event in enumerate(events):
             if event.id in self._past_ids:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
@@ -760,6 +837,7 @@ class Session:
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
         if batch:
+            self._latest = batch[-1]
             self._waiting_since = now
         if self._remembers:
             self._remember(batch)
@@ -852,6 +930,7 @@ class Session:
         delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay)
         if delay is not None:
             logger.info("%s: %s; attempt %d follows in %.2f s", label(self._request), error, self._attempts + 1, delay)
+            self._note(Retrying(error, delay))
             self._wait(delay, now)
             return
         is_cut = isinstance(error, StreamError) and (self._failures == 1 or isinstance(error, StreamInterrupted))

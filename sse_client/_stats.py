@@ -13,6 +13,8 @@ class StreamStats:
     """Attempts that were answered with an event stream."""
     events: int = 0
     """Events handed to the user."""
+    unknown: int = 0
+    """Of these, events that their type has no place for."""
     comments: int = 0
     """Comments, which servers send to keep a connection alive."""
     bytes: int = 0

@@ -5,17 +5,19 @@ Nothing is decided here. What looks like a decision is about threads: `close` ma
 A thread that is inside a step says so in `_is_busy`; whoever closes wakes it, or cleans up in its place.
 """
 
+import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 
 import httpx
-from typing_extensions import Unpack
+from typing_extensions import TypeForm, TypeVar
 
+from ._accumulate import Accumulation
 from ._client import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
@@ -23,10 +25,14 @@ from ._client import (
     BaseStream,
     ReadOptions,
     SyncOptions,
+    dialect_of,
     made_for_this,
     plan_of,
 )
+from ._dialect import RAW, Dialect
+from ._errors import SSEError
 from ._event import ServerSentEvent
+from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
 from ._http import (
     Channel,
     build_request,
@@ -42,7 +48,12 @@ from ._http import (
 from ._request import Headers, HeadersSource
 from ._retry import RetryPolicy
 from ._session import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from ._stats import StreamStats
 from ._timeouts import Timeouts
+from ._typed import Nothing, T
+
+E = TypeVar("E")
+S = TypeVar("S", default=Any)
 
 
 class SSEClient(BaseClient):
@@ -80,33 +91,156 @@ class SSEClient(BaseClient):
             self._library = library_of(http_client, "Client")
             made_for_this(self._library, base_url=base_url, auth=auth)
 
-    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+    @overload
+    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E | ServerSentEvent]": ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E]": ...
+    @overload
+    def stream(
+        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]
+    ) -> "EventStream[E]": ...
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        **options: Unpack[SyncOptions],
+    ) -> Any:
         """
         Ask for an event stream; enter what is returned to connect, and iterate it.
 
+        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
+        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
+        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+
         Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
-        Iterating raises a `StreamError` where it does not end well.
+        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
+        its type; the stream can be read on behind that.
         """
-        plan = self._plan(method, url, options, is_subscription=False)
-        return EventStream(plan, self._library, self._http_client, self._headers)
+        spoken = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, spoken, is_subscription=False)
+        return EventStream(plan, self._library, spoken, self._http_client, self._headers)
 
-    def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+    @overload
+    def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E | ServerSentEvent]": ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E]": ...
+    @overload
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def post(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
         """POST, and read the events that are answered; see `stream`."""
-        return self.stream("POST", url, **options)
+        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
 
-    def get(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+    @overload
+    def get(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E | ServerSentEvent]": ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E]": ...
+    @overload
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def get(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
         """GET a stream of events; see `stream`."""
-        return self.stream("GET", url, **options)
+        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
 
-    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream":
+    @overload
+    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E | ServerSentEvent]": ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> "EventStream[E]": ...
+    @overload
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def subscribe(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
 
         Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
+        The arguments are those of `stream`.
         """
-        plan = self._plan("GET", url, options, is_subscription=True)
-        return EventStream(plan, self._library, self._http_client, self._headers)
+        spoken = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, spoken, is_subscription=True)
+        return EventStream(plan, self._library, spoken, self._http_client, self._headers)
 
     def close(self) -> None:
         """Close the HTTP client, where it was made here."""
@@ -120,7 +254,7 @@ class SSEClient(BaseClient):
         self.close()
 
 
-class EventStream(BaseStream, Iterator[ServerSentEvent]):
+class EventStream(BaseStream[T], Iterator[T]):
     """
     The events of one call, to be iterated once.
 
@@ -128,8 +262,10 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
     the end, at an error, or when it is collected.
     """
 
-    def __init__(self, plan: Plan, library: Any, client: Any, headers: Any, response: Any = None) -> None:
-        super().__init__(plan, library)
+    def __init__(
+        self, plan: Plan, library: Any, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+    ) -> None:
+        super().__init__(plan, library, dialect)
         self._client = client
         self._client_headers = headers
         self._errors = transport_errors(library)
@@ -143,17 +279,26 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
-    def __iter__(self) -> Iterator[ServerSentEvent]:  # noqa: PYI034
+    def __iter__(self) -> Iterator[T]:  # noqa: PYI034
         # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
+        session = self._session
         while True:
-            yield from self._session.ready
+            if self._is_plain:
+                yield from cast("Iterator[T]", session.ready)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        yield cast("T", value)
             if not self._advance():
                 return
 
-    def __next__(self) -> ServerSentEvent:
+    def __next__(self) -> T:
         while True:
             for event in self._session.ready:
-                return event
+                value = self._value(event)
+                if not isinstance(value, Nothing):
+                    return value
             if not self._advance():
                 raise StopIteration
 
@@ -171,7 +316,7 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
                     if isinstance(step, Stop):
                         return self._stop(step)
                     has_events = self._do(step)
-                if has_events:
+                if has_events or session.notes:
                     return True
         except BaseException as error:
             self._abandon(error)
@@ -197,10 +342,7 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if self._is_busy:
-            self.close()  # another thread is reading
-        else:
-            self._leave(error)
+        self._end(error)
 
     def close(self) -> None:
         """
@@ -222,12 +364,86 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
         if getattr(self, "_response", None) is not None:
             self._abandon(GeneratorExit())
 
-    def _leave(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
+        if self._is_busy:
+            self.close()  # another thread is reading
+            return
         session = self._session
         session.leave(error, monotonic())
         while not isinstance(step := session.next_step(monotonic()), Stop):
             self._do(step)
         self._close_response()
+
+    # Callbacks and results -------------------------------------------------------------------------------------------
+
+    def dispatch(self, on: Handlers) -> StreamStats:
+        """
+        Read the stream to its end, and call the handlers, on this thread, one at a time; return its numbers.
+
+        Connects where that has not been done. The stream's error is raised behind `on.error` and `on.close`; a
+        handler's own exception stops the stream, and comes out as it is. With batches, a helper thread reads, so that
+        they are handed over in time also while nothing comes.
+        """
+        conversation = self._converse(on, is_async=False)
+        source = _Pump(self._happen) if on.has_batches else self
+        steps = iter(conversation)
+        answer: Any = None
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    match step:
+                        case Next(deadline):
+                            answer = source.happening(deadline)
+                        case Call(handler, arguments):
+                            answer = handler(*arguments)
+                        case Leave(error):
+                            self._end(error)
+                except BaseException as error:  # noqa: BLE001
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            stats: StreamStats = stop.value
+            return stats
+        finally:
+            if isinstance(source, _Pump):
+                self.close()
+                source.join()
+            self._end(None)
+
+    def happening(self, deadline: float) -> Happening:  # noqa: ARG002
+        return self._happen()
+
+    def _happen(self) -> Happening:
+        """Wait for what happens next, for a dispatch."""
+        session = self._session
+        assert session.notes is not None
+        try:
+            while True:
+                if session.notes:
+                    return session.notes.popleft()
+                for event in session.ready:
+                    return Received(event, self._value(event))
+                if not self._advance():
+                    return Ended(None, is_cancelled=session.outcome == "cancelled")
+        except SSEError as error:
+            return Ended(error, is_cancelled=False)
+
+    @overload
+    def accumulate(self) -> "Reply[T, Any]": ...
+    @overload
+    def accumulate(self, fold: Callable[[S, T], S], initial: S) -> "Reply[T, S]": ...
+    @overload
+    def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
+        """
+        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
+
+        Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
+        iterates the stream. Without arguments, the dialect's fold is used.
+        """
+        return Reply(self, *self._fold(fold, initial))
 
     # Acting ----------------------------------------------------------------------------------------------------------
 
@@ -256,6 +472,7 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
     def _stop(self, step: Stop) -> Literal[False]:
         self._close_response()
         if step.error is not None:
+            self._complete(step.error)
             raise step.error
         return False
 
@@ -277,8 +494,7 @@ class EventStream(BaseStream, Iterator[ServerSentEvent]):
             self._channel.deadline = inf
             return session.received(data, monotonic())
         self._channel.release()
-        session.ended(monotonic())
-        return False
+        return session.ended(monotonic())
 
     def _connect(self, step: Connect) -> None:
         self._close_response()
@@ -341,4 +557,63 @@ def iter_events(response: Any, **options: Unpack[ReadOptions]) -> EventStream:
     Raises, at the first event, `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
-    return EventStream(plan_of(response, options), library, None, None, response)
+    return EventStream(plan_of(response, options, RAW), library, RAW, None, None, response)
+
+
+class Reply(Accumulation[S], Generic[T, S]):
+    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
+
+    def __init__(self, stream: EventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
+        super().__init__(fold, initial)
+        self._stream = stream
+        stream._accumulate(self)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._stream)
+
+    def final(self) -> S:
+        """
+        Read on to the end of the stream; return the fold of all its events.
+
+        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
+        the stream before its end.
+        """
+        for _ in self._stream:
+            pass
+        self._stream._check_whole(self)
+        return self.snapshot
+
+
+class _Pump:
+    """Reads on a thread of its own, as far ahead as its queue is long, so that somebody else can look at the clock."""
+
+    def __init__(self, read: Callable[[], Happening]) -> None:
+        self._read = read
+        self._queue: queue.Queue[Happening | BaseException] = queue.Queue(maxsize=256)
+        self._thread = threading.Thread(target=self._run, name="sse_client reader", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        happening: Happening | BaseException | None = None
+        while not isinstance(happening, Ended | BaseException):
+            try:
+                happening = self._read()
+            except BaseException as error:  # noqa: BLE001
+                happening = error
+            self._queue.put(happening)
+
+    def happening(self, deadline: float) -> Happening:
+        try:
+            left = None if deadline == inf else max(deadline - monotonic(), 0.0)
+            happening = self._queue.get(timeout=left)
+        except queue.Empty:
+            return Passed()
+        if isinstance(happening, BaseException):
+            raise happening
+        return happening
+
+    def join(self) -> None:
+        """Wait for the reader, which somebody has woken; what it still brings is of no interest."""
+        while self._thread.is_alive():
+            with suppress(queue.Empty):
+                self._queue.get(timeout=0.01)

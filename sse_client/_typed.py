@@ -95,10 +95,10 @@ class Decoder(Generic[T]):
 
 def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The members of a union, or the one type, with the names of their events."""
-    form, metadata = _unwrap(form)
+    form, metadata = unwrap(form)
     names = tuple(name for each in metadata if isinstance(each, Named) for name in each.names)
     rest = [each for each in metadata if not isinstance(each, Named)]
-    if names or not _is_union(form):
+    if names or not is_union(form):
         yield names, _annotate(form, rest)
         return
     members = [member for each in get_args(form) for member in _members(each)]
@@ -111,7 +111,7 @@ def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield (), _annotate(_union(others), rest if len(others) > 1 else [])
 
 
-def _unwrap(form: Any) -> tuple[Any, list[Any]]:
+def unwrap(form: Any) -> tuple[Any, list[Any]]:
     """Look through aliases and annotations; return the type, and what is annotated to it."""
     metadata: list[Any] = []
     while True:
@@ -125,15 +125,15 @@ def _unwrap(form: Any) -> tuple[Any, list[Any]]:
 
 
 def _labels(form: Any) -> Iterator[str]:
-    form, _ = _unwrap(form)
-    if _is_union(form):
+    form, _ = unwrap(form)
+    if is_union(form):
         for member in get_args(form):
             yield from _labels(member)
     else:
         yield getattr(form, "__name__", None) or str(form)
 
 
-def _is_union(form: Any) -> bool:
+def is_union(form: Any) -> bool:
     return get_origin(form) in (Union, types.UnionType)
 
 

@@ -1,0 +1,41 @@
+"""An application's protocol as one value: what `client.post(url, dialect=AGENTHUB)` needs to know of it."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from typing_extensions import TypeForm
+
+from ._event import ServerSentEvent
+from ._marks import ErrorEvent, Terminator
+from ._resume import Cursor, LastEventID
+from ._typed import T, Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect(Generic[T]):
+    """
+    How a server speaks. Each part means what the argument of the same name means in a call, which overrides it.
+
+    Example: `Dialect(events=ChatEvent, terminator=Terminator(field="type", values={"done"}))`.
+    """
+
+    events: TypeForm[T]
+    """The type of its events."""
+    terminator: Terminator | None = None
+    """The event that must end a stream."""
+    errors: ErrorEvent | None = None
+    """Which events are errors."""
+    pings: Collection[str] = ()
+    """The names of events that only keep the connection alive: they reach nobody."""
+    resume: LastEventID | Cursor[Any] | None = None
+    """How to take a broken stream up again."""
+    fold: Callable[[Any, T], Any] | None = None
+    """What `stream.accumulate()` makes of the events."""
+    initial: Any = None
+    """What the fold begins with."""
+    unknown: Unknown = "skip"
+    """What becomes of an event that `events` has no place for."""
+
+
+RAW: Dialect[ServerSentEvent] = Dialect(events=ServerSentEvent)
