@@ -163,22 +163,21 @@ def pieces_of(response: Any) -> Iterator[bytes]:
     Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
     body, before we have let go of its socket.
     """
-    if response.is_stream_consumed:
-        return iter([response.content])
-    return cast("Iterator[bytes]", response.iter_bytes() if must_be_decoded(response) else iter(response.stream))
+    if _is_httpx_business(response):
+        return cast("Iterator[bytes]", response.iter_bytes())
+    return iter(response.stream)
 
 
 def apieces_of(response: Any) -> AsyncIterator[bytes]:
     """The same, async."""
-    if response.is_stream_consumed:
-        return _alist([response.content])
-    pieces = response.aiter_bytes() if must_be_decoded(response) else response.stream
-    return cast("AsyncIterator[bytes]", pieces.__aiter__())
+    if _is_httpx_business(response):
+        return cast("AsyncIterator[bytes]", response.aiter_bytes())
+    return aiter(response.stream)
 
 
-async def _alist(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+def _is_httpx_business(response: Any) -> bool:
+    """Whether there is more to the body than its stream: to decode it, or to say that it has been used up."""
+    return must_be_decoded(response) or response.is_stream_consumed or response.is_closed
 
 
 class DeadlineReached(TimeoutError):

