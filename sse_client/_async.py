@@ -274,7 +274,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._is_entered = response is not None
         self._is_busy = False
         self._scope: anyio.CancelScope | None = None  # what aclose() cancels, while a step waits inside of it
-        self._needs_scope = False
+        self._reads_freely = False
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
@@ -291,31 +291,39 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 value = self._value(event)
                 if not isinstance(value, Nothing):
                     return value
-            if not await self._advance():
+            if session.is_reading and not session.is_closing and self._reads_freely and not self._is_busy:
+                # The way of nearly every piece: `_advance` without a coroutine of its own.
+                self._is_busy = True
+                try:
+                    data = await self._next_piece()
+                except BaseException as error:  # noqa: BLE001
+                    await self._not_read(error)
+                else:
+                    session.received(data, monotonic())
+                finally:
+                    self._is_busy = False
+            elif not await self._advance():
                 raise StopAsyncIteration
 
     async def _advance(self) -> bool:
-        """Go on until there are events in `ready`; return whether there are, or the stream is over."""
+        """Go on until there is something to hand out; return whether there is, or the stream is over."""
         session = self._session
         self._begin()
         try:
             while True:
-                if session.is_reading and not session.is_closing and not self._needs_scope:
-                    # The way of nearly every piece, so without a coroutine more than it needs.
+                step = session.next_step(monotonic())
+                if isinstance(step, Stop):
+                    return await self._stop(step)
+                has_events = False
+                if isinstance(step, Read):
                     try:
-                        data = await self._next_piece()
-                    except StopAsyncIteration:
-                        has_events = self._ended()
-                    except self._errors as error:
-                        session.lost(failure_of(error, self._library), monotonic())
-                        has_events = False
+                        data = await (self._next_piece() if self._reads_freely else self._read_in_scope())
+                    except BaseException as error:  # noqa: BLE001
+                        has_events = await self._not_read(error)
                     else:
                         has_events = session.received(data, monotonic())
                 else:
-                    step = session.next_step(monotonic())
-                    if isinstance(step, Stop):
-                        return await self._stop(step)
-                    has_events = await self._do(step)
+                    await self._do(step)
                 if has_events or session.notes:
                     return True
         except BaseException as error:
@@ -323,6 +331,17 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             raise
         finally:
             self._is_busy = False
+
+    async def _not_read(self, error: BaseException) -> bool:
+        """Take that there is no next piece, for this reason; return whether there is something to hand out."""
+        if isinstance(error, StopAsyncIteration):
+            self._pieces = None
+            return self._session.ended(monotonic())
+        if not isinstance(error, self._errors):
+            await self._abandon(error)
+            raise error
+        self._session.lost(failure_of(error, self._library), monotonic())
+        return False
 
     async def __aenter__(self) -> Self:
         self._is_entered = True
@@ -516,11 +535,9 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     # Acting ----------------------------------------------------------------------------------------------------------
 
-    async def _do(self, step: Step) -> bool:
-        """Do what the session says, short of stopping; return whether there are events in `ready` now."""
+    async def _do(self, step: Step) -> None:
+        """Do what the session says, short of reading on and of stopping."""
         match step:
-            case Read():
-                return await self._read()
             case Connect():
                 await self._connect(step)
             case Wait(seconds):
@@ -534,9 +551,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             case Drain(size, seconds):
                 await self._read_up_to(size, seconds)
                 self._session.drained(monotonic())
-            case Stop():
-                raise AssertionError("a stop is the end of doing")
-        return False
+            case Read() | Stop():
+                raise AssertionError(step)
 
     async def _stop(self, step: Stop) -> Literal[False]:
         with anyio.CancelScope(shield=True):
@@ -563,24 +579,11 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             finally:
                 self._scope = None
 
-    async def _read(self) -> bool:
+    async def _read_in_scope(self) -> bytes:
         """Read where there is a deadline, or a transport that does not wake a read whose response is closed."""
-        session = self._session
-        try:
-            with self._cancellable(session.deadline - monotonic()) as scope:
-                data = await self._next_piece()
-            if scope.cancelled_caught:
-                raise DeadlineReached("no byte came in time")
-        except StopAsyncIteration:
-            return self._ended()
-        except self._errors as error:
-            session.lost(failure_of(error, self._library), monotonic())
-            return False
-        return session.received(data, monotonic())
-
-    def _ended(self) -> bool:
-        self._pieces = None
-        return self._session.ended(monotonic())
+        with self._cancellable(self._session.deadline - monotonic()):
+            return await self._next_piece()
+        raise DeadlineReached("no byte came in time")
 
     async def _connect(self, step: Connect) -> None:
         await self._close_response()
@@ -598,7 +601,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._pieces = apieces_of(response)
         self._next_piece = self._pieces.__anext__
         # A transport that is not httpcore need not wake a read whose response is closed.
-        self._needs_scope = session.has_deadlines or "network_stream" not in response.extensions
+        self._reads_freely = not session.has_deadlines and "network_stream" in response.extensions
         session.answered(head_of(response), monotonic())
 
     async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:

@@ -303,19 +303,30 @@ class EventStream(BaseStream[T], Iterator[T]):
                 raise StopIteration
 
     def _advance(self) -> bool:
-        """Go on until there are events in `ready`; return whether there are, or the stream is over."""
+        """Go on until there is something to hand out; return whether there is, or the stream is over."""
         session = self._session
         self._is_busy = True
         try:
             while True:
-                # In this order; `close` looks at them in the other one, so that either sees the other.
-                if session.is_reading and not session.is_closing:
-                    has_events = self._read()
-                else:
+                # Nearly always there is nothing to ask. `close` looks at `_is_busy` after setting `is_closing`, and
+                # here it is the other way round, so that either sees the other.
+                if not session.is_reading or session.is_closing:
                     step = session.next_step(monotonic())
                     if isinstance(step, Stop):
                         return self._stop(step)
-                    has_events = self._do(step)
+                    if not isinstance(step, Read):
+                        self._do(step)
+                        if session.notes:
+                            return True
+                        continue
+                    self._channel.watch(session.deadline)
+                try:
+                    data = next(self._pieces, None)
+                except self._errors as error:
+                    session.lost(failure_of(error, self._library, self._channel), monotonic())
+                    has_events = False
+                else:
+                    has_events = self._ended() if data is None else session.received(data, monotonic())
                 if has_events or session.notes:
                     return True
         except BaseException as error:
@@ -323,6 +334,10 @@ class EventStream(BaseStream[T], Iterator[T]):
             raise
         finally:
             self._is_busy = False
+
+    def _ended(self) -> bool:
+        self._channel.release()
+        return self._session.ended(monotonic())
 
     def __enter__(self) -> Self:
         session = self._session
@@ -447,11 +462,9 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     # Acting ----------------------------------------------------------------------------------------------------------
 
-    def _do(self, step: Step) -> bool:
-        """Do what the session says, short of stopping; return whether there are events in `ready` now."""
+    def _do(self, step: Step) -> None:
+        """Do what the session says, short of reading on and of stopping."""
         match step:
-            case Read():
-                return self._read()
             case Connect():
                 self._connect(step)
             case Wait(seconds):
@@ -465,9 +478,8 @@ class EventStream(BaseStream[T], Iterator[T]):
                 if self._channel.is_armed:
                     self._read_up_to(size, seconds)
                 self._session.drained(monotonic())
-            case Stop():
-                raise AssertionError("a stop is the end of doing")
-        return False
+            case Read() | Stop():
+                raise AssertionError(step)
 
     def _stop(self, step: Stop) -> Literal[False]:
         self._close_response()
@@ -480,21 +492,6 @@ class EventStream(BaseStream[T], Iterator[T]):
         """Clean up behind an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
         self._session.leave(error, monotonic())
         self._close_response()
-
-    def _read(self) -> bool:
-        session = self._session
-        if session.has_deadlines:
-            self._channel.watch(session.deadline)
-        try:
-            data = next(self._pieces, None)
-        except self._errors as error:
-            session.lost(failure_of(error, self._library, self._channel), monotonic())
-            return False
-        if data is not None:
-            self._channel.deadline = inf
-            return session.received(data, monotonic())
-        self._channel.release()
-        return session.ended(monotonic())
 
     def _connect(self, step: Connect) -> None:
         self._close_response()

@@ -1,0 +1,25 @@
+"""What the examples have in common: a FastAPI app on a free port of this machine, for as long as a `with` block lasts."""
+
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+
+@contextmanager
+def running(app: FastAPI) -> Generator[str]:
+    """Serve the app on 127.0.0.1, in a thread; hand out its URL. What still runs at the end is cut off."""
+    # It listens before the server is up, so that a first request waits a moment instead of being refused.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=0)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
