@@ -86,7 +86,7 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
         }
     }
     if not step.is_foreign:
-        return client.build_request(
+        built = client.build_request(
             request.method,
             request.url,
             headers=merged,
@@ -94,6 +94,9 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
             extensions=extensions,
             **arguments,
         )
+        if built.url.port is not None and built.url.port > 65535:
+            raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
+        return built
     # Made without the client, which would add its own headers and cookies.
     kept = {name: merged[name] for name in ("Accept", "Content-Type") if name in merged}
     return library.Request(

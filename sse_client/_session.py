@@ -502,17 +502,17 @@ class Session:
 
     def received(self, data: bytes, now: float) -> bool:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
-        batch, self._batch = self._batch, []
-        self._finished += len(batch)
-        self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
-        if batch:
+        if batch := self._batch:
+            self._finished += len(batch)
             self._latest = batch[-1]
-        if self._remembers:
-            self._remember(batch)
+            if self._remembers:
+                self._remember(batch)
+            self._batch = []
+        self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
         self._bytes += len(data)
         self._received_at = now
         try:
-            events = self._feed(data) if self._body is None else self._collect(data)
+            events = self._feed(data)
         except EventTooLarge as error:
             if not self._is_over:
                 self._give_up(error, now)
@@ -521,13 +521,13 @@ class Session:
             return False
         if self._examines:
             events = self._examine(events)
-        else:
-            for event in events:
-                if event.data == DONE and event.event == "message":
-                    events = events[: events.index(event)]
-                    self._terminate()
-                    break
-        return bool(events) and self._hand_out(events, now)
+            return bool(events) and self._hand_out(events, now)
+        for event in events:
+            if event.data == DONE and event.event == "message":
+                self._terminate()
+                events = events[: events.index(event)]
+                return bool(events) and self._hand_out(events, now)
+        return self._hand_out(events, now)
 
     def _hand_out(self, events: list[ServerSentEvent], now: float) -> bool:
         if now - self._event_at > self._longest_gap:
@@ -673,9 +673,12 @@ class Session:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
         self._has_refreshed = False
         self._note(Opened(head.response))
-        self._body = bytearray() if media_type(head) != EVENT_STREAM else None
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
+        self._body = None
+        if media_type(head) != EVENT_STREAM:
+            self._body = bytearray()
+            self._feed = self._collect
         self._enter("reading")
         self._received_at = self._waiting_since = now
 

@@ -326,6 +326,8 @@ class EventStream(BaseStream[T], Iterator[T]):
                     session.lost(failure_of(error, self._library, self._channel), monotonic())
                     has_events = False
                 else:
+                    if session.has_deadlines:
+                        self._channel.deadline = inf  # the clocks stand still while the user handles an event
                     has_events = self._ended() if data is None else session.received(data, monotonic())
                 if has_events or session.notes:
                     return True
