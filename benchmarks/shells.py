@@ -19,12 +19,15 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import Any
 
 import httpx
 
 from sse_client import AsyncSSEClient, EventParser, SSEClient
 
-EVENT = b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":" token"}}]'
+EVENT = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":" token"}}]'
+)
 EVENT = EVENT.ljust(247) + b"}\n\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MODES = ("unpaced", "paced", "16KiB")
@@ -34,19 +37,30 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def serve(port: Connection, events: int) -> None:
-    """Answer each request in the mode that its path names."""
+def receive(connection: socket.socket) -> bytes:
+    """Read a request, with its body."""
+    request = connection.recv(65536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            while len(body) < int(line.partition(b":")[2]):
+                body += connection.recv(65536)
+    return request
+
+
+def serve(port: Connection, events: int, event: bytes = EVENT) -> None:
+    """Answer each request in the mode that the first part of its path names."""
     listener = socket.create_server(("127.0.0.1", 0))
     port.send(listener.getsockname()[1])
-    pieces = [chunk(EVENT)] * events
-    stream = EVENT * events
+    pieces = [chunk(event)] * events
+    stream = event * events
     large = [chunk(stream[start : start + 16384]) for start in range(0, len(stream), 16384)]
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection:
-            while request := connection.recv(65536):
-                mode = request.split(b" ", 2)[1][1:].decode()
+            while request := receive(connection):
+                mode = request.split(b" ", 2)[1].split(b"/")[1].decode()
                 connection.sendall(HEAD)
                 for piece in large if mode == "16KiB" else pieces:
                     connection.sendall(piece)
@@ -55,7 +69,7 @@ def serve(port: Connection, events: int) -> None:
                 connection.sendall(b"0\r\n\r\n")
 
 
-def bare(client: httpx.Client, url: str) -> int:
+def bare(client: Any, url: str) -> int:
     count = 0
     with client.stream("POST", url) as response:
         parser = EventParser()
@@ -149,7 +163,9 @@ def main() -> None:
     server = multiprocessing.Process(target=serve, args=(theirs, options.events), daemon=True)
     server.start()
     url = f"http://127.0.0.1:{ours.recv()}/"
-    print(f"Python {sys.version.split()[0]}, httpx {httpx.__version__}, {options.events} events, {options.rounds} rounds")
+    print(
+        f"Python {sys.version.split()[0]}, httpx {httpx.__version__}, {options.events} events, {options.rounds} rounds"
+    )
     try:
         run_sync(url, options.modes, options.rounds, options.events)
         run_async(url, options.modes, options.rounds, options.events)

@@ -175,6 +175,7 @@ async def talk(url: str) -> None:
         async with asyncio.TaskGroup() as tasks, ask(client, "This would go on and on, " * 100) as stream:
             tasks.create_task(press_stop(stream))
             stats = await stream.dispatch(screen())
+        await asyncio.sleep(0.05)
         print(f"{stream.outcome}: {stats.events} events, and the server is busy with {len(generating)} conversations")
 
 

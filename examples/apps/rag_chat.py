@@ -10,7 +10,8 @@ where a new question takes the place of the one that is still being answered.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import anyio
 from _serving import running
@@ -25,8 +26,9 @@ from sse_client import (
     ErrorEvent,
     Handlers,
     RetryPolicy,
-    SSEError,
+    StreamStats,
     Terminator,
+    join_text,
 )
 
 # The protocol --------------------------------------------------------------------------------------------------------
@@ -50,15 +52,11 @@ class Update(BaseModel):
     metadata: dict[str, Any] = {}
 
 
-def add_token(text: str, update: Update) -> str:
-    return text + (update.token or "")
-
-
 RAG = Dialect(
     events=Update,
     terminator=Terminator(data="[DONE]"),
     errors=ErrorEvent(field="error", message="error"),
-    fold=add_token,
+    fold=join_text(lambda update: update.token),
     initial="",
 )
 
@@ -67,6 +65,10 @@ RAG = Dialect(
 
 # Three attempts; the delays are 1 and 2 s.
 RETRY = RetryPolicy(max_retries=2, initial_delay=1.0, jitter=0.0)
+
+
+def connect(url: str, retry: RetryPolicy = RETRY) -> AsyncSSEClient:
+    return AsyncSSEClient(base_url=url, retry=retry, timeout=60.0)
 
 
 class Chat:
@@ -78,64 +80,70 @@ class Chat:
         self._stream: AsyncEventStream[Update] | None = None
         self._turn = anyio.Lock()
 
-    async def ask(self, message: str, on: Handlers) -> str:
-        """Return the whole answer, or what there was of it when the next question was asked."""
+    async def ask(self, message: str, on: Handlers) -> StreamStats:
+        """Return when it is answered, or cancelled by the next question. Raises what the stream ends with."""
         body = {"message": message, "session_id": self._session_id}
-        running = self._stream
-        stream = self._stream = self._client.post("/api/chat/stream", json=body, dialect=RAG)
+        running, self._stream = self._stream, self._client.post("/api/chat/stream", json=body, dialect=RAG)
+        stream = self._stream
         if running is not None:
             await running.aclose()
         async with self._turn:  # the last callback of the old question comes before the first of the new one
-            reply = stream.accumulate()
-            await stream.dispatch(on)
-            return reply.snapshot
+            return await stream.dispatch(on)
 
 
-def connect(url: str, retry: RetryPolicy = RETRY) -> AsyncSSEClient:
-    return AsyncSSEClient(base_url=url, retry=retry, timeout=60.0)
+@dataclass
+class Page:
+    """What a user sees of one answer: each part has its place, and is filled by its own callback."""
 
+    stage: str = ""
+    text: str = ""
+    sources: list[str] = field(default_factory=list[str])
+    quality: float | None = None
+    follow_ups: list[str] = field(default_factory=list[str])
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    ending: Literal["", "complete", "cancelled", "failed"] = ""
 
-def screen() -> Handlers:
-    """What a user sees."""
-    on = Handlers()
+    def handlers(self) -> Handlers:
+        on = Handlers()
 
-    @on.field("stage")
-    def show_stage(stage: str) -> None:
-        print(f"({stage}) ", end="", flush=True)
+        @on.batch(Update, interval=0.05)
+        def draw(updates: list[Update]) -> None:
+            self.text += "".join(update.token or "" for update in updates)
 
-    @on.batch(Update, interval=0.05)
-    def draw(updates: list[Update]) -> None:
-        print("".join(update.token or "" for update in updates), end="", flush=True)
+        @on.field("stage")
+        def show_stage(stage: str) -> None:
+            self.stage = stage
 
-    @on.field("sources")
-    def show_sources(sources: list[dict[str, Any]]) -> None:
-        print(f"[from {', '.join(source['document_name'] for source in sources)}] ", end="")
+        @on.field("sources")
+        def show_sources(sources: list[dict[str, Any]]) -> None:
+            self.sources = [source["document_name"] for source in sources]
 
-    @on.field("quality_score")
-    def show_quality(score: float) -> None:
-        print(f"\n  quality: {score}")
+        @on.field("quality_score")
+        def show_quality(score: float) -> None:
+            self.quality = score
 
-    @on.field("follow_up_questions")
-    def show_follow_ups(questions: list[str]) -> None:
-        print(f"  next: {' '.join(questions)}")
+        @on.field("follow_up_questions")
+        def show_follow_ups(questions: list[str]) -> None:
+            self.follow_ups = questions
 
-    @on.field("metadata")
-    def show_metadata(metadata: dict[str, Any]) -> None:
-        print(f"  {metadata}")
+        @on.field("metadata")
+        def show_metadata(metadata: dict[str, Any]) -> None:
+            self.metadata = metadata
 
-    @on.complete
-    def show_end() -> None:
-        print("  complete")
+        # Exactly one of these is called, once.
+        @on.complete
+        def complete() -> None:
+            self.ending = "complete"
 
-    @on.cancel
-    def show_cancel() -> None:
-        print("\n  cancelled")
+        @on.cancel
+        def cancel() -> None:
+            self.ending = "cancelled"
 
-    @on.error
-    def show_error(error: SSEError) -> None:
-        print(f"\n  failed: {error}")
+        @on.error
+        def fail() -> None:
+            self.ending = "failed"
 
-    return on
+        return on
 
 
 # The server ----------------------------------------------------------------------------------------------------------
@@ -201,11 +209,11 @@ def main() -> None:
 
 async def talk(url: str) -> None:
     async with connect(url) as client, asyncio.TaskGroup() as tasks:
-        chat = Chat(client, "s1")
-        first = tasks.create_task(chat.ask("This is a question that nobody waits for. " * 20, screen()))
+        chat, first, second = Chat(client, "s1"), Page(), Page()
+        tasks.create_task(chat.ask("This is a question that nobody waits for. " * 20, first.handlers()))
         await asyncio.sleep(0.4)
-        second = await chat.ask("And what is in this one?", screen())
-        print(f"{len(first.result().split())} words of the first answer, {len(second.split())} of the second")
+        await chat.ask("And what is in this one?", second.handlers())
+        print(f"{first.ending}: {len(first.text.split())} words", second, sep="\n")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,6 @@ WISQU = Dialect(
     events=ChatEvent,
     terminator=Terminator(field="message_id"),
     errors=ErrorEvent(field="error", message="error"),
-    fold=add,
-    initial=Reply(),
 )
 
 
@@ -101,8 +99,8 @@ def ask(client: SSEClient, message: str, draw: Callable[[str], object]) -> Reply
     stream = client.post(CHAT, json=question(message, stream=True), dialect=WISQU)
     try:
         with stream, Buffer(draw) as screen:
-            reply = stream.accumulate()
-            for event in stream:
+            reply = stream.accumulate(add, Reply())
+            for event in reply:
                 if isinstance(event, Content):
                     screen.add(event.content)
             return reply.snapshot
@@ -118,9 +116,9 @@ async def ask_async(client: AsyncSSEClient, message: str, draw: Callable[[str], 
     stream = client.post(CHAT, json=question(message, stream=True), dialect=WISQU)
     try:
         async with stream:
-            reply = stream.accumulate()
+            reply = stream.accumulate(add, Reply())
             with Buffer(draw) as screen:
-                async for event in stream:
+                async for event in reply:
                     if isinstance(event, Content):
                         screen.add(event.content)
             return reply.snapshot

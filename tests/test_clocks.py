@@ -1,0 +1,431 @@
+"""
+Each clock fires at its time, whatever else goes on; over real sockets, in real seconds.
+
+Most of a clock's test is waiting, so all six shells wait at once: a test here is one scenario, run by `everywhere`.
+"""
+
+import math
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+from conftest import SHELLS
+from shells import Shell
+
+from sse_client import (
+    ConnectionFailed,
+    LastEventID,
+    RetryPolicy,
+    ServerSentEvent,
+    SSEError,
+    StreamTimeout,
+    Timeouts,
+)
+from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
+
+CLOCK = 0.3
+
+# A slow machine may be late; nobody may be early, but for the moment between a clock's beginning and our look at ours.
+LATE = 0.35
+EARLY = 0.01
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+FOREVER = Pause(math.inf)
+EVENT = "id: 1\ndata: 1\n\n"
+
+
+def only(**clocks: float) -> Timeouts:
+    """The clocks that are given, and no other."""
+    return Timeouts(**{"connect": None, "response": None, "read": None, **clocks})
+
+
+def drip(data: bytes, pieces: int = 200) -> list[Any]:
+    """One byte every 10 ms, for at least as long as any clock here runs; the data is repeated for that."""
+    return [step for number in range(pieces) for step in (data[number % len(data) :][:1], Pause(0.01))]
+
+
+def every_10_ms(text: str, times: int = 200) -> list[Any]:
+    return [text, Pause(0.01)] * times
+
+
+@dataclass
+class Run:
+    """What came of a stream, and when."""
+
+    started: float = 0.0
+    opened: float = 0.0
+    finished: float = 0.0
+    times: list[float] = field(default_factory=list)
+    events: list[ServerSentEvent] = field(default_factory=list)
+    error: SSEError | None = None
+    outcome: str | None = None
+
+    def since(self, mark: str) -> float:
+        return self.finished - {"start": self.started, "open": self.opened, "event": [0.0, *self.times][-1]}[mark]
+
+    @property
+    def data(self) -> list[str]:
+        return [event.data for event in self.events]
+
+
+def run(shell: Shell, url: str, handler: Callable[[], float], http: dict[str, Any], options: dict[str, Any]) -> Run:
+    """Read a stream; after each event, the user's own code takes as many seconds as `handler` says."""
+    run = Run()
+
+    def read() -> None:
+        with shell.client({}, http) as client:
+            run.started = time.monotonic()
+            stream = client.post(url, **options)
+            try:
+                with stream:
+                    run.opened = time.monotonic()
+                    for event in stream:
+                        run.times.append(time.monotonic())
+                        run.events.append(event)
+                        time.sleep(handler())
+            except SSEError as error:
+                run.error = error
+            run.finished = time.monotonic()
+            run.outcome = stream.outcome
+
+    async def aread() -> None:
+        async with shell.aclient({}, http) as client:
+            run.started = time.monotonic()
+            stream = client.post(url, **options)
+            try:
+                async with stream:
+                    run.opened = time.monotonic()
+                    async for event in stream:
+                        run.times.append(time.monotonic())
+                        run.events.append(event)
+                        await anyio.sleep(handler())
+            except SSEError as error:
+                run.error = error
+            run.finished = time.monotonic()
+            run.outcome = stream.outcome
+
+    if shell.kind == "sync":
+        read()
+    else:
+        anyio.run(aread, backend=shell.kind)
+    return run
+
+
+def everywhere(
+    url: str,
+    handler: Callable[[], float] = lambda: 0.0,
+    http: dict[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, Run]:
+    """Run all six shells at once."""
+    options = {"retry": None, **options}
+    with ThreadPoolExecutor(len(SHELLS)) as pool:
+        runs = pool.map(lambda shell: run(shell, url, handler, http or {}, options), SHELLS)
+        return dict(zip(map(str, SHELLS), runs, strict=True))
+
+
+def check_fired(runs: dict[str, Run], kind: type[SSEError], clock: str, mark: str) -> None:
+    assert {name: type(run.error) for name, run in runs.items()} == dict.fromkeys(runs, kind)
+    assert {name: getattr(run.error, "clock", None) for name, run in runs.items()} == dict.fromkeys(runs, clock)
+    outcome = "timeout" if kind is StreamTimeout else "failed"
+    assert {name: run.outcome for name, run in runs.items()} == dict.fromkeys(runs, outcome)
+    seconds = {name: run.since(mark) for name, run in runs.items()}
+    assert all(CLOCK - EARLY <= each < CLOCK + LATE for each in seconds.values()), seconds
+
+
+def check_left_alone(runs: dict[str, Run], data: list[str]) -> None:
+    assert {name: (run.error, run.outcome, run.data) for name, run in runs.items()} == dict.fromkeys(
+        runs, (None, "completed", data)
+    )
+
+
+# Before the headers --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def full_listener() -> Iterator[socket.socket]:
+    """A listening socket whose queue is full: nobody gets a connection any more."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(8):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+            waiting.append(client)
+        time.sleep(0.05)
+        yield listener
+        for client in waiting:
+            client.close()
+
+
+def url_of(listener: socket.socket, scheme: str = "http") -> str:
+    return f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_connect() -> None:
+    """A server that takes no connection is given up at `connect`; it has got nothing, so a retry would be safe."""
+    with full_listener() as listener:
+        runs = everywhere(url_of(listener), timeout=only(connect=CLOCK))
+    check_fired(runs, ConnectionFailed, "connect", "start")
+    for run in runs.values():
+        assert isinstance(run.error, ConnectionFailed)
+        assert not run.error.ambiguous
+
+
+def test_connect_and_tls() -> None:
+    """A server that never answers the TLS handshake is given up at `connect` too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        runs = everywhere(url_of(listener, "https"), timeout=only(connect=CLOCK))
+    check_fired(runs, ConnectionFailed, "connect", "start")
+    for run in runs.values():
+        assert isinstance(run.error, ConnectionFailed)
+        assert not run.error.ambiguous
+
+
+def test_response_never_accepted() -> None:
+    """A connection that the server's system has taken, and the server has not, is given up at `response`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        runs = everywhere(url_of(listener), timeout=only(response=CLOCK))
+    check_fired(runs, ConnectionFailed, "response", "start")
+
+
+SLOW_HEADS = {
+    "silence": [FOREVER],
+    "one byte every 10 ms": drip(b"HTTP/1.1 200 OK\r\nX-Filler: " + b"x" * 200),
+    "a 103 every 10 ms": every_10_ms("HTTP/1.1 103 Early Hints\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("steps", SLOW_HEADS.values(), ids=SLOW_HEADS)
+def test_response(steps: list[Any]) -> None:
+    """`response` is for the whole head, not for a byte of it; the server has had the request."""
+    with EventServer(Answer(*steps, framing="raw")) as server:
+        runs = everywhere(server.url, timeout=only(response=CLOCK))
+        check_fired(runs, ConnectionFailed, "response", "start")
+        for run in runs.values():
+            assert isinstance(run.error, ConnectionFailed)
+            assert run.error.ambiguous
+        assert len(server.requests) == len(SHELLS)
+
+
+@pytest.mark.parametrize("steps", SLOW_HEADS.values(), ids=SLOW_HEADS)
+def test_total_before_the_headers(steps: list[Any]) -> None:
+    """`total` holds before there is an answer too."""
+    with EventServer(Answer(*steps, framing="raw")) as server:
+        runs = everywhere(server.url, timeout=CLOCK)
+        check_fired(runs, StreamTimeout, "total", "start")
+
+
+def test_total_while_connecting() -> None:
+    """`total` holds before there is a connection."""
+    with full_listener() as listener:
+        runs = everywhere(url_of(listener), timeout=CLOCK)
+    check_fired(runs, StreamTimeout, "total", "start")
+
+
+def test_response_leaves_a_slow_body_alone() -> None:
+    """Once the headers are there, neither `connect` nor `response` runs any more."""
+    with EventServer(Answer(EVENT, Pause(2 * CLOCK), "data: 2\n\n")) as server:
+        check_left_alone(everywhere(server.url, timeout=only(connect=CLOCK, response=CLOCK)), ["1", "2"])
+
+
+# In the body ---------------------------------------------------------------------------------------------------------
+
+BODIES: dict[str, list[Any]] = {
+    "silence": [FOREVER],
+    "a comment every 10 ms": every_10_ms(": ping\n\n"),
+    "one byte every 10 ms": drip(b"data: " + b"x" * 200),
+    "blocks without data": every_10_ms("id: 7\nevent: e\n\n"),
+}
+NOT_SILENT = list(BODIES)[1:]
+EVENTS = every_10_ms("data: more\n\n")
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize("mark", ["open", "event"])
+def test_read(mark: str, framing: Any) -> None:
+    """`read` fires when no byte comes, before an event as well as behind one."""
+    steps = [EVENT] if mark == "event" else []
+    with EventServer(Answer(*steps, FOREVER, framing=framing)) as server:
+        runs = everywhere(server.url, timeout=only(read=CLOCK))
+        check_fired(runs, StreamTimeout, "read", mark)
+
+
+@pytest.mark.parametrize("body", NOT_SILENT)
+def test_read_is_fed_by_every_byte(body: str) -> None:
+    """Any byte feeds `read`, whatever it is part of."""
+    with EventServer(Answer(*BODIES[body][:100], "\n\ndata: end\n\n", "data: [DONE]\n\n")) as server:
+        runs = everywhere(server.url, timeout=only(read=CLOCK))
+    assert {(run.error, run.outcome) for run in runs.values()} == {(None, "completed")}
+    assert all(run.data[-1] == "end" for run in runs.values())
+    assert all(run.finished - run.opened > CLOCK for run in runs.values())
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize("body", BODIES)
+def test_first_event(body: str, framing: Any) -> None:
+    """`first_event` fires, however much comes that is no event."""
+    with EventServer(Answer(*BODIES[body], framing=framing)) as server:
+        runs = everywhere(server.url, timeout=only(first_event=CLOCK))
+        check_fired(runs, StreamTimeout, "first_event", "open")
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize("body", BODIES)
+def test_idle(body: str, framing: Any) -> None:
+    """`idle` fires when no event comes behind another, however much comes that is none."""
+    with EventServer(Answer(EVENT, *BODIES[body], framing=framing)) as server:
+        runs = everywhere(server.url, timeout=only(idle=CLOCK))
+        check_fired(runs, StreamTimeout, "idle", "event")
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+@pytest.mark.parametrize("body", [*BODIES, "events"])
+def test_total(body: str, framing: Any) -> None:
+    """`timeout=0.3` is for the whole call: it fires whatever comes, events included."""
+    with EventServer(Answer(EVENT, *BODIES.get(body, EVENTS), framing=framing)) as server:
+        runs = everywhere(server.url, timeout=CLOCK)
+        check_fired(runs, StreamTimeout, "total", "start")
+    for run in runs.values():
+        assert run.data[0] == "1"
+        assert isinstance(run.error, TimeoutError)
+        assert isinstance(run.error, StreamTimeout)
+        assert run.error.events_received == len(run.events)
+
+
+def test_first_event_and_idle_have_their_times() -> None:
+    """`first_event` is over with the first event, and `idle` begins with it."""
+    first_late = Answer(Pause(2 * CLOCK), EVENT, "data: 2\n\n")
+    second_late = Answer(EVENT, Pause(2 * CLOCK), "data: 2\n\n")
+    with EventServer(first_late) as server:
+        check_left_alone(everywhere(server.url, timeout=only(idle=CLOCK)), ["1", "2"])
+    with EventServer(second_late) as server:
+        check_left_alone(everywhere(server.url, timeout=only(first_event=CLOCK)), ["1", "2"])
+
+
+def test_idle_is_fed_by_events() -> None:
+    """Events that come in time, over longer than the clock, are left alone."""
+    steps = [step for number in range(5) for step in (f"data: {number}\n\n", Pause(CLOCK / 2))]
+    with EventServer(Answer(*steps)) as server:
+        runs = everywhere(server.url, timeout=only(first_event=CLOCK, idle=CLOCK))
+    check_left_alone(runs, ["0", "1", "2", "3", "4"])
+
+
+@pytest.mark.parametrize("clock", ["read", "first_event", "idle"])
+def test_the_user_s_own_code_has_all_the_time(clock: str) -> None:
+    """No clock but `total` runs while the user's code handles an event, and none has run out when it comes back."""
+    # The user is busy for 0.5 s with each event; the third comes 0.2 s after they have come back from the second.
+    with EventServer(Answer("data: 1\n\n", Pause(0.1), "data: 2\n\n", Pause(1.1), "data: 3\n\n")) as server:
+        check_left_alone(everywhere(server.url, lambda: 0.5, timeout=only(**{clock: CLOCK})), ["1", "2", "3"])
+
+
+def test_total_runs_while_the_user_is_busy() -> None:
+    """The total is for the whole call: who comes back too late gets no event that came after it."""
+    with EventServer(Answer("data: 1\n\n", Pause(0.1), "data: 2\n\n", FOREVER)) as server:
+        runs = everywhere(server.url, lambda: 2 * CLOCK, timeout=CLOCK)
+    assert {(type(run.error), getattr(run.error, "clock", "")) for run in runs.values()} == {(StreamTimeout, "total")}
+    assert all(run.data == ["1"] for run in runs.values())
+    assert all(run.since("event") < 2 * CLOCK + LATE for run in runs.values())
+
+
+# Coming back ---------------------------------------------------------------------------------------------------------
+
+
+def first_silent(request: RecordedRequest) -> Answer:
+    """One event and then nothing; behind that event, the rest."""
+    if request.headers.get("last-event-id") == "1":
+        return Answer("data: 2\n\n")
+    return Answer("retry: 1\n", EVENT, FOREVER)
+
+
+@pytest.mark.parametrize("clock", ["read", "idle"])
+def test_silence_is_resumed(clock: str) -> None:
+    """`read` and `idle` are faults of the connection, and resumed like a cut."""
+    with EventServer(first_silent) as server:
+        runs = everywhere(server.url, timeout=only(**{clock: CLOCK}), resume=LastEventID())
+        check_left_alone(runs, ["1", "2"])
+        assert len(server.requests) == 2 * len(SHELLS)
+    assert all(CLOCK <= run.finished - run.started < CLOCK + 2 * LATE for run in runs.values())
+
+
+@pytest.mark.parametrize("clock", ["response", "read", "first_event"])
+def test_silence_before_the_first_event_is_retried(clock: str) -> None:
+    """Before the first event a retry may help, if the policy allows one for what the server may have acted upon."""
+    seen: set[str] = set()
+
+    def second_time(request: RecordedRequest) -> Answer:
+        name = request.headers["x-name"]
+        if name in seen:
+            return Answer(EVENT)
+        seen.add(name)
+        return Answer(FOREVER, framing="raw" if clock == "response" else "chunked")
+
+    names = iter(range(100))
+    keys = {index: f"{index}" for index in names}
+    policy = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
+    with EventServer(second_time) as server, ThreadPoolExecutor(len(SHELLS)) as pool:
+        runs = pool.map(
+            lambda numbered: run(
+                numbered[1],
+                server.url,
+                lambda: 0.0,
+                {},
+                {"timeout": only(**{clock: CLOCK}), "retry": policy, "headers": {"X-Name": keys[numbered[0]]}},
+            ),
+            enumerate(SHELLS),
+        )
+        check_left_alone(dict(zip(map(str, SHELLS), runs, strict=True)), ["1"])
+        assert len(server.requests) == 2 * len(SHELLS)
+
+
+def test_total_is_never_resumed() -> None:
+    """When the total is over, it is over: there is no other request."""
+    policy = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
+    with EventServer(first_silent) as server:
+        runs = everywhere(server.url, timeout=CLOCK, resume=LastEventID(), retry=policy)
+        check_fired(runs, StreamTimeout, "total", "start")
+        assert len(server.requests) == len(SHELLS)
+
+
+def test_total_is_for_all_attempts() -> None:
+    """The total does not begin anew with another attempt."""
+    policy = RetryPolicy(max_retries=None, initial_delay=0.02, max_delay=0.02, jitter=0)
+    with EventServer(Answer(status=503)) as server:
+        runs = everywhere(server.url, timeout=CLOCK, retry=policy)
+        assert len(server.requests) > 2 * len(SHELLS)
+    assert all(run.error is not None for run in runs.values())
+    assert all(run.finished - run.started < CLOCK + LATE for run in runs.values())
+
+
+# Healthy streams -----------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_longer_than_httpx_s_timeout() -> None:
+    """httpx's own 5 s reach no stream: neither before its headers, nor between its events."""
+    head_late = Answer(Pause(5.5), HEAD, "data: 1\n\ndata: 2\n\n", framing="raw")
+    body_late = Answer("data: 1\n\n", Pause(5.5), "data: 2\n\n")
+    with EventServer(head_late) as one, EventServer(body_late) as other, ThreadPoolExecutor(2) as pool:
+        for runs in pool.map(everywhere, [one.url, other.url]):
+            check_left_alone(runs, ["1", "2"])
+            assert all(run.finished - run.started >= 5.5 for run in runs.values())
+
+
+def test_the_http_client_s_own_timeout() -> None:
+    """A timeout of the user's HTTP client is none of a stream's: its clocks are said here."""
+    answer = Answer(Pause(0.4), HEAD, "data: 1\n\n", Pause(0.4), "data: 2\n\n", framing="raw")
+    with EventServer(answer) as server:
+        check_left_alone(everywhere(server.url, http={"timeout": 0.2}), ["1", "2"])
+
+
+def test_no_clock_at_all() -> None:
+    """`timeout=None` switches all of them off."""
+    with EventServer(Answer("data: 1\n\n", Pause(CLOCK), "data: 2\n\n")) as server:
+        check_left_alone(everywhere(server.url, timeout=None), ["1", "2"])
