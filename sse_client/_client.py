@@ -113,7 +113,7 @@ class BaseClient:
         *,
         is_subscription: bool,
     ) -> Plan:
-        _refuse_unknown(options, AsyncOptions)
+        _check(options, AsyncOptions)
         request = Request(
             method=method.upper(),
             url=str(url),
@@ -145,7 +145,7 @@ class BaseClient:
 
 def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
     """The plan of reading a response that is there already: it is not asked for again."""
-    _refuse_unknown(options, ReadOptions)
+    _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
     return Plan(request=request, timeouts=Timeouts.of(None), **_reading(options, dialect))
 
@@ -179,11 +179,26 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     return given if unknown is None else replace(given, unknown=unknown)
 
 
-def _refuse_unknown(options: Mapping[str, Any], allowed: Any) -> None:
+# What would else be found out in the middle of a stream.
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "terminator": (Terminator,),
+    "errors": (ErrorEvent,),
+    "retry": (RetryPolicy,),
+    "resume": (LastEventID, Cursor),
+    "last_event_id": (str,),
+    "max_event_size": (int,),
+}
+
+
+def _check(options: Mapping[str, Any], allowed: Any) -> None:
     known: frozenset[str] = allowed.__optional_keys__
-    for name in options:
+    for name, value in options.items():
         if name not in known:
             raise TypeError(f"unexpected argument {name!r}; expected one of {', '.join(sorted(known))}")
+        expected = EXPECTED.get(name)
+        if expected is not None and value is not None and not isinstance(value, expected):
+            kinds = " or ".join(kind.__name__ for kind in expected)
+            raise TypeError(f"expected {kinds} for {name}, got {value!r}")
 
 
 def made_for_this(library: ModuleType, **unusable: Any) -> None:

@@ -204,3 +204,22 @@ class DecodeError(SSEError):
     def __init__(self, message: str, *, event: ServerSentEvent) -> None:
         super().__init__(message)
         self.event = event
+
+
+# Tracebacks call the errors by the name that users know.
+for _error in (
+    SSEError,
+    ConnectionFailed,
+    ResponseError,
+    StatusError,
+    ContentTypeError,
+    StreamError,
+    StreamInterrupted,
+    StreamTruncated,
+    StreamTimeout,
+    StreamCancelled,
+    ErrorEventReceived,
+    EventTooLarge,
+    DecodeError,
+):
+    _error.__module__ = "sse_client"

@@ -124,10 +124,12 @@ def everywhere(
     **options: Any,
 ) -> dict[str, Run]:
     """Run all six shells at once."""
-    options = {"retry": None, **options}
+
+    def one(shell: Shell) -> Run:
+        return run(shell, url, handler, http or {}, {"retry": None, "headers": {"X-Shell": str(shell)}, **options})
+
     with ThreadPoolExecutor(len(SHELLS)) as pool:
-        runs = pool.map(lambda shell: run(shell, url, handler, http or {}, options), SHELLS)
-        return dict(zip(map(str, SHELLS), runs, strict=True))
+        return dict(zip(map(str, SHELLS), pool.map(one, SHELLS), strict=True))
 
 
 def check_fired(runs: dict[str, Run], kind: type[SSEError], clock: str, mark: str) -> None:
@@ -362,27 +364,15 @@ def test_silence_before_the_first_event_is_retried(clock: str) -> None:
     seen: set[str] = set()
 
     def second_time(request: RecordedRequest) -> Answer:
-        name = request.headers["x-name"]
+        name = request.headers["x-shell"]
         if name in seen:
             return Answer(EVENT)
         seen.add(name)
         return Answer(FOREVER, framing="raw" if clock == "response" else "chunked")
 
-    names = iter(range(100))
-    keys = {index: f"{index}" for index in names}
     policy = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
-    with EventServer(second_time) as server, ThreadPoolExecutor(len(SHELLS)) as pool:
-        runs = pool.map(
-            lambda numbered: run(
-                numbered[1],
-                server.url,
-                lambda: 0.0,
-                {},
-                {"timeout": only(**{clock: CLOCK}), "retry": policy, "headers": {"X-Name": keys[numbered[0]]}},
-            ),
-            enumerate(SHELLS),
-        )
-        check_left_alone(dict(zip(map(str, SHELLS), runs, strict=True)), ["1"])
+    with EventServer(second_time) as server:
+        check_left_alone(everywhere(server.url, timeout=only(**{clock: CLOCK}), retry=policy), ["1"])
         assert len(server.requests) == 2 * len(SHELLS)
 
 

@@ -12,9 +12,11 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.lowlevel
 import httpx
 import httpx2
 import pytest
@@ -35,6 +37,7 @@ from sse_client import (
     RetryPolicy,
     ServerSentEvent,
     SSEClient,
+    SSEError,
     StatusError,
     StreamInterrupted,
     StreamTimeout,
@@ -160,7 +163,7 @@ def closing_thread(stream: EventStream[Any], closes_at: Callable[[], bool]) -> A
 
 
 async def close_when(stream: AsyncEventStream[Any], closes_at: Callable[[], bool]) -> None:
-    while not closes_at():
+    while not closes_at():  # noqa: ASYNC110 - one question for threads and tasks
         await anyio.sleep(0.002)
     await stream.aclose()
 
@@ -188,7 +191,7 @@ class Log:
 
         def asynchronous(handler: Callable[[Any], None]) -> Callable[[Any], Any]:
             async def waiting(argument: Any) -> None:
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 handler(argument)
 
             return waiting if is_async else handler
@@ -647,8 +650,8 @@ def test_a_batch_keeps_to_its_interval(shell: Shell) -> None:
     assert screen.shown == [str(number) for number in range(30)]
     assert screen.sizes[0] == 1
     times = [at for at, _ in screen.draws]
-    # But for the last, which is the end's.
-    assert all(later - earlier > 0.04 for earlier, later in zip(times[:-2], times[1:-1], strict=True))
+    inner = pairwise(times[:-1])  # the last one is the end's
+    assert all(later - earlier > 0.04 for earlier, later in inner)
     assert 3 <= len(times) <= 10
 
 
@@ -725,7 +728,12 @@ def test_last_event_id_of_an_error_with_batches(shell: Shell) -> None:
     seen: list[str] = []
     on = Handlers()
     on.batch("message", interval=NEVER)(screen.draw)
-    on.error(lambda error: seen.append(error.last_event_id))  # type: ignore[attr-defined]
+
+    @on.error
+    def look(error: SSEError) -> None:
+        assert isinstance(error, StreamInterrupted)
+        seen.append(error.last_event_id)
+
     with EventServer(Answer("id: a\ndata: 1\n\n", "id: b\ndata: 2\n\n", FIN)) as server:
         result = run(shell, server.url, on)
     assert screen.shown == ["1", "2"]
@@ -932,7 +940,7 @@ async def test_an_exception_is_not_wrapped(has_batch: bool) -> None:
 
     @on.event
     async def fail(event: ServerSentEvent) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         raise mine
 
     if has_batch:
