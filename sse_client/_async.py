@@ -49,8 +49,8 @@ from ._http import (
 )
 from ._request import AsyncHeadersSource, Headers
 from ._retry import RetryPolicy
-from ._session import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._stats import StreamStats
+from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
 from ._typed import Nothing, T
 

@@ -26,8 +26,9 @@ from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._session import RECONNECT, Outcome, Plan, Session, State, id_header
+from ._session import RECONNECT, Outcome, Session, State, id_header
 from ._stats import StreamStats
+from ._steps import Plan
 from ._timeouts import Timeouts
 from ._typed import Decoder, Nothing, T, Unknown
 

@@ -21,8 +21,8 @@ from typing_extensions import TypeForm, TypeVar
 
 from ._errors import SSEError
 from ._event import ServerSentEvent
-from ._session import Commented, Opened, Retrying
 from ._stats import StreamStats
+from ._steps import Commented, Opened, Retrying
 from ._typed import Nothing, is_union, unwrap
 
 T = TypeVar("T", default=Any)

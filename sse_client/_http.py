@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from ._request import AsyncHeadersSource, Headers
-from ._session import Connect, Failure, Head
+from ._steps import Connect, Failure, Head
 
 # Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
 DEFAULT_HEADERS = {

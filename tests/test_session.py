@@ -28,21 +28,8 @@ from sse_client._marks import ErrorEvent, Terminator
 from sse_client._request import Request
 from sse_client._resume import Cursor, LastEventID
 from sse_client._retry import RetryPolicy
-from sse_client._session import (
-    RECONNECT,
-    Connect,
-    Drain,
-    Failure,
-    Head,
-    Outcome,
-    Plan,
-    Read,
-    ReadBody,
-    Session,
-    Step,
-    Stop,
-    Wait,
-)
+from sse_client._session import RECONNECT, Outcome, Session
+from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._timeouts import Timeouts
 
 # The driver ----------------------------------------------------------------------------------------------------------

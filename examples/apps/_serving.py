@@ -1,4 +1,4 @@
-"""What the examples have in common: a FastAPI app on a free port of this machine, for as long as a `with` block lasts."""
+"""What the examples have in common: a FastAPI app, served on a free port for as long as a `with` block lasts."""
 
 import socket
 import threading

@@ -10,7 +10,7 @@ for the whole reply at its end, and what is left of a reply that breaks off.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from _serving import running
 from fastapi import FastAPI, Header, HTTPException
@@ -89,7 +89,7 @@ def ask(
     client: SSEClient, message: str, on: Handlers, on_complete: Callable[[str, str, str], None], conversation: str = ""
 ) -> None:
     """Ask; raise, with the reply so far as its `partial`, where the answer breaks off."""
-    body = {"user_message": message, "context_node_ids": [], "project_id": "p1", "chat_node_id": "n1"}
+    body: dict[str, Any] = {"user_message": message, "context_node_ids": [], "project_id": "p1", "chat_node_id": "n1"}
     if conversation:
         body["conversation_id"] = conversation
     with client.post("/api/chat/stream", json=body, dialect=PRINTER_AI) as stream:

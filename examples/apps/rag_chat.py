@@ -26,7 +26,6 @@ from sse_client import (
     ErrorEvent,
     Handlers,
     RetryPolicy,
-    StreamStats,
     Terminator,
     join_text,
 )
@@ -80,7 +79,7 @@ class Chat:
         self._stream: AsyncEventStream[Update] | None = None
         self._turn = anyio.Lock()
 
-    async def ask(self, message: str, on: Handlers) -> StreamStats:
+    async def ask(self, message: str, on: Handlers) -> None:
         """Return when it is answered, or cancelled by the next question. Raises what the stream ends with."""
         body = {"message": message, "session_id": self._session_id}
         running, self._stream = self._stream, self._client.post("/api/chat/stream", json=body, dialect=RAG)
@@ -88,7 +87,7 @@ class Chat:
         if running is not None:
             await running.aclose()
         async with self._turn:  # the last callback of the old question comes before the first of the new one
-            return await stream.dispatch(on)
+            await stream.dispatch(on)
 
 
 @dataclass

@@ -1,0 +1,157 @@
+"""
+The words between a session and its shell: what is to be done, what has happened, and what was asked for.
+
+Plain values, all of them. Illegal combinations cannot be written: a `Wait` has no error, and a `Stop` no seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ._errors import SSEError
+from ._marks import ErrorEvent, Terminator
+from ._parser import DEFAULT_MAX_EVENT_SIZE
+from ._request import Request
+from ._resume import Cursor, LastEventID
+from ._retry import RetryPolicy
+from ._timeouts import Timeouts
+
+# What a shell is told to do ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Send the request; keep to the two clocks, in seconds."""
+
+    request: Request
+    headers: Mapping[str, bytes]
+    """Headers of this attempt, above all others."""
+    is_foreign: bool
+    """The request goes to another origin: without auth, cookies, or any header but Accept and Content-Type."""
+    connect: float | None
+    response: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next piece of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """Read the body of an answer that is no stream: so many bytes at the most, for so many seconds at the most."""
+
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Read what is left of the body, so that the connection can be used again; give up at either bound."""
+
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Close the response, and wait for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Close the response; raise the error, or end the iteration where there is none."""
+
+    error: SSEError | None
+
+
+Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
+
+
+# What has happened besides events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection has been accepted as a stream."""
+
+    response: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Commented:
+    """A comment came."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt, or a connection, has failed, and another one follows."""
+
+    error: SSEError
+    delay: float
+
+
+Note: TypeAlias = Opened | Commented | Retrying
+
+
+# What a shell tells --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """Names are looked up in any case."""
+    url: str
+    response: Any = None
+    """The response itself, for a resume that asks it for a URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What the HTTP client reported instead of an answer, or of the rest of one."""
+
+    cause: Exception | None
+    text: str
+    was_sent: bool = True
+    """Whether the server may have received the request."""
+    is_timeout: bool = False
+    is_deadline: bool = False
+    """Whether the read was ended because of `Session.deadline`."""
+    is_final: bool = False
+    """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
+
+
+# What the user wants -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that a stream is asked to do; made once, by the client."""
+
+    request: Request
+    is_subscription: bool = False
+    can_refresh: bool = False
+    """Whether the headers come from a function, which a 401 asks once more."""
+    follow_redirects: bool = False
+    """Whether to follow to another origin too."""
+    idempotency_key: tuple[str, str] | None = None
+    """The header and the key that go with every attempt."""
+    last_event_id: str = ""
+    retry: RetryPolicy | None = None
+    resume: LastEventID | Cursor[Any] | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    terminator: Terminator | None = None
+    ends_at_done: bool = True
+    errors: ErrorEvent | None = None
+    pings: frozenset[str] = frozenset()
+    """The names of events that only keep the connection alive: they are handed out to nobody, and feed no clock."""
+    accepts_json: bool = False
+    """Whether a JSON answer is taken for a stream of one event."""
+    max_event_size: int = DEFAULT_MAX_EVENT_SIZE

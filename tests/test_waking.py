@@ -1,0 +1,581 @@
+"""
+Waking a thread that is blocked in a read, and waking nobody else: `close`, deadlines, and the connection's pool.
+
+Over plain TCP and over TLS, where only the socket under the TLS layer may be shut down; and on HTTP/2, where one
+socket carries many streams and must not be shut down at all.
+"""
+
+import math
+import random
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import anyio
+import anyio.lowlevel
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import pytest
+import trustme
+from shells import Shell
+
+from sse_client import EventStream, SSEClient, StreamInterrupted, StreamTimeout
+from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
+
+FILES = Path("/proc/self/fd")
+
+# It takes 1 ms; a slow machine has time to run the other thread.
+SOON = 0.3
+
+FOREVER = Pause(math.inf)
+SILENT = Answer("data: 1\n\n", FOREVER)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Certificates:
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return Certificates(server, client)
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How to make servers, and the arguments of HTTP clients for them."""
+
+    server: Callable[..., EventServer]
+    http: dict[str, Any]
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def wire(request: pytest.FixtureRequest, certificates: Certificates) -> Wire:
+    if request.param == "tcp":
+        return Wire(EventServer, {})
+    return Wire(
+        lambda *answers: EventServer(*answers, ssl_context=certificates.server), {"verify": certificates.client}
+    )
+
+
+@contextmanager
+def client_of(library: ModuleType, **http: Any) -> Iterator[SSEClient]:
+    with library.Client(**http) as below, SSEClient(http_client=below, retry=None) as client:
+        yield client
+
+
+def threads() -> set[threading.Thread]:
+    """All threads but the one that watches the deadlines, which stays for the process."""
+    return {thread for thread in threading.enumerate() if thread.name != "sse_client watchdog"}
+
+
+def open_files() -> int:
+    """How many files and sockets this process has open, where the system tells."""
+    return sum(1 for _ in FILES.iterdir()) if FILES.exists() else 0
+
+
+class Closer(threading.Thread):
+    """Closes a stream from another thread, a moment from now."""
+
+    def __init__(self, stream: EventStream, seconds: float) -> None:
+        super().__init__()
+        self.stream = stream
+        self.seconds = seconds
+        self.at = math.inf
+        self.start()
+
+    def run(self) -> None:
+        time.sleep(self.seconds)
+        self.at = time.monotonic()
+        self.stream.close()
+
+
+# close() -------------------------------------------------------------------------------------------------------------
+
+
+def test_close_wakes_a_blocked_read(library: ModuleType, wire: Wire) -> None:
+    """A hundred times in a row: the loop ends at once, and no thread, socket or connection is left behind."""
+    with wire.server(SILENT) as server, client_of(library, **wire.http) as client:
+        before, files = threads(), open_files()
+        for _ in range(100):
+            stream = client.post(server.url)
+            data = []
+            with stream:
+                for event in stream:
+                    data.append(event.data)
+                    closer = Closer(stream, 0.005)
+            took = time.monotonic() - closer.at
+            closer.join()
+            assert (data, stream.outcome) == (["1"], "cancelled")
+            assert 0 <= took < SOON
+        for request in server.requests:
+            assert request.done.wait(5)
+            assert not request.answered
+        # Nothing was used again after a close.
+        assert server.connections == len(server.requests) == 100
+        assert left_behind(before) == set()
+        assert open_files() <= files
+
+
+def left_behind(before: set[threading.Thread]) -> set[threading.Thread]:
+    """The threads that are still there, once those of the server have had the time to end."""
+    deadline = time.monotonic() + 5
+    while (left := threads() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
+
+
+def test_close_in_the_middle_of_a_flood(library: ModuleType, wire: Wire) -> None:
+    """Closed at any moment of a fast stream: what was handed out until then is a prefix, to the last byte."""
+    dice = random.Random(0)
+    pieces = [f"event: {number}\ndata: {'x' * 50}\n\n" for number in range(2000)]
+    with wire.server(Answer(*pieces, FOREVER)) as server, client_of(library, **wire.http) as client:
+        for _ in range(25):
+            stream = client.post(server.url)
+            with stream:
+                closer = Closer(stream, dice.random() * 0.03)
+                events = list(stream)
+            closer.join()
+            assert stream.outcome == "cancelled"
+            assert [event.event for event in events] == [str(number) for number in range(len(events))]
+            assert {event.data for event in events} <= {"x" * 50}
+
+
+def test_close_while_waiting_for_the_headers(library: ModuleType, wire: Wire) -> None:
+    """A new connection's socket is known before there is an answer: whoever waits for one is woken too."""
+    with wire.server(Answer(FOREVER, framing="raw")) as server, client_of(library, **wire.http) as client:
+        for _ in range(10):
+            stream = client.post(server.url)
+            closer = Closer(stream, 0.03)
+            with stream:
+                assert list(stream) == []
+            assert 0 <= time.monotonic() - closer.at < SOON
+            closer.join()
+            assert stream.outcome == "cancelled"
+        assert len(server.requests) == 10
+
+
+def test_close_while_waiting_to_come_back(library: ModuleType) -> None:
+    """A wait between two attempts is woken, and no request goes out any more."""
+    with EventServer(Answer("retry: 60000\n\ndata: 1\n\n")) as server, client_of(library) as client:
+        stream = client.subscribe(server.url)
+        with stream:
+            closer = Closer(stream, 0.05)
+            assert [event.data for event in stream] == ["1"]
+        assert 0 <= time.monotonic() - closer.at < SOON
+        closer.join()
+        assert stream.outcome == "cancelled"
+    assert len(server.requests) == 1
+
+
+def test_close_at_any_time(library: ModuleType) -> None:
+    """Before the start, behind the end, twice, and from many threads at once."""
+    with EventServer(Answer("data: 1\n\n")) as server, client_of(library) as client:
+        early = client.post(server.url)
+        early.close()
+        with early:
+            assert list(early) == []
+        assert early.outcome == "cancelled"
+        assert server.requests == []
+
+        late = client.post(server.url)
+        with late:
+            assert [event.data for event in late] == ["1"]
+        late.close()
+        assert late.outcome == "completed"
+
+    with EventServer(SILENT) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        with stream:
+            next(stream)
+            closers = [Closer(stream, 0.02) for _ in range(10)]
+            assert list(stream) == []
+        for closer in closers:
+            closer.join()
+        assert stream.outcome == "cancelled"
+
+
+def test_a_closed_connection_is_not_used_again(library: ModuleType, wire: Wire) -> None:
+    """What was closed in the middle is no connection any more; what was read to its end is used again."""
+    answers = [Answer("data: 1\n\n"), Answer("data: 2\n\n"), SILENT, Answer("data: 3\n\n")]
+    with wire.server(*answers) as server, client_of(library, **wire.http) as client:
+        for _ in range(2):
+            with client.post(server.url) as stream:
+                list(stream)
+        with client.post(server.url) as stream:
+            next(stream)
+            closer = Closer(stream, 0.02)
+            assert list(stream) == []
+            closer.join()
+        with client.post(server.url) as stream:
+            assert [event.data for event in stream] == ["3"]
+    assert [request.connection for request in server.requests] == [1, 1, 1, 2]
+
+
+def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
+    """The same for tasks: the loop in the other task ends, and the response is closed when `aclose` returns."""
+    if shell.kind == "sync":
+        pytest.skip("threads are above")
+
+    async def main() -> None:
+        async with shell.aclient({"retry": None}, wire.http) as client:
+            for answer_number in range(20):
+                stream = client.post(server.url)
+                data: list[str] = []
+                async with stream, anyio.create_task_group() as tasks:
+                    closed_at = [math.inf]
+
+                    async def close(stream: Any = stream, closed_at: list[float] = closed_at) -> None:
+                        await anyio.sleep(0.005)
+                        closed_at[0] = time.monotonic()
+                        await stream.aclose()
+                        assert stream.response.is_closed
+
+                    async for event in stream:
+                        data.append(event.data)
+                        tasks.start_soon(close)
+                    assert 0 <= time.monotonic() - closed_at[0] < SOON
+                assert (data, stream.outcome) == (["1"], "cancelled")
+                assert len(server.requests) == answer_number + 1
+
+    with wire.server(SILENT) as server:
+        anyio.run(main, backend=shell.kind)
+        for request in server.requests:
+            assert request.done.wait(5)
+            assert not request.answered
+        assert server.connections == 20
+
+
+def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
+    """A task that waits for an answer is woken too."""
+    if shell.kind == "sync":
+        pytest.skip("threads are above")
+
+    async def main() -> None:
+        async with shell.aclient({"retry": None}, {}) as client:
+            stream = client.post(server.url)
+
+            async def close() -> None:
+                await anyio.sleep(0.05)
+                await stream.aclose()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(close)
+                started = time.monotonic()
+                async with stream:
+                    assert [event async for event in stream] == []
+                assert time.monotonic() - started < SOON
+            assert stream.outcome == "cancelled"
+
+    with EventServer(Answer(FOREVER, framing="raw")) as server:
+        anyio.run(main, backend=shell.kind)
+
+
+# Deadlines, and the pool ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_a_deadline_over_tls(library: ModuleType, certificates: Certificates, framing: Any) -> None:
+    """A deadline wakes the reader over TLS as well, and it is the deadline that is reported."""
+    answer = Answer("data: 1\n\n", FOREVER, framing=framing)
+    with (
+        EventServer(answer, ssl_context=certificates.server) as server,
+        client_of(library, verify=certificates.client) as client,
+    ):
+        started = time.monotonic()
+        stream = client.post(server.url, timeout=0.2)
+        with pytest.raises(StreamTimeout) as caught, stream:
+            list(stream)
+        assert 0.2 <= time.monotonic() - started < 0.2 + SOON
+        assert caught.value.clock == "total"
+        assert stream.outcome == "timeout"
+
+
+def test_a_pooled_connection_outlives_deadlines(library: ModuleType) -> None:
+    """
+    A stream that ends right at its deadline gives back a connection that nobody shuts down any more.
+
+    Eight threads; in each, a stream ends some milliseconds around its deadline, and the next one takes what connection
+    there is and must come to its end.
+    """
+
+    def answer(request: RecordedRequest) -> Answer:
+        if request.target == "/next":
+            return Answer("data: 1\n\n", Pause(0.03), "data: 2\n\n")
+        return Answer("data: 1\n\n", Pause(float(request.target.removeprefix("/end/"))), "data: 2\n\n")
+
+    outcomes: list[str | None] = []
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        with client_of(library) as client:
+            for _ in range(25):
+                stream = client.post(f"{server.url}/end/{0.05 + dice.uniform(-0.012, 0.006)}", timeout=0.05)
+                with suppress(StreamTimeout), stream:
+                    list(stream)
+                outcomes.append(stream.outcome)
+                with client.post(f"{server.url}/next") as following:
+                    assert [event.data for event in following] == ["1", "2"]
+
+    with EventServer(answer) as server, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert set(outcomes) == {"completed", "timeout"}
+    # Whatever had come to its end was used again.
+    assert server.connections < len(server.requests)
+
+
+def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
+    """A `close` that comes while a stream ends, or behind it, does no harm to the next on its connection."""
+
+    def answer(request: RecordedRequest) -> Answer:
+        return Answer("data: 1\n\n", Pause(0.01), "data: 2\n\n")
+
+    outcomes: list[str | None] = []
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        with client_of(library) as client:
+            for _ in range(25):
+                stream = client.post(server.url)
+                with stream:
+                    closer = Closer(stream, 0.01 + dice.uniform(-0.003, 0.012))
+                    list(stream)
+                outcomes.append(stream.outcome)
+                with client.post(server.url) as following:
+                    assert [event.data for event in following] == ["1", "2"]
+                closer.join()
+
+    with EventServer(answer) as server, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert set(outcomes) == {"completed", "cancelled"}
+    assert server.connections < len(server.requests)
+
+
+# HTTP/2 --------------------------------------------------------------------------------------------------------------
+
+
+class H2Server:
+    """
+    A small HTTP/2 server: `/ticks` sends numbered events, one every 10 ms, and ends; `/pings` an event and then
+    comments for ever; `/silent` an event and nothing more.
+    """
+
+    TICKS = 30
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        context.set_alpn_protocols(["h2"])
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.context = context
+        self.connections = 0
+        self.is_stopping = False
+        self.threads: list[threading.Thread] = []
+        self.spawn(self.accept)
+
+    def spawn(self, target: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=target, args=args)
+        self.threads.append(thread)
+        thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_stopping = True
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
+
+    def accept(self) -> None:
+        while not self.is_stopping:
+            if select.select([self.listener], [], [], 0.02)[0]:
+                client, _ = self.listener.accept()
+                self.connections += 1
+                self.spawn(self.serve, client)
+
+    def serve(self, client: socket.socket) -> None:
+        with suppress(OSError), self.context.wrap_socket(client, server_side=True) as tls:
+            self.talk(tls)
+
+    def talk(self, tls: ssl.SSLSocket) -> None:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        connection.initiate_connection()
+        streams: dict[int, Iterator[bytes | None]] = {}
+        tls.settimeout(0.01)
+        while not self.is_stopping:
+            tls.sendall(connection.data_to_send())
+            try:
+                data = tls.recv(65_536)
+            except TimeoutError:
+                self.tick(connection, streams)
+                continue
+            if not data:
+                return
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    path = dict(event.headers or [])[b":path"].decode()
+                    streams[event.stream_id] = self.script(path)
+                    connection.send_headers(
+                        event.stream_id, [(":status", "200"), ("content-type", "text/event-stream")]
+                    )
+
+    def tick(self, connection: h2.connection.H2Connection, streams: dict[int, Iterator[bytes | None]]) -> None:
+        for stream_id, script in list(streams.items()):
+            try:
+                data = next(script, b"")
+                if data == b"":
+                    del streams[stream_id]
+                    connection.end_stream(stream_id)
+                elif data is not None:
+                    connection.send_data(stream_id, data)
+            except h2.exceptions.ProtocolError:
+                streams.pop(stream_id, None)  # the client has left it
+
+    def script(self, path: str) -> Iterator[bytes | None]:
+        """What to send with each tick: nothing for None."""
+        if path == "/ticks":
+            for number in range(self.TICKS):
+                yield b"data: %d\n\n" % number
+            return
+        yield b"data: 1\n\n"
+        while True:
+            yield b": ping\n\n" if path == "/pings" else None
+
+
+TICKS = [str(number) for number in range(H2Server.TICKS)]
+
+
+@contextmanager
+def h2_client(library: ModuleType, certificates: Certificates) -> Iterator[tuple[H2Server, SSEClient]]:
+    with H2Server(certificates.server) as server, client_of(library, http2=True, verify=certificates.client) as client:
+        # One stream first, so that the others share its connection.
+        with client.post(f"{server.url}/silent") as stream:
+            assert stream.response.http_version == "HTTP/2"
+            next(stream)
+        yield server, client
+
+
+def ticks(client: SSEClient, server: H2Server) -> list[str]:
+    with client.post(f"{server.url}/ticks") as stream:
+        return [event.data for event in stream]
+
+
+@pytest.fixture
+def fresh_certificates() -> Certificates:
+    """Their own: HTTP/2 is negotiated in the context."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return Certificates(server, client)
+
+
+def test_http2_close_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
+    """On HTTP/2 a `close` from another thread ends its stream with the next byte, and the others go on."""
+    with h2_client(library, fresh_certificates) as (server, client), ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(ticks, client, server) for _ in range(3)]
+        stream = client.post(f"{server.url}/pings")
+        with stream:
+            closer = None
+            for _ in stream:
+                closer = Closer(stream, 0.05)
+            assert closer is not None
+            assert 0 <= time.monotonic() - closer.at < SOON
+            closer.join()
+        assert stream.outcome == "cancelled"
+        assert [other.result() for other in others] == [TICKS] * 3
+        assert server.connections == 1
+
+
+def test_http2_leaving_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
+    """A stream that is left in the middle leaves the connection to the others."""
+    with h2_client(library, fresh_certificates) as (server, client), ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(ticks, client, server) for _ in range(3)]
+        for path in ("/silent", "/pings", "/ticks"):
+            with client.post(f"{server.url}{path}") as stream:
+                next(stream)
+            assert stream.outcome == "abandoned"
+        assert [other.result() for other in others] == [TICKS] * 3
+        assert server.connections == 1
+
+
+def test_http2_a_deadline_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
+    """A deadline on HTTP/2 ends its own stream only."""
+    with h2_client(library, fresh_certificates) as (server, client), ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(ticks, client, server) for _ in range(3)]
+        started = time.monotonic()
+        stream = client.post(f"{server.url}/pings", timeout=0.1)
+        with pytest.raises(StreamTimeout) as caught, stream:
+            list(stream)
+        assert 0.1 <= time.monotonic() - started < 0.1 + SOON
+        assert caught.value.clock == "total"
+        assert [other.result() for other in others] == [TICKS] * 3
+        assert server.connections == 1
+
+
+def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Certificates) -> None:
+    """The same for tasks, where a silent stream can be woken too."""
+    if shell.kind == "sync":
+        pytest.skip("threads are above")
+
+    async def main() -> None:
+        http = {"http2": True, "verify": fresh_certificates.client}
+        async with shell.aclient({"retry": None}, http) as client:
+            async with client.post(f"{server.url}/silent") as first:
+                assert first.response.http_version == "HTTP/2"
+            results: list[list[str]] = []
+
+            async def read() -> None:
+                async with client.post(f"{server.url}/ticks") as stream:
+                    results.append([event.data async for event in stream])
+
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(read)
+                for path in ("/silent", "/pings"):
+                    stream = client.post(f"{server.url}{path}")
+                    async with stream, anyio.create_task_group() as closers:
+
+                        async def close(stream: Any = stream) -> None:
+                            await anyio.sleep(0.03)
+                            await stream.aclose()
+
+                        async for _ in stream:
+                            closers.start_soon(close)
+                            started = time.monotonic()
+                        assert time.monotonic() - started < SOON
+                    assert stream.outcome == "cancelled"
+            assert results == [TICKS] * 3
+
+    with H2Server(fresh_certificates.server) as server:
+        anyio.run(main, backend=shell.kind)
+        assert server.connections == 1
+
+
+def test_a_reset_is_no_close(library: ModuleType) -> None:
+    """A connection that the other side resets is an error, whatever was closed elsewhere."""
+    with EventServer(Answer("data: 1\n\n", RST)) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        with pytest.raises(StreamInterrupted), stream:
+            list(stream)
+        stream.close()
+        assert stream.outcome == "interrupted"
