@@ -83,6 +83,11 @@ def test_who_does_it() -> None:
     assert {name for name in users if not name.startswith("testing.")} <= allowed
 
 
+def test_who_knows_pydantic() -> None:
+    """What an event means to the user is known to `_typed` alone; below it, an event is a plain record."""
+    assert {name_of(path) for path in FILES if "pydantic" in foreign_imports(path)} == {"_typed"}
+
+
 def test_no_optional_dependency_is_imported() -> None:
     """httpx2, trio and h2 are never imported by name: they are found from what the user brings."""
     assert not {name_of(path) for path in FILES if foreign_imports(path) & {"httpx2", "trio", "h2", "pytest"}}

@@ -797,7 +797,7 @@ async def test_cancellation(has_batch: bool) -> None:
     with EventServer(Answer(*TWO, FOREVER)) as server:
         async with AsyncSSEClient() as client:
             stream = client.post(server.url)
-            with anyio.move_on_after(0.15) as scope:
+            with anyio.move_on_after(0.08) as scope:
                 await stream.dispatch(on)
             assert scope.cancelled_caught
     assert log.calls == End("cancelled", None, f"{SHOWN}, cancel, close", "").expected(has_batch=has_batch)
@@ -821,7 +821,7 @@ async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: b
 
     with EventServer(Answer(*TWO, FOREVER)) as server:
         async with AsyncSSEClient() as client:
-            with anyio.move_on_after(0.1) as scope:
+            with anyio.move_on_after(0.08) as scope:
                 await client.post(server.url).dispatch(on)
             late = anyio.current_time() - scope.deadline
     assert scope.cancelled_caught
@@ -846,7 +846,7 @@ async def test_cancelled_while_a_handler_waits(has_batch: bool) -> None:
 
     with EventServer(Answer(*TWO, FOREVER)) as server:
         async with AsyncSSEClient() as client:
-            with anyio.move_on_after(0.1) as scope:
+            with anyio.move_on_after(0.08) as scope:
                 await client.post(server.url).dispatch(on)
     assert scope.cancelled_caught
     assert seen == ["cancelled"]
@@ -861,7 +861,7 @@ async def test_cancelled_before_the_headers(has_batch: bool) -> None:
     on = log.handlers(batch="message" if has_batch else None)
     with EventServer(Answer(FOREVER, framing="raw")) as server:
         async with AsyncSSEClient() as client:
-            with anyio.move_on_after(0.1) as scope:
+            with anyio.move_on_after(0.08) as scope:
                 await client.post(server.url).dispatch(on)
     assert scope.cancelled_caught
     assert log.calls == ["cancel", "close"]
@@ -881,7 +881,7 @@ async def test_cancelled_in_complete(has_batch: bool) -> None:
     with EventServer(Answer(*TWO)) as server:
         async with AsyncSSEClient() as client:
             stream = client.post(server.url)
-            with anyio.move_on_after(0.15) as scope:
+            with anyio.move_on_after(0.08) as scope:
                 await stream.dispatch(on)
     assert scope.cancelled_caught
     assert log.calls[-2:] == ["complete 2", "close"]

@@ -3,9 +3,10 @@
 # Both checkers report an ignore that they do not need, so what is ignored is an error to each of them.
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
-from typing import Annotated, Any, Literal, TypedDict, assert_never, assert_type
+from typing import Annotated, Any, Literal, assert_never, assert_type
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from sse_client import (
     AsyncEventStream,
@@ -87,7 +88,7 @@ def dialects(client: SSEClient) -> None:
     assert_type(client.post("/", dialect=CHAT, events=Text), EventStream[Text])
     assert_type(client.post("/", dialect=CHAT, events=Text, unknown="keep"), EventStream[Text | ServerSentEvent])
     Dialect(events=Text, unknown="ignore")  # type: ignore[arg-type]
-    Dialect(Text)  # type: ignore[call-arg, misc]
+    Dialect(Text)  # type: ignore[call-arg]
     CHAT.unknown = "keep"  # type: ignore[misc]
 
 
@@ -209,8 +210,8 @@ def on_end() -> None: ...
 async def on_error(error: SSEError) -> None: ...
 
 
-on.comment(lambda text: print(text))
-on.unknown(lambda event: print(event))
+on.comment(lambda text: text.strip())
+on.unknown(lambda event: event.json())
 
 
 @on.close
@@ -245,7 +246,7 @@ def wrong_items(events: list[Done]) -> None: ...
 def wrong_error(error: int) -> None: ...
 
 
-@on.comment  # type: ignore[call-overload]
+@on.comment  # type: ignore[arg-type]
 def two_comments(text: str, other: str) -> None: ...
 
 
@@ -267,6 +268,10 @@ def count(snapshot: int, event: Text) -> int:
     return snapshot + len(event.content)
 
 
+def text_of(event: Text) -> str | None:
+    return event.content or None
+
+
 def latest(snapshot: Text | None, event: Text) -> Text:
     return event
 
@@ -278,7 +283,7 @@ def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
     for event in reply:
         assert_type(event, Text)
     assert_type(stream.accumulate(latest).final(), Text)
-    assert_type(stream.accumulate(join_text(lambda event: event.content), "").final(), str)
+    assert_type(stream.accumulate(join_text(text_of), "").final(), str)
     assert_type(client.post("/", dialect=CHAT).accumulate().final(), Any)
     stream.accumulate(count, "")  # type: ignore[arg-type]
     client.post("/", events=Done).accumulate(count, 0)  # type: ignore[arg-type]
@@ -296,10 +301,6 @@ async def accumulate_async(client: AsyncSSEClient, stream: AsyncEventStream[Text
 
 
 def folds() -> None:
-    def text(event: Text) -> str | None:
-        return event.content or None
-
-    dialect = Dialect(events=Text, fold=join_text(text), initial="")
-    assert_type(dialect, Dialect[Text])
-    Dialect(events=Done, fold=join_text(text), initial="")  # type: ignore[arg-type]
+    assert_type(Dialect(events=Text, fold=join_text(text_of), initial=""), Dialect[Text])
+    Dialect(events=Done, fold=join_text(text_of), initial="")  # type: ignore[arg-type]
     Named(1)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""
+A Stop button: another thread ends the stream in the middle of a read, and what came until then is kept.
+
+Runs as it stands, offline: `python examples/cancelling.py`.
+"""
+
+import math
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Timer
+
+from sse_client import EventStream, ServerSentEvent, SSEClient, StreamCancelled
+from sse_client.testing import Answer, EventServer, Pause
+
+# Ten words, then a silence in which only a Stop button helps.
+REPLY = Answer(*["data: and on \n\n"] * 5, Pause(math.inf))
+
+PRESSED_AFTER = 0.3
+
+
+@contextmanager
+def stop_button(stream: EventStream) -> Generator[None]:
+    """Press it from another thread: `close()` may be called from any, at any time."""
+    button = Timer(PRESSED_AFTER, stream.close)
+    button.start()
+    yield
+    button.join()
+
+
+def join(text: str, event: ServerSentEvent) -> str:
+    return text + event.data
+
+
+def main() -> None:
+    with EventServer(REPLY) as server, SSEClient(base_url=server.url) as client:
+        # A loop simply ends; nothing is raised.
+        with client.post("/chat") as stream, stop_button(stream):
+            begun = time.monotonic()
+            text = "".join(event.data for event in stream)
+            late = time.monotonic() - begun - PRESSED_AFTER
+        print(f"{text!r}: {stream.outcome}, {'at once' if late < 0.1 else f'{late:.1f} s late'}")
+
+        # Who asked for a final result is told that there is none, and gets what there is.
+        with client.post("/chat") as stream, stop_button(stream):
+            try:
+                stream.accumulate(join, "").final()
+            except StreamCancelled as error:
+                print(f"{error.partial!r}: {error}")
+
+        # The server sees its client go, and can stop computing.
+        left = [request.done.wait(1) and not request.answered for request in server.requests]
+        print(f"the server saw {sum(left)} of {len(left)} leave")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""
+A stream that outlives its reader: the ID of the last event is saved, and a new process goes on behind it.
+
+Within one process a lost connection is taken up again by itself, with `resume=`. Across processes there is
+`last_event_id`: save it once an event is dealt with, and hand it in the next time.
+
+Runs as it stands, offline: `python examples/resuming.py`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sse_client import LastEventID, SSEClient
+from sse_client.testing import FIN, Answer, EventServer, RecordedRequest
+
+CHAPTERS = ("one", "two", "three", "four", "five", "six")
+
+
+def read(request: RecordedRequest) -> Answer:
+    """The server: all chapters behind the ID that the client has; after two of them the connection breaks."""
+    first = int(request.headers.get("last-event-id", "0"))
+    events = [f"id: {number}\nretry: 50\ndata: {CHAPTERS[number - 1]}\n\n" for number in range(first + 1, 7)]
+    return Answer(*events[:2], FIN) if len(events) > 2 else Answer(*events)
+
+
+def reader(url: str, bookmark: Path, limit: int) -> None:
+    """One process: go on where the last one was, and stop after so many chapters."""
+    saved = bookmark.read_text() if bookmark.exists() else ""
+    with SSEClient() as client, client.post(url, last_event_id=saved, resume=LastEventID()) as stream:
+        for count, event in enumerate(stream, 1):
+            print(f"process {os.getpid()} reads {event.data}", flush=True)
+            if count == limit:
+                break
+    # Left without an error: the last event counts as dealt with.
+    bookmark.write_text(stream.last_event_id)
+    print(f"  {stream.stats.connections} connections, up to {stream.last_event_id}", flush=True)
+
+
+def main() -> None:
+    with EventServer(read) as server, tempfile.TemporaryDirectory() as folder:
+        bookmark = Path(folder) / "last-event-id"
+        for limit in ("3", "99"):
+            subprocess.run([sys.executable, __file__, server.url, bookmark, limit], check=True)  # noqa: S603
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        reader(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main()

@@ -1,0 +1,492 @@
+"""
+The whole reply from its parts: what a fold has come to, at any time and however the stream ends.
+
+The same in all six shells; a test that looks into the middle of a stream reads it as `entered()` does.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+import pytest
+from pydantic import BaseModel
+from shells import Reader, Shell, entered
+
+from sse_client import (
+    AsyncEventStream,
+    DecodeError,
+    Dialect,
+    ErrorEvent,
+    ErrorEventReceived,
+    EventStream,
+    EventTooLarge,
+    Handlers,
+    LastEventID,
+    Named,
+    RetryPolicy,
+    ServerSentEvent,
+    SSEClient,
+    SSEError,
+    StatusError,
+    StreamCancelled,
+    StreamError,
+    StreamInterrupted,
+    StreamTimeout,
+    StreamTruncated,
+    Terminator,
+    Timeouts,
+    join_text,
+)
+from sse_client._accumulate import Accumulation
+from sse_client.testing import FIN, Answer, EventServer, Pause
+
+Stream: TypeAlias = EventStream[Any] | AsyncEventStream[Any]
+
+THREE = ("data: a\n\n", "data: b\n\n", "data: c\n\n")
+QUICK = RetryPolicy(initial_delay=0.01, jitter=0)
+
+
+class Delta(BaseModel):
+    content: str | None = None
+
+
+def join(text: str, event: ServerSentEvent) -> str:
+    return text + event.data
+
+
+def gather(found: list[str] | None, event: ServerSentEvent) -> list[str]:
+    return [*(found or []), event.data]
+
+
+def add(total: int, event: int) -> int:
+    return total + event
+
+
+async def final(reply: Any) -> Any:
+    """Read on to the end, sync or async."""
+    result = reply.final()
+    return await result if isinstance(result, Awaitable) else result
+
+
+async def advance(stream: Stream) -> Any:
+    """Take the next event."""
+    return await anext(Reader(stream))
+
+
+def run(shell: Shell, answers: Any, test: Callable[[Any], Awaitable[None]], **options: Any) -> None:
+    """Run a test on a stream that was entered."""
+
+    async def main() -> None:
+        async with shell.any_client({"retry": None}) as client, entered(client.post(server.url, **options)) as reader:
+            await test(reader.stream)
+
+    with EventServer(*answers) as server:
+        shell.run(main)
+
+
+# The fold ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fold_is_a_plain_function() -> None:
+    """A snapshot is what the fold made of the one before and of the event; nothing else is kept."""
+    accumulation = Accumulation(add, 0)
+    assert accumulation.snapshot == 0
+    for event, snapshot in ((1, 1), (2, 3), (3, 6)):
+        accumulation.take(event)
+        assert accumulation.snapshot == snapshot
+
+
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [([], ""), (["a"], "a"), (["a", None, "", "b"], "ab"), ([None], "")],
+)
+def test_join_text(parts: list[str | None], text: str) -> None:
+    """`join_text` joins the text of each event; one without a text adds nothing."""
+
+    def content(event: Delta) -> str | None:
+        return event.content
+
+    fold = join_text(content)
+    snapshot = ""
+    for part in parts:
+        snapshot = fold(snapshot, Delta(content=part))
+    assert snapshot == text
+
+
+# A stream that ends well ---------------------------------------------------------------------------------------------
+
+
+def test_final(shell: Shell) -> None:
+    """`final()` reads to the end and returns the fold of all events; asked again, it says the same."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, ">")
+        assert reply.snapshot == ">"
+        assert await final(reply) == ">abc"
+        assert await final(reply) == reply.snapshot == ">abc"
+        assert stream.outcome == "completed"
+
+    run(shell, [Answer(*THREE)], test)
+
+
+def test_a_snapshot_at_any_time(shell: Shell) -> None:
+    """The snapshot holds what was handed out so far, and no more, wherever it is looked at."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        seen = []
+        async for _ in Reader(stream):
+            seen.append(reply.snapshot)
+            if reply.snapshot == "ab":
+                break
+        assert seen == ["a", "ab"]
+        assert await final(reply) == "abc"
+
+    run(shell, [Answer("".join(THREE))], test)
+
+
+def test_iterating_the_reply(shell: Shell) -> None:
+    """To iterate a reply is to iterate its stream: each event, with the snapshot behind it."""
+
+    async def test(stream: Stream) -> None:
+        reply: Any = stream.accumulate(join, "")
+        seen: list[tuple[str, str]] = []
+        if isinstance(stream, EventStream):
+            seen += [(event.data, reply.snapshot) for event in reply]
+        else:
+            seen += [(event.data, reply.snapshot) async for event in reply]
+        assert seen == [("a", "a"), ("b", "ab"), ("c", "abc")]
+        assert await final(reply) == "abc"
+
+    run(shell, [Answer("".join(THREE))], test)
+
+
+def test_without_an_initial_value(shell: Shell) -> None:
+    """A fold begins with None where nothing else is said; of a stream without events that is what is left."""
+
+    async def test(stream: Stream) -> None:
+        assert await final(stream.accumulate(gather)) == ["a", "b", "c"]
+
+    async def empty(stream: Stream) -> None:
+        assert await final(stream.accumulate(gather)) is None
+
+    run(shell, [Answer(*THREE)], test)
+    run(shell, [Answer(status=204)], empty)
+
+
+def test_begun_later(shell: Shell) -> None:
+    """What was handed out before is not in it."""
+
+    async def test(stream: Stream) -> None:
+        await advance(stream)
+        assert await final(stream.accumulate(join, "")) == "bc"
+
+    run(shell, [Answer(*THREE)], test)
+
+
+def test_two_of_one_stream(shell: Shell) -> None:
+    """A stream may come to several things."""
+
+    async def test(stream: Stream) -> None:
+        text = stream.accumulate(join, "")
+        count = stream.accumulate(lambda count, event: count + 1, 0)
+        assert await final(text) == "abc"
+        assert await final(count) == 3
+
+    run(shell, [Answer(*THREE)], test)
+
+
+def test_the_terminator_is_folded_too(shell: Shell) -> None:
+    """What is handed out is folded: a terminator, but not [DONE]."""
+
+    async def test(stream: Stream) -> None:
+        assert await final(stream.accumulate(join, "")) == "abc"
+
+    run(shell, [Answer(*THREE, "data: [DONE]\n\n")], test)
+    run(shell, [Answer(*THREE)], test, terminator=Terminator(data="c"))
+
+
+def content_of(event: Delta) -> str | None:
+    return event.content
+
+
+CHAT = Dialect(events=Delta, fold=join_text(content_of), initial=">")
+
+
+def test_typed(shell: Shell) -> None:
+    """A fold gets what the stream hands out: values where it is typed; what is skipped is not in it."""
+
+    async def test(stream: Stream) -> None:
+        assert await final(stream.accumulate(join_text(content_of), "")) == "ab"
+
+    events = (
+        'data: {"content": "a"}\n\n',
+        "id: 7\ndata:\n\n",
+        'data: {"content": null}\n\n',
+        'data: {"content": "b"}\n\n',
+    )
+    run(shell, [Answer(*events)], test, events=Delta)
+
+
+def test_unknown_events_that_are_kept(shell: Shell) -> None:
+    """With `unknown="keep"` the fold gets the events that are kept as well."""
+
+    async def test(stream: Stream) -> None:
+        kinds = await final(stream.accumulate(lambda kinds, event: [*kinds, type(event).__name__], []))
+        assert kinds == ["Delta", "ServerSentEvent"]
+
+    events = Annotated[Delta, Named("delta")]
+    run(shell, [Answer("event: delta\ndata: {}\n\nevent: x\ndata: 1\n\n")], test, events=events, unknown="keep")
+
+
+def test_the_fold_of_a_dialect(shell: Shell) -> None:
+    """Without arguments the dialect's fold is used, with its initial value; a fold of one's own goes before it."""
+
+    async def test(stream: Stream) -> None:
+        assert await final(stream.accumulate()) == ">a"
+
+    async def own(stream: Stream) -> None:
+        assert await final(stream.accumulate(lambda count, event: count + 1, 0)) == 1
+
+    run(shell, [Answer('data: {"content": "a"}\n\n')], test, dialect=CHAT)
+    run(shell, [Answer('data: {"content": "a"}\n\n')], own, dialect=CHAT)
+
+
+def test_no_fold() -> None:
+    """Without a fold there is nothing to make of a stream."""
+    with SSEClient() as client:
+        for options in ({}, {"dialect": Dialect(events=Delta)}):
+            with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has none"):
+                client.post("/", **options).accumulate()  # type: ignore[call-overload]
+
+
+def test_without_entering() -> None:
+    """In the sync client `final()` connects by itself."""
+    with EventServer(Answer(*THREE)) as server, SSEClient() as client:
+        assert client.post(server.url).accumulate(join, "").final() == "abc"
+
+
+def test_over_a_resume(shell: Shell) -> None:
+    """A stream that was taken up again goes on in the same snapshot."""
+
+    async def test(stream: Stream) -> None:
+        assert await final(stream.accumulate(join, "")) == "abc"
+        assert stream.stats.connections == 2
+
+    answers = Answer("id: 1\ndata: a\nretry: 50\n\n", "id: 2\ndata: b\n\n", FIN), Answer("id: 3\ndata: c\n\n")
+    run(shell, answers, test, resume=LastEventID(retry=QUICK))
+
+
+# A stream that does not ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    error: type[SSEError]
+    end: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+FAULTS = [
+    Fault(StreamTruncated, (), {"terminator": Terminator(data="end")}),
+    Fault(StreamInterrupted, (FIN,), {}),
+    Fault(StreamTimeout, (Pause(5),), {"timeout": Timeouts(idle=0.05)}),
+    Fault(ErrorEventReceived, ("event: error\ndata: no\n\n",), {"errors": ErrorEvent(event="error")}),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.error.__name__)
+def test_partial(shell: Shell, fault: Fault) -> None:
+    """An error of the stream carries what there is so far; the snapshot stays there, and asked again it fails again."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        for _ in range(2):
+            with pytest.raises(fault.error) as caught:
+                await final(reply)
+            assert isinstance(caught.value, StreamError)
+            assert caught.value.partial == "abc"
+            assert caught.value.events_received == 3
+            assert reply.snapshot == "abc"
+
+    run(shell, [Answer(*THREE, *fault.end)], test, **fault.options)
+
+
+def test_partial_while_iterating(shell: Shell) -> None:
+    """The same where the stream itself is iterated; without an accumulation there is no `partial`."""
+
+    async def test(stream: Stream) -> None:
+        stream.accumulate(join, "")
+        with pytest.raises(StreamInterrupted) as caught:
+            async for _ in Reader(stream):
+                pass
+        assert caught.value.partial == "abc"
+
+    async def without(stream: Stream) -> None:
+        with pytest.raises(StreamInterrupted) as caught:
+            async for _ in Reader(stream):
+                pass
+        assert caught.value.partial is None
+
+    run(shell, [Answer(*THREE, FIN)], test)
+    run(shell, [Answer(*THREE, FIN)], without)
+
+
+def test_too_large(shell: Shell) -> None:
+    """Behind any other error too the snapshot is there."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        with pytest.raises(EventTooLarge):
+            await final(reply)
+        assert reply.snapshot == "abc"
+
+    run(shell, [Answer(*THREE, f"data: {'x' * 100}\n\n")], test, max_event_size=50)
+
+
+def test_decode_error(shell: Shell) -> None:
+    """An event that does not fit is not in the result, which goes on behind it."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(add, 0)
+        with pytest.raises(DecodeError):
+            await final(reply)
+        assert reply.snapshot == 1
+        assert await final(reply) == 4
+
+    run(shell, [Answer("data: 1\n\ndata: x\n\ndata: 3\n\n")], test, events=int)
+
+
+def test_closed(shell: Shell) -> None:
+    """A stream that somebody closed has no final result: `StreamCancelled`, with what there is."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        await advance(stream)
+        if isinstance(stream, EventStream):
+            stream.close()
+        else:
+            await stream.aclose()
+        for _ in range(2):
+            with pytest.raises(StreamCancelled, match="the stream was closed after 1 event") as caught:
+                await final(reply)
+            assert caught.value.partial == "a"
+            assert caught.value.events_received == caught.value.stats.events == 1
+            assert caught.value.last_event_id == "7"
+        assert stream.outcome == "cancelled"
+
+    run(shell, [Answer("id: 7\ndata: a\n\n", *THREE)], test)
+
+
+def test_closed_behind_the_end(shell: Shell) -> None:
+    """To close a stream that is complete takes nothing away."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        assert await final(reply) == "abc"
+        if isinstance(stream, EventStream):
+            stream.close()
+        else:
+            await stream.aclose()
+        assert await final(reply) == "abc"
+
+    run(shell, [Answer(*THREE)], test)
+
+
+def test_left(shell: Shell) -> None:
+    """A stream that was left early has no final result either."""
+
+    async def main() -> None:
+        async with shell.any_client() as client:
+            async with entered(client.post(server.url)) as reader:
+                reply = reader.stream.accumulate(join, "")
+                await anext(reader)
+            with pytest.raises(StreamCancelled) as caught:
+                await final(reply)
+            assert caught.value.partial == "a"
+
+    with EventServer(Answer(*THREE)) as server:
+        shell.run(main)
+
+
+def test_a_fold_that_raises(shell: Shell) -> None:
+    """An exception in a fold is the user's, and comes out as it is; the snapshot is the one before."""
+
+    def divide(number: float, event: ServerSentEvent) -> float:
+        return number / int(event.data)
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(divide, 6.0)
+        with pytest.raises(ZeroDivisionError):
+            await final(reply)
+        assert reply.snapshot == 3.0
+
+    run(shell, [Answer("data: 2\n\ndata: 0\n\n")], test)
+
+
+def test_no_answer(shell: Shell) -> None:
+    """Where no stream began, its error comes out."""
+
+    async def main() -> None:
+        async with shell.any_client({"retry": None}) as client:
+            stream: Stream = client.post(server.url)
+            reply = stream.accumulate(join, "")
+            with pytest.raises(StatusError):
+                async with entered(stream):
+                    await final(reply)
+            assert reply.snapshot == ""
+
+    with EventServer(Answer(status=400)) as server:
+        shell.run(main)
+
+
+# With callbacks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [Answer(*THREE), Answer(*THREE, FIN)], ids=["complete", "cut"])
+def test_dispatch(shell: Shell, answer: Answer) -> None:
+    """A stream that is dispatched accumulates all the same: handlers may look at the snapshot."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        seen: list[Any] = []
+        on = Handlers()
+        on.event(lambda event: seen.append(reply.snapshot))
+
+        @on.error
+        def look(error: SSEError) -> None:
+            assert isinstance(error, StreamError)
+            seen.append(f"error {error.partial}")
+
+        on.complete(lambda: seen.append(f"complete {reply.snapshot}"))
+        try:
+            if isinstance(stream, EventStream):
+                stream.dispatch(on)
+            else:
+                await stream.dispatch(on)
+        except StreamInterrupted as error:
+            assert seen == ["a", "ab", "abc", "error abc"]
+            assert error.partial == "abc"  # noqa: PT017
+        else:
+            assert seen == ["a", "ab", "abc", "complete abc"]
+            assert await final(reply) == "abc"
+
+    run(shell, [answer], test)
+
+
+def test_dispatch_with_a_batch(shell: Shell) -> None:
+    """With a batch, too, a handler sees the snapshot of what it was called for, and not of what was read ahead."""
+
+    async def test(stream: Stream) -> None:
+        reply = stream.accumulate(join, "")
+        seen: list[str] = []
+        on = Handlers()
+        on.event(lambda event: seen.append(reply.snapshot))
+        on.batch("never")(lambda events: None)
+        if isinstance(stream, EventStream):
+            stream.dispatch(on)
+        else:
+            await stream.dispatch(on)
+        assert seen == ["a", "ab", "abc"]
+
+    run(shell, [Answer("".join(THREE))], test)
