@@ -49,6 +49,7 @@ from ._http import (
 )
 from ._request import AsyncHeadersSource, Headers
 from ._retry import RetryPolicy
+from ._session import Outcome, outcome_of
 from ._stats import StreamStats
 from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
@@ -368,7 +369,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     async def _end(self, error: BaseException | None) -> None:
         if self._is_busy:
-            await self.aclose()  # another task is reading
+            await self._close(outcome_of(error))  # another task is reading
             return
         session = self._session
         session.leave(error, monotonic())
@@ -383,8 +384,11 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
         The response is closed when this returns.
         """
+        await self._close("cancelled")
+
+    async def _close(self, outcome: Outcome) -> None:
         session = self._session
-        session.close()
+        session.close(outcome)
         if self._scope is not None:
             self._scope.cancel()
         with anyio.CancelScope(shield=True):
@@ -448,18 +452,21 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 return happening
             return Passed()
 
-        with send, receive:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(read)
-                try:
-                    stats = await self._drive(steps, next_one)
-                except BaseException as error:  # noqa: BLE001
-                    failure = error  # raised outside of the group, which would wrap it
-                with anyio.CancelScope(shield=True):
-                    await self.aclose()
-                tasks.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        try:
+            with send, receive:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(read)
+                    try:
+                        stats = await self._drive(steps, next_one)
+                    except BaseException as error:  # noqa: BLE001
+                        failure = error
+                    with anyio.CancelScope(shield=True):
+                        await self.aclose()
+                    tasks.cancel_scope.cancel()
+        finally:
+            # Outside of the group, which would wrap it, and above a cancellation, which would take its place.
+            if failure is not None:
+                raise failure
         return stats
 
     async def _drive(self, steps: Steps, happening: Callable[[float], Awaitable[Happening]]) -> StreamStats:
@@ -484,7 +491,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             try:
                 match step:
                     case Next(deadline):
-                        answer = await happening(deadline)
+                        answer = self._told(await happening(deadline))
                     case Call(handler, arguments):
                         answer = handler(*arguments)
                         if inspect.isawaitable(answer):
@@ -512,7 +519,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 if session.notes:
                     return session.notes.popleft()
                 for event in session.ready:
-                    return Received(event, self._value(event))
+                    return Received(event, self._decode(event))
                 if not await self._advance():
                     return Ended(None, is_cancelled=session.outcome == "cancelled")
         except SSEError as error:

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from types import ModuleType
 from typing import Any, Generic, TypedDict
 from uuid import uuid4
@@ -19,7 +18,7 @@ from ._accumulate import Accumulation
 from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
-from ._handlers import Conversation, Handlers
+from ._handlers import Conversation, Ended, Handlers, Happening, Received
 from ._http import Response
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
@@ -28,9 +27,9 @@ from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import RECONNECT, Outcome, Session, State, id_header
 from ._stats import StreamStats
-from ._steps import Plan
+from ._steps import Opened, Plan
 from ._timeouts import Timeouts
-from ._typed import Decoder, Nothing, T, Unknown
+from ._typed import Decoder, Nothing, T, Unknown, shape
 
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
@@ -225,7 +224,17 @@ class BaseStream(Generic[T]):
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
 
     def _value(self, event: ServerSentEvent) -> T | Nothing:
-        """Make of an event what is handed out. Raises `DecodeError`."""
+        """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
+        value = self._decode(event)
+        self._take(value)
+        return value
+
+    def _take(self, value: Any) -> None:
+        if value.__class__ is not Nothing:
+            for accumulation in self._accumulations:
+                accumulation.take(value)
+
+    def _decode(self, event: ServerSentEvent) -> T | Nothing:
         value: Any = event
         if self._decoder is not None:
             value = self._decoder.decode(event)
@@ -235,9 +244,6 @@ class BaseStream(Generic[T]):
                     raise self._decoder.unknown(event)
                 if self._dialect.unknown == "keep":
                     value = event
-        if value.__class__ is not Nothing:
-            for accumulation in self._accumulations:
-                accumulation.take(value)
         return value  # type: ignore[no-any-return]
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
@@ -265,9 +271,22 @@ class BaseStream(Generic[T]):
         on.check(is_async=is_async, is_typed=self._is_typed)
         if self._conversation is not None:
             raise RuntimeError("a stream can be dispatched once")
-        self._session.notes = deque()
+        session = self._session
+        session.notes = deque()
+        if session.is_open and session.head is not None and session.outcome is None:
+            session.notes.append(Opened(session.head.response))  # it was entered before
         self._conversation = Conversation(on, time.monotonic, lambda: self.stats, is_typed=self._is_typed)
         return self._conversation
+
+    def _told(self, happening: Happening) -> Happening:
+        """What a dispatch is told of what was read, perhaps a while ago: nothing more of a stream that was closed."""
+        if self._session.is_closing and not isinstance(happening, Ended):
+            return Ended(None, is_cancelled=True)
+        if isinstance(happening, Received):
+            self._take(happening.value)
+        elif isinstance(happening, Ended) and happening.error is not None:
+            self._complete(happening.error)
+        return happening
 
     def _complete(self, error: BaseException) -> None:
         """Put on an error of the stream what only we know of it."""
@@ -326,14 +345,20 @@ class BaseStream(Generic[T]):
         return stats
 
 
-@lru_cache(maxsize=128)
-def _cached_decoder(form: Any) -> Decoder[Any]:
-    return Decoder(form)
+# As many types as a large application streams; pydantic takes up to milliseconds to build a validator.
+MAX_DECODERS = 256
+_decoders: dict[Any, Decoder[Any]] = {}
 
 
 def decoder_of(form: Any) -> Decoder[Any]:
-    """A decoder for the type: made once, since pydantic takes milliseconds to build a validator."""
+    """A decoder for the type, made once."""
     try:
-        return _cached_decoder(form)
+        key = shape(form)
+        found = _decoders.get(key)
     except TypeError:  # annotated with something that cannot be hashed
         return Decoder(form)
+    if found is None:
+        if len(_decoders) >= MAX_DECODERS:
+            _decoders.clear()
+        found = _decoders[key] = Decoder(form)
+    return found

@@ -11,6 +11,7 @@ I/O and looks at no clock of its own, so the order of all callbacks is decided i
 An exception in a handler is the user's: it stops the stream, and comes out unchanged.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from typing_extensions import TypeForm, TypeVar
 
-from ._errors import SSEError
+from ._errors import SSEError, StreamError
 from ._event import ServerSentEvent
 from ._stats import StreamStats
 from ._steps import Commented, Opened, Retrying
@@ -211,7 +212,7 @@ class Handlers:
         """Refuse what could never be called: async handlers without a loop, types without `events=`."""
         handlers = [entry.handler for entry in self.entries] + [each for many in self.moments.values() for each in many]
         for handler in handlers:
-            if not is_async and inspect.iscoroutinefunction(inspect.unwrap(handler)):
+            if not is_async and _is_async(handler):
                 raise TypeError(f"{_name(handler)} is an async function, which needs AsyncSSEClient")
         if not is_typed:
             for entry in self.entries:
@@ -255,6 +256,12 @@ class _Bare:
         return self.__wrapped__()
 
 
+def _is_async(handler: Handler) -> bool:
+    while isinstance(handler, functools.partial | _Bare):
+        handler = handler.func if isinstance(handler, functools.partial) else handler.__wrapped__
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
 def _name(handler: Handler) -> str:
     handler = inspect.unwrap(handler)
     return getattr(handler, "__name__", None) or repr(handler)
@@ -269,8 +276,10 @@ def _classes(form: Any) -> tuple[type, ...]:
     form, _ = unwrap(form)
     if is_union(form):
         return tuple(cls for member in get_args(form) for cls in _classes(member))
-    if not isinstance(form, type):
-        raise TypeError(f"a handler is for a class, or for the name of an event, got {form!r}")
+    try:
+        isinstance(None, form)
+    except TypeError:  # a TypedDict, Any, list[str]: of these no value can be told
+        raise TypeError(f"a handler is for a class, or for the name of an event, got {form!r}") from None
     return (form,)
 
 
@@ -318,6 +327,7 @@ class Conversation:
         self, on: Handlers, now: Callable[[], float], stats: Callable[[], StreamStats], *, is_typed: bool
     ) -> None:
         self.finished = None
+        self._latest: ServerSentEvent | None = None
         self.has_batches = on.has_batches
         self._on = on
         self._now = now
@@ -328,30 +338,47 @@ class Conversation:
 
     def __iter__(self) -> Steps:
         """Say what to do, until the end; what `Next` asks for is sent in. Returns the numbers of the stream."""
-        has_ended = False
+        failure: BaseException | None = None
         try:
             while not isinstance(happening := (yield Next(self._deadline)), Ended):
                 yield from self._calls(happening)
-                if isinstance(happening, Received) and self._deadline == inf:
-                    self.finished = happening.event
+                if isinstance(happening, Received):
+                    self._latest = happening.event
+                if self._deadline == inf:
+                    self.finished = self._latest
             yield from self._flush()
-            yield Leave(happening.error)
-            has_ended = True
-            if happening.error is not None:
-                yield from self._moment("error", happening.error)
-                raise happening.error
-            yield from self._moment("cancel" if happening.is_cancelled else "complete", self._stats())
-        except BaseException as error:
-            # Not the stream's: a handler's own, or a cancellation.
-            if not has_ended:
-                yield Leave(error)
-                yield from self._flush()
-                has_ended = True
-                yield from self._moment("cancel", self._stats())
+            self.finished = self._latest
+        except GeneratorExit:
             raise
-        finally:
-            yield from self._moment("close", self._stats())
+        except BaseException as error:  # noqa: BLE001
+            # Not the stream's: a handler's own, or a cancellation.
+            failure = yield from self._try(error, self._leave(error), self._flush(), self._moment("cancel"))
+        else:
+            ended = happening.error
+            if isinstance(ended, StreamError) and self.finished is not None:
+                ended.last_event_id = self.finished.id
+            name = "error" if ended else "cancel" if happening.is_cancelled else "complete"
+            failure = yield from self._try(ended, self._leave(ended), self._moment(name, ended))
+        failure = yield from self._try(failure, self._moment("close"))
+        if failure is not None:
+            raise failure
         return self._stats()
+
+    def _try(
+        self, failure: BaseException | None, *parts: Iterator[Call | Leave]
+    ) -> Generator[Call | Leave, Any, BaseException | None]:
+        """Go through all parts, whatever is raised in one; return the latest of what was."""
+        for part in parts:
+            try:
+                yield from part
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001
+                failure = error
+        return failure
+
+    def _leave(self, error: BaseException | None) -> Iterator[Leave]:
+        yield Leave(error)
 
     @property
     def _deadline(self) -> float:
@@ -400,6 +427,6 @@ class Conversation:
             if batch.pending:
                 yield batch.take(self._now())
 
-    def _moment(self, name: str, argument: Any) -> Iterator[Call]:
+    def _moment(self, name: str, argument: Any = None) -> Iterator[Call]:
         for handler in self._on.moments.get(name, ()):
-            yield Call(handler, (argument,))
+            yield Call(handler, (self._stats() if argument is None else argument,))

@@ -172,6 +172,7 @@ class Session:
         self._feed = self._parser.feed
         self._body: bytearray | None = None  # of a JSON answer in place of a stream
         self._batch: list[ServerSentEvent] = []
+        self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
         self._latest: ServerSentEvent | None = None  # of those that the user has finished with
         self._finished = 0
@@ -240,8 +241,10 @@ class Session:
             duration=0.0 if started is None else (now if stopped is None else stopped) - started,
         )
 
-    def close(self) -> None:
+    def close(self, outcome: Outcome = "cancelled") -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
+        if not self.is_closing:
+            self._closing_outcome = outcome
         self.is_closing = True
         if left := length_hint(self.ready):
             self._is_cut_short = True
@@ -251,7 +254,7 @@ class Session:
         """End the stream that was closed; nobody is in the middle of a step."""
         if self._phase != "stopped":
             is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
-            self._stop(None, now, "completed" if is_complete else "cancelled")
+            self._stop(None, now, "completed" if is_complete else self._closing_outcome)
 
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
@@ -267,8 +270,7 @@ class Session:
         is_complete = self._phase == "draining" and self._error is None and not left
         if self._phase == "stopped" or is_complete:
             return  # behind the terminator nothing can go wrong any more, and the connection can be used again
-        is_cancelled = error is not None and not isinstance(error, Exception | GeneratorExit)
-        self._stop(None, now, "cancelled" if is_cancelled or self.is_closing else "abandoned")
+        self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
 
     # What to do ------------------------------------------------------------------------------------------------------
 
@@ -928,6 +930,11 @@ class Session:
 
 
 # Small questions -----------------------------------------------------------------------------------------------------
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """What it is called when the user leaves a stream: by a cancellation or Ctrl-C, or in any other way."""
+    return "abandoned" if error is None or isinstance(error, Exception | GeneratorExit) else "cancelled"
 
 
 def label(request: Request) -> str:

@@ -47,6 +47,7 @@ from ._http import (
 )
 from ._request import Headers, HeadersSource
 from ._retry import RetryPolicy
+from ._session import Outcome, outcome_of
 from ._stats import StreamStats
 from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
@@ -368,7 +369,10 @@ class EventStream(BaseStream[T], Iterator[T]):
         Wakes a thread that is blocked in a read, where the transport shows its socket (httpx's own does, over
         HTTP/1.1); else that thread ends with the next byte.
         """
-        self._session.close()
+        self._close("cancelled")
+
+    def _close(self, outcome: Outcome) -> None:
+        self._session.close(outcome)
         self._closing.set()
         if self._is_busy:
             self._channel.shut_down()  # wakes the thread that is busy, which then cleans up
@@ -383,7 +387,7 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def _end(self, error: BaseException | None) -> None:
         if self._is_busy:
-            self.close()  # another thread is reading
+            self._close(outcome_of(error))  # another thread is reading
             return
         session = self._session
         session.leave(error, monotonic())
@@ -411,7 +415,7 @@ class EventStream(BaseStream[T], Iterator[T]):
                 try:
                     match step:
                         case Next(deadline):
-                            answer = source.happening(deadline)
+                            answer = self._told(source.happening(deadline))
                         case Call(handler, arguments):
                             answer = handler(*arguments)
                         case Leave(error):
@@ -441,7 +445,7 @@ class EventStream(BaseStream[T], Iterator[T]):
                 if session.notes:
                     return session.notes.popleft()
                 for event in session.ready:
-                    return Received(event, self._value(event))
+                    return Received(event, self._decode(event))
                 if not self._advance():
                     return Ended(None, is_cancelled=session.outcome == "cancelled")
         except SSEError as error:

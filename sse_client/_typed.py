@@ -93,6 +93,12 @@ class Decoder(Generic[T]):
         return DecodeError(text, event=event)
 
 
+def shape(form: Any) -> Any:
+    """What tells two types apart for a cache: with the order of their members, which `==` of unions leaves out."""
+    arguments = get_args(form)
+    return (get_origin(form), *map(shape, arguments)) if arguments else (type(form), form)
+
+
 def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The members of a union, or the one type, with the names of their events."""
     form, metadata = unwrap(form)
@@ -146,7 +152,9 @@ def _annotate(form: Any, metadata: list[Any]) -> Any:
 
 
 def _validator(members: list[Any]) -> Validate | None:
-    return TypeAdapter(_union(members)).validator.validate_json if members else None
+    if not members:
+        return None
+    return TypeAdapter(members[0] if len(members) == 1 else _union(members)).validator.validate_json
 
 
 def _is_unknown(error: ValidationError) -> bool:

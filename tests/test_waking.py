@@ -29,6 +29,7 @@ import h2.events
 import h2.exceptions
 import pytest
 import trustme
+from conftest import SHELLS
 from shells import Shell
 
 from sse_client import EventStream, SSEClient, StreamInterrupted, StreamTimeout
@@ -38,6 +39,9 @@ FILES = Path("/proc/self/fd")
 
 # It takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3
+
+# The shells of tasks; threads have tests of their own.
+TASKS = [shell for shell in SHELLS if shell.kind != "sync"]
 
 FOREVER = Pause(math.inf)
 SILENT = Answer("data: 1\n\n", FOREVER)
@@ -241,10 +245,9 @@ def test_a_closed_connection_is_not_used_again(library: ModuleType, wire: Wire) 
     assert [request.connection for request in server.requests] == [1, 1, 1, 2]
 
 
+@pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
     """The same for tasks: the loop in the other task ends, and the response is closed when `aclose` returns."""
-    if shell.kind == "sync":
-        pytest.skip("threads are above")
 
     async def main() -> None:
         async with shell.aclient({"retry": None}, wire.http) as client:
@@ -275,10 +278,9 @@ def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
         assert server.connections == 20
 
 
+@pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
     """A task that waits for an answer is woken too."""
-    if shell.kind == "sync":
-        pytest.skip("threads are above")
 
     async def main() -> None:
         async with shell.aclient({"retry": None}, {}) as client:
@@ -542,10 +544,9 @@ def test_http2_a_deadline_harms_no_other_stream(library: ModuleType, fresh_certi
         assert caught.value.clock == "total"
 
 
+@pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Certificates) -> None:
     """The same for tasks, where a silent stream can be woken too."""
-    if shell.kind == "sync":
-        pytest.skip("threads are above")
 
     async def main() -> None:
         http = {"http2": True, "verify": fresh_certificates.client}
@@ -581,10 +582,9 @@ def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Ce
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_http2_a_task_s_deadline_harms_no_other_stream(shell: Shell, fresh_certificates: Certificates) -> None:
     """The same for a deadline, in silence and while comments flow."""
-    if shell.kind == "sync":
-        pytest.skip("threads are above")
 
     async def main() -> None:
         http = {"http2": True, "verify": fresh_certificates.client}

@@ -116,9 +116,9 @@ class Screen:
             self.state = "streaming"  # at once with the first token: the names before it mean nothing to a reader
             self.text += "".join(token.token for token in tokens)
 
-        @on(StreamEnd)
-        def end(_: StreamEnd) -> None:
-            self.state = "complete"
+        @on.complete
+        def complete() -> None:
+            self.state = "complete"  # not at `stream_end`: the last tokens may still wait for their turn to be drawn
 
         return on
 
