@@ -587,7 +587,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 self._scope = None
 
     async def _read_in_scope(self) -> bytes:
-        """Read where there is a deadline, or a transport that does not wake a read whose response is closed."""
+        """Read where there is a deadline, or where closing the response does not wake its reader."""
         with self._cancellable(self._session.deadline - monotonic()):
             return await self._next_piece()
         raise DeadlineReached("no byte came in time")
@@ -607,8 +607,9 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._response = response
         self._pieces = apieces_of(response)
         self._next_piece = self._pieces.__anext__
-        # A transport that is not httpcore need not wake a read whose response is closed.
-        self._reads_freely = not session.has_deadlines and "network_stream" in response.extensions
+        # What closes a response wakes its reader, on a connection of its own below httpcore; else a scope has to.
+        has_connection = "network_stream" in response.extensions and response.http_version != "HTTP/2"
+        self._reads_freely = has_connection and not session.has_deadlines
         session.answered(head_of(response), monotonic())
 
     async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:

@@ -49,7 +49,7 @@ from ._request import Headers, HeadersSource
 from ._retry import RetryPolicy
 from ._session import Outcome, outcome_of
 from ._stats import StreamStats
-from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from ._steps import Connect, Drain, Failure, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
 from ._typed import Nothing, T
 
@@ -340,6 +340,10 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def _ended(self) -> bool:
         self._channel.release()
+        if self._channel.is_expired:
+            # Where the body ends with its connection, a socket that was shut down looks like an end in good order.
+            self._session.lost(Failure(None, "the read was given up", is_deadline=True), monotonic())
+            return False
         return self._session.ended(monotonic())
 
     def __enter__(self) -> Self:
