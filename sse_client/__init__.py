@@ -1,7 +1,7 @@
 """Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
 
 from ._accumulate import join_text
-from ._async import AsyncEventStream, AsyncSSEClient, aiter_events
+from ._async import AsyncEventStream, AsyncReply, AsyncSSEClient, aiter_events
 from ._dialect import Dialect
 from ._errors import (
     ConnectionFailed,
@@ -22,14 +22,17 @@ from ._event import ServerSentEvent
 from ._handlers import Handlers
 from ._marks import ErrorEvent, Terminator
 from ._parser import EventParser
+from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._sync import EventStream, SSEClient, iter_events
+from ._stats import StreamStats
+from ._sync import EventStream, Reply, SSEClient, iter_events
 from ._timeouts import Timeouts
 from ._typed import Named
 
 __all__ = [
     "AsyncEventStream",
+    "AsyncReply",
     "AsyncSSEClient",
     "ConnectionFailed",
     "ContentTypeError",
@@ -44,6 +47,8 @@ __all__ = [
     "Handlers",
     "LastEventID",
     "Named",
+    "Reply",
+    "Request",
     "ResponseError",
     "RetryPolicy",
     "SSEClient",
@@ -53,6 +58,7 @@ __all__ = [
     "StreamCancelled",
     "StreamError",
     "StreamInterrupted",
+    "StreamStats",
     "StreamTimeout",
     "StreamTruncated",
     "Terminator",

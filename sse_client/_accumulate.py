@@ -30,7 +30,7 @@ class Accumulation(Generic[S]):
 
 def join_text(text: Callable[[T], str | None]) -> Callable[[str, T], str]:
     """
-    Make a fold that joins text: `join_text(lambda event: event.content)`, beginning with `""`.
+    Make a fold that joins text, to begin with `""`: `stream.accumulate(join_text(content), "")`.
 
     `text` returns an event's part of the text, or `None` where it has none.
     """

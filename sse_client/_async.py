@@ -33,7 +33,7 @@ from ._client import (
 from ._dialect import RAW, Dialect
 from ._errors import SSEError
 from ._event import ServerSentEvent
-from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps
+from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
 from ._http import (
     Channel,
     DeadlineReached,
@@ -417,7 +417,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         Read the stream to its end, and call the handlers, in this task, one at a time; return its numbers.
 
         Connects where that has not been done. Handlers may be plain or async functions. The stream's error is raised
-        behind `on.error` and `on.close`; a handler's own exception stops the stream, and comes out as it is. On a
+        behind `on.error` and `on.close`; a handler's own exception stops the stream, and comes out as it is. A stream
+        that somebody closed is no error: what must follow a complete one only belongs to `on.complete`. On a
         cancellation, what is pending in batches, `on.cancel` and `on.close` have one second.
         """
         conversation = self._converse(on, is_async=True)
@@ -478,9 +479,13 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             # A cancellation. What there is still to call is called, but must not hold it up for long.
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + MAX_FAREWELL):
                 await self._drive_from(steps.throw(error), steps, happening)
+            # They have had their time: what need not be awaited is called all the same.
             with suppress(BaseException):
+                step = steps.throw(error)
                 while True:
-                    steps.throw(error)
+                    if isinstance(step, Call) and not needs_a_loop(step.handler):
+                        step.handler(*step.arguments)
+                    step = steps.send(None)
             raise
 
     async def _drive_from(
@@ -521,7 +526,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 for event in session.ready:
                     return Received(event, self._decode(event))
                 if not await self._advance():
-                    return Ended(None, is_cancelled=session.outcome == "cancelled")
+                    return Ended(None, is_cancelled=session.outcome != "completed")
         except SSEError as error:
             return Ended(error, is_cancelled=False)
 

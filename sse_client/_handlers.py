@@ -188,7 +188,7 @@ class Handlers:
 
         Called with a list: at once with the first event, then at most once in each `interval`, in seconds, also while
         nothing comes; earlier where `max_items` are pending. What is pending is handed over at the end, whatever
-        kind of end that is.
+        kind of end that is. The handlers of later events do not wait for it: what must come last is `on.complete`.
         """
         if not interval > 0:
             raise ValueError(f"expected an interval of more than 0 seconds, got {interval!r}")
@@ -212,7 +212,7 @@ class Handlers:
         """Refuse what could never be called: async handlers without a loop, types without `events=`."""
         handlers = [entry.handler for entry in self.entries] + [each for many in self.moments.values() for each in many]
         for handler in handlers:
-            if not is_async and _is_async(handler):
+            if not is_async and needs_a_loop(handler):
                 raise TypeError(f"{_name(handler)} is an async function, which needs AsyncSSEClient")
         if not is_typed:
             for entry in self.entries:
@@ -256,7 +256,7 @@ class _Bare:
         return self.__wrapped__()
 
 
-def _is_async(handler: Handler) -> bool:
+def needs_a_loop(handler: Handler) -> bool:
     while isinstance(handler, functools.partial | _Bare):
         handler = handler.func if isinstance(handler, functools.partial) else handler.__wrapped__
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)

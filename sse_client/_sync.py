@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from time import monotonic
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 
 import httpx
@@ -406,7 +406,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         Read the stream to its end, and call the handlers, on this thread, one at a time; return its numbers.
 
         Connects where that has not been done. The stream's error is raised behind `on.error` and `on.close`; a
-        handler's own exception stops the stream, and comes out as it is. With batches, a helper thread reads, so that
+        handler's own exception stops the stream, and comes out as it is. A stream that somebody closed is no error:
+        what must follow a complete one only belongs to `on.complete`. With batches, a helper thread reads, so that
         they are handed over in time also while nothing comes.
         """
         conversation = self._converse(on, is_async=False)
@@ -422,6 +423,9 @@ class EventStream(BaseStream[T], Iterator[T]):
                             answer = self._told(source.happening(deadline))
                         case Call(handler, arguments):
                             answer = handler(*arguments)
+                            if isinstance(answer, CoroutineType):
+                                answer.close()
+                                raise TypeError(f"{handler!r} returned a coroutine, which needs AsyncSSEClient")
                         case Leave(error):
                             self._end(error)
                 except BaseException as error:  # noqa: BLE001
@@ -451,7 +455,7 @@ class EventStream(BaseStream[T], Iterator[T]):
                 for event in session.ready:
                     return Received(event, self._decode(event))
                 if not self._advance():
-                    return Ended(None, is_cancelled=session.outcome == "cancelled")
+                    return Ended(None, is_cancelled=session.outcome != "completed")
         except SSEError as error:
             return Ended(error, is_cancelled=False)
 

@@ -5,7 +5,6 @@ from types import ModuleType
 import httpx
 import httpx2
 import pytest
-
 from shells import Shell
 
 

@@ -504,7 +504,7 @@ async def test_left_by_another_task(library: ModuleType, place: Place) -> None:
             before = time.monotonic()
         assert time.monotonic() - before < 0.5
         assert tuple(data) == place.events
-        check(stream, server, "cancelled")
+        check(stream, server, "abandoned")
 
 
 @asynchronous

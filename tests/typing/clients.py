@@ -145,14 +145,14 @@ def headers(client: SSEClient, aclient: AsyncSSEClient) -> None:
 
 
 def mistakes(client: SSEClient, aclient: AsyncSSEClient) -> None:
-    client.post("/", jsn={})  # type: ignore[call-arg]
-    client.subscribe("/", retries=3)  # type: ignore[call-arg]
-    aclient.post("/", terminater=None)  # type: ignore[call-arg]
-    client.post("/", None)  # type: ignore[call-arg]
-    client.post("/", timeout="30")  # type: ignore[arg-type]
-    client.post("/", resume=True)  # type: ignore[arg-type]
-    client.post("/", terminator="[DONE]")  # type: ignore[arg-type]
-    client.post("/", terminator=ErrorEvent(data="x"))  # type: ignore[arg-type]
+    client.post("/", jsn={})  # type: ignore[call-overload]
+    client.subscribe("/", retries=3)  # type: ignore[call-overload]
+    aclient.post("/", terminater=None)  # type: ignore[call-overload]
+    client.post("/", None)  # type: ignore[call-overload]
+    client.post("/", timeout="30")  # type: ignore[call-overload]
+    client.post("/", resume=True)  # type: ignore[call-overload]
+    client.post("/", terminator="[DONE]")  # type: ignore[call-overload]
+    client.post("/", terminator=ErrorEvent(data="x"))  # type: ignore[call-overload]
     SSEClient(base_uri="")  # type: ignore[call-arg]
     SSEClient("http://localhost")  # type: ignore[call-arg]
 

@@ -1,7 +1,7 @@
 """
 What typed events cost: an OpenAI-like stream read raw, into a pydantic model, and by the openai SDK.
 
-Method. As in `shells.py`: a server in a process of its own sends 2,000 chunks of a chat completion, as fast as it
+Method. As in `overhead.py`: a server in a process of its own sends 2,000 chunks of a chat completion, as fast as it
 goes, one a write or in writes of 16 KiB. All readers use an `httpx2.Client`, which is the one that the SDK takes, in
 one process, in rounds of one of each. Shown is the median CPU time per event above that of the bare loop
 (`parser.feed(piece)` over the same response), and the ratio of the SDK's to ours.
@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 import httpx2
+from overhead import bare, measure, serve
 from pydantic import BaseModel
-from shells import bare, measure, serve
 
 from sse_client import SSEClient
 

@@ -1,0 +1,51 @@
+"""Each application runs as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from apps import APPS
+
+# What each prints that it could not print if anything were lost, doubled or in the wrong order.
+PRINTED = {
+    "agenthub": r"drawn once\. \ncompleted: 69 characters, 17 events, 2 attempts\n(.|\n)*\n"
+    r"cancelled: \d+ events, and the server is busy with 0 conversations\n$",
+    "printer_ai": r"^c1/m1: 28 characters\ncomplete: 'Print  two  copies,  please\.'\n"
+    r"streaming: the stream ended after \d events, before its terminator\n.*text='There will be a jam'",
+    "rag_chat": r"^cancelled: \d+ words\n.*'And what is in this one\? '.*quality=0\.0.*ending='complete'",
+    "theo": r"(24 events over 5 connections, to msg-24)\nWHOEVER IS CUT OFF COMES BACK AND HAS MISSED NOTHING\n$",
+    "wisqu": r"sync: m1, 31 characters, 5 words\n(.|\n)*fallback: m1, (.|\n)*async: m1, 14 characters, 3 words\n$",
+}
+
+
+def test_all_are_here() -> None:
+    """Each application is run here."""
+    assert {path.stem for path in APPS.glob("[a-z]*.py")} == set(PRINTED)
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, subprocess.Popen[str]]:
+    """All of them at once, since each of them mostly waits."""
+    environment = os.environ | {"PYTHONPATH": str(APPS.parents[1]), "PYTHONIOENCODING": "utf-8"}
+    return {
+        name: subprocess.Popen(
+            [sys.executable, "-W", "error", APPS / f"{name}.py"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment,
+        )
+        for name in PRINTED
+    }
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_runs(name: str, runs: dict[str, subprocess.Popen[str]]) -> None:
+    """It ends well by itself, warns of nothing, and prints what it computed from its streams."""
+    with runs[name] as run:
+        printed, errors = run.communicate(timeout=20)
+    assert (run.returncode, errors) == (0, "")
+    assert re.search(PRINTED[name], printed), printed
