@@ -355,7 +355,7 @@ class Conversation:
             failure = yield from self._try(error, self._leave(error), self._flush(), self._moment("cancel"))
         else:
             ended = happening.error
-            if isinstance(ended, StreamError) and self.finished is not None:
+            if self.has_batches and isinstance(ended, StreamError) and self.finished is not None:
                 ended.last_event_id = self.finished.id
             name = "error" if ended else "cancel" if happening.is_cancelled else "complete"
             failure = yield from self._try(ended, self._leave(ended), self._moment(name, ended))
