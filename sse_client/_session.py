@@ -115,6 +115,7 @@ STATUSES = frozenset(HTTPStatus)
 RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
 
 
+NO_EVENTS: list[ServerSentEvent] = []
 READ = Read()
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
@@ -174,7 +175,7 @@ class Session:
         self._batch: list[ServerSentEvent] = []
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
-        self._latest: ServerSentEvent | None = None  # of those that the user has finished with
+        self._previous = NO_EVENTS  # the batch before, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
@@ -218,7 +219,9 @@ class Session:
     def last_event(self) -> ServerSentEvent | None:
         """The event that was handed out last."""
         handed_out = self._handed_out
-        return self._batch[handed_out - 1] if handed_out else self._latest
+        if handed_out:
+            return self._batch[handed_out - 1]
+        return self._previous[-1] if self._previous else None
 
     @property
     def last_event_id(self) -> str:
@@ -263,7 +266,7 @@ class Session:
             self._finish_batch(now)
         else:
             # What the user failed on is not finished, and is handed out again behind the ID before it.
-            self._latest = self.last_event
+            self._previous = self._batch[: self._handed_out] or self._previous
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
@@ -381,10 +384,10 @@ class Session:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
         if batch := self._batch:
             self._finished += len(batch)
-            self._latest = batch[-1]
+            self._previous = batch
             if self._remembers:
                 self._remember(batch)
-            self._batch = []
+            self._batch = NO_EVENTS
         self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
         self._bytes += len(data)
         self._received_at = now
@@ -398,15 +401,26 @@ class Session:
             return False
         if self._examines:
             events = self._examine(events)
-            return bool(events) and self._hand_out(events, now)
+            return self._hand_out(events, now)
         for event in events:
             if event.data == DONE and event.event == "message":
                 self._terminate()
-                events = events[: events.index(event)]
-                return bool(events) and self._hand_out(events, now)
-        return self._hand_out(events, now)
+                return self._hand_out(events[: events.index(event)], now)
+        # `_hand_out` without the call: this is the way of nearly every piece.
+        if now - self._event_at > self._longest_gap:
+            self._note_gap(now)
+        self._event_at = now
+        self._failures = 0
+        self._batch = events
+        self.ready = iter(events)
+        if self.is_closing:
+            self.close()
+            return False
+        return True
 
     def _hand_out(self, events: list[ServerSentEvent], now: float) -> bool:
+        if not events:
+            return False
         if now - self._event_at > self._longest_gap:
             self._note_gap(now)
         self._event_at = now
@@ -438,7 +452,7 @@ class Session:
             events = self._examine([ServerSentEvent(data=self._body.decode("utf-8", "replace"))])
             if self._phase == "reading":
                 self._terminate()
-            return bool(events) and self._hand_out(events, now)
+            return self._hand_out(events, now)
         self._ended(now)
         return False
 
@@ -717,7 +731,7 @@ class Session:
             batch = batch[:-left]  # the stream was closed, or left, in the middle
         self._finished += len(batch)
         if batch:
-            self._latest = batch[-1]
+            self._previous = batch
             self._waiting_since = now
         if self._remembers:
             self._remember(batch)
