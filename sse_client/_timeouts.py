@@ -10,6 +10,9 @@ class Timeouts:
 
     A plain number where a `Timeouts` is expected means `total`. A clock that waits for data counts only while the
     stream is waiting, not while your own code handles an event.
+
+    In the sync client, `first_event`, `idle` and `total` end a blocked read by shutting its socket down. Where there is
+    none to shut (HTTP/2, a transport that does not show it), they run out with the next byte, or with `read`.
     """
 
     connect: float | None = 10.0
