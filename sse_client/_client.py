@@ -34,6 +34,10 @@ from ._typed import Decoder, Nothing, T, Unknown, shape
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
 
+# Of the HTTP clients that are made here. A stream keeps its connection for minutes: httpx's limit of 100 would let the
+# next one wait for it.
+LIMITS: dict[str, int | None] = {"max_connections": None, "max_keepalive_connections": 20}
+
 
 class ReadOptions(TypedDict, total=False):
     """What there is to say about reading a stream."""

@@ -21,6 +21,7 @@ from ._accumulate import Accumulation
 from ._client import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
+    LIMITS,
     BaseClient,
     BaseStream,
     ReadOptions,
@@ -83,8 +84,7 @@ class SSEClient(BaseClient):
         super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
         self._owns_client = http_client is None
         if http_client is None:
-            # A stream keeps its connection for minutes: httpx's limit of 100 would let the next one wait for it.
-            limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+            limits = httpx.Limits(**LIMITS)
             self._http_client: Any = httpx.Client(base_url=base_url or "", auth=auth, limits=limits)
             self._library = library_of(self._http_client, "Client")
         else:
