@@ -10,9 +10,9 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from math import inf
-from time import monotonic
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
+from weakref import WeakMethod
 
 import anyio
 import httpx
@@ -36,6 +36,7 @@ from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
 from ._http import (
+    VIRTUAL_TIME,
     Channel,
     DeadlineReached,
     apieces_of,
@@ -300,7 +301,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 except BaseException as error:  # noqa: BLE001
                     await self._not_read(error)
                 else:
-                    session.received(data, monotonic())
+                    session.received(data, self._now())
                 finally:
                     self._is_busy = False
             elif not await self._advance():
@@ -312,7 +313,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._begin()
         try:
             while True:
-                step = session.next_step(monotonic())
+                step = session.next_step(self._now())
                 if isinstance(step, Stop):
                     return await self._stop(step)
                 has_events = False
@@ -322,7 +323,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                     except BaseException as error:  # noqa: BLE001
                         has_events = await self._not_read(error)
                     else:
-                        has_events = session.received(data, monotonic())
+                        has_events = session.received(data, self._now())
                 else:
                     await self._do(step)
                 if has_events or session.notes:
@@ -337,11 +338,11 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         """Take that there is no next piece, for this reason; return whether there is something to hand out."""
         if isinstance(error, StopAsyncIteration):
             self._pieces = None
-            return self._session.ended(monotonic())
+            return self._session.ended(self._now())
         if not isinstance(error, self._errors):
             await self._abandon(error)
             raise error
-        self._session.lost(failure_of(error, self._library), monotonic())
+        self._session.lost(failure_of(error, self._library), self._now())
         return False
 
     async def __aenter__(self) -> Self:
@@ -350,7 +351,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._begin()
         try:
             while not session.is_open:
-                step = session.next_step(monotonic())
+                step = session.next_step(self._now())
                 if isinstance(step, Stop):
                     await self._stop(step)
                 else:
@@ -372,9 +373,9 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             await self._close(outcome_of(error))  # another task is reading
             return
         session = self._session
-        session.leave(error, monotonic())
+        session.leave(error, self._now())
         with anyio.CancelScope(shield=True):
-            while not isinstance(step := session.next_step(monotonic()), Stop):
+            while not isinstance(step := session.next_step(self._now()), Stop):
                 await self._do(step)
             await self._close_response()
 
@@ -393,7 +394,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             self._scope.cancel()
         with anyio.CancelScope(shield=True):
             if not self._is_busy:
-                session.closed(monotonic())
+                session.closed(self._now())
                 await self._close_response()
             elif self._response is not None:
                 # Wakes the task that is reading, which then cleans up.
@@ -446,7 +447,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 await send.send(happening)
 
         async def next_one(deadline: float) -> Happening:
-            with anyio.move_on_after(deadline - monotonic()):
+            with anyio.move_on_after(deadline - self._now()):
                 happening = await receive.receive()
                 if isinstance(happening, Exception):
                     raise happening
@@ -554,15 +555,15 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 await self._connect(step)
             case Wait(seconds):
                 await self._close_response()
-                with self._cancellable(seconds):
+                with self._cancellable(self._to_wait(seconds)):
                     await anyio.sleep_forever()
             case ReadBody(size, seconds):
                 body = await self._read_up_to(size, seconds)
                 await self._close_response()
-                self._session.refused(body, monotonic())
+                self._session.refused(body, self._now())
             case Drain(size, seconds):
                 await self._read_up_to(size, seconds)
-                self._session.drained(monotonic())
+                self._session.drained(self._now())
             case Read() | Stop():
                 raise AssertionError(step)
 
@@ -576,7 +577,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     async def _abandon(self, error: BaseException) -> None:
         """Clean up behind an exception: ours, the user's, or a cancellation in the middle of a read."""
-        self._session.leave(error, monotonic())
+        self._session.leave(error, self._now())
         if self._response is not None:
             with anyio.CancelScope(shield=True):
                 await self._close_response()
@@ -584,6 +585,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     @contextmanager
     def _cancellable(self, seconds: float) -> Generator[anyio.CancelScope]:
         """A scope that ends after so many seconds, or by aclose()."""
+        self._reads_until(self._now() + seconds)
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as scope:
             self._scope = scope
             try:
@@ -593,7 +595,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     async def _read_in_scope(self) -> bytes:
         """Read where there is a deadline, or where closing the response does not wake its reader."""
-        with self._cancellable(self._session.deadline - monotonic()):
+        with self._cancellable(self._session.deadline - self._now()):
             return await self._next_piece()
         raise DeadlineReached("no byte came in time")
 
@@ -607,15 +609,16 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             try:
                 response = await self._send(step, headers, channel)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel), monotonic())
+                session.not_answered(failure_of(error, self._library, channel), self._now())
                 return
         self._response = response
-        self._pieces = apieces_of(response)
-        self._next_piece = self._pieces.__anext__
+        pieces: AsyncIterator[bytes] = self._tap(response, apieces_of(response))
+        self._pieces = pieces
+        self._next_piece = pieces.__anext__
         # What closes a response wakes its reader, on a connection of its own below httpcore; else a scope has to.
         has_connection = "network_stream" in response.extensions and response.http_version != "HTTP/2"
         self._reads_freely = has_connection and not session.has_deadlines
-        session.answered(head_of(response), monotonic())
+        session.answered(head_of(response), self._now())
 
     async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
         request = build_request(self._client, self._library, step, headers)
@@ -629,6 +632,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                     scope.deadline = anyio.current_time() + response_timeout
 
             request.extensions["trace"] = trace
+            request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
             response = await self._client.send(request, **send_options(step))
             set_read_timeout(request, self._plan.timeouts.read)
             return response

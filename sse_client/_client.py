@@ -7,9 +7,10 @@ A call's arguments become one `Plan`; everything after that is the session's.
 import random
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from types import ModuleType
 from typing import Any, Generic, TypedDict
 from uuid import uuid4
@@ -19,7 +20,7 @@ from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Response
+from ._http import Response, VirtualTime
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -226,6 +227,30 @@ class BaseStream(Generic[T]):
         self._accumulations: list[Accumulation[Any]] = []
         self._conversation: Conversation | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+        self._now: Callable[[], float] = time.monotonic
+        self._virtual_time: VirtualTime | None = None
+        self._wait_until_closed: Callable[[], object] | None = None  # where a thread can
+        self._tap: Callable[[Any, Any], Any] = _untapped
+
+    def _use_virtual_time(self) -> VirtualTime:
+        """What a scripted transport asks for; from here on, this stream's time is the one that it keeps."""
+        if self._virtual_time is None:
+            self._virtual_time = VirtualTime(self._now(), self._wait_until_closed)
+            self._now = self._virtual_time.now
+        self._virtual_time.deadline = inf
+        return self._virtual_time
+
+    def _to_wait(self, seconds: float) -> float:
+        """How long to wait, in real time, for so many seconds to pass."""
+        if self._virtual_time is None:
+            return seconds
+        self._virtual_time.sleep(seconds)
+        return 0.0
+
+    def _reads_until(self, deadline: float) -> None:
+        """Tell who keeps the time when the next read is given up."""
+        if self._virtual_time is not None:
+            self._virtual_time.deadline = deadline
 
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
@@ -279,7 +304,7 @@ class BaseStream(Generic[T]):
         session.notes = deque()
         if session.is_open and session.head is not None and session.outcome is None:
             session.notes.append(Opened(session.head.response))  # it was entered before
-        self._conversation = Conversation(on, time.monotonic, lambda: self.stats, is_typed=self._is_typed)
+        self._conversation = Conversation(on, lambda: self._now(), lambda: self.stats, is_typed=self._is_typed)
         return self._conversation
 
     def _told(self, happening: Happening) -> Happening:
@@ -344,9 +369,14 @@ class BaseStream(Generic[T]):
     @property
     def stats(self) -> StreamStats:
         """The numbers of the stream so far."""
-        stats = self._session.stats(time.monotonic())
+        stats = self._session.stats(self._now())
         stats.unknown = self._unknown
         return stats
+
+
+def _untapped(_: Any, pieces: Any) -> Any:
+    """The pieces of a response as they are: nobody records them."""
+    return pieces
 
 
 # As many types as a large application streams; pydantic takes up to milliseconds to build a validator.

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
-from time import monotonic
 from types import CoroutineType, TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
+from weakref import WeakMethod
 
 import httpx
 from typing_extensions import TypeForm, TypeVar
@@ -35,6 +35,7 @@ from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
 from ._http import (
+    VIRTUAL_TIME,
     Channel,
     build_request,
     failure_of,
@@ -276,6 +277,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._channel = Channel()
         self._is_busy = False
         self._closing = threading.Event()
+        self._wait_until_closed = self._closing.wait
         self._cleaning = threading.Lock()
 
     # Iterating -------------------------------------------------------------------------------------------------------
@@ -312,7 +314,7 @@ class EventStream(BaseStream[T], Iterator[T]):
                 # Nearly always there is nothing to ask. `close` looks at `_is_busy` after setting `is_closing`, and
                 # here it is the other way round, so that either sees the other.
                 if not session.is_reading or session.is_closing:
-                    step = session.next_step(monotonic())
+                    step = session.next_step(self._now())
                     if isinstance(step, Stop):
                         return self._stop(step)
                     if not isinstance(step, Read):
@@ -320,16 +322,16 @@ class EventStream(BaseStream[T], Iterator[T]):
                         if session.notes:
                             return True
                         continue
-                    self._channel.watch(session.deadline)
+                    self._watch(session.deadline)
                 try:
                     data = next(self._pieces, None)
                 except self._errors as error:
-                    session.lost(failure_of(error, self._library, self._channel), monotonic())
+                    session.lost(failure_of(error, self._library, self._channel), self._now())
                     has_events = False
                 else:
                     if session.has_deadlines:
                         self._channel.deadline = inf  # the clocks stand still while the user handles an event
-                    has_events = self._ended() if data is None else session.received(data, monotonic())
+                    has_events = self._ended() if data is None else session.received(data, self._now())
                 if has_events or session.notes:
                     return True
         except BaseException as error:
@@ -342,16 +344,16 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._channel.release()
         if self._channel.is_expired:
             # Where the body ends with its connection, a socket that was shut down looks like an end in good order.
-            self._session.lost(Failure(None, "the read was given up", is_deadline=True), monotonic())
+            self._session.lost(Failure(None, "the read was given up", is_deadline=True), self._now())
             return False
-        return self._session.ended(monotonic())
+        return self._session.ended(self._now())
 
     def __enter__(self) -> Self:
         session = self._session
         self._is_busy = True
         try:
             while not session.is_open:
-                step = session.next_step(monotonic())
+                step = session.next_step(self._now())
                 if isinstance(step, Stop):
                     self._stop(step)
                 else:
@@ -381,7 +383,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         if self._is_busy:
             self._channel.shut_down()  # wakes the thread that is busy, which then cleans up
         else:
-            self._session.closed(monotonic())
+            self._session.closed(self._now())
             self._close_response()
 
     def __del__(self) -> None:
@@ -394,8 +396,8 @@ class EventStream(BaseStream[T], Iterator[T]):
             self._close(outcome_of(error))  # another thread is reading
             return
         session = self._session
-        session.leave(error, monotonic())
-        while not isinstance(step := session.next_step(monotonic()), Stop):
+        session.leave(error, self._now())
+        while not isinstance(step := session.next_step(self._now()), Stop):
             self._do(step)
         self._close_response()
 
@@ -411,7 +413,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         they are handed over in time also while nothing comes.
         """
         conversation = self._converse(on, is_async=False)
-        source = _Pump(self._happen) if on.has_batches else self
+        source = _Pump(self._happen, lambda: self._now()) if on.has_batches else self
         steps = iter(conversation)
         answer: Any = None
         try:
@@ -483,15 +485,15 @@ class EventStream(BaseStream[T], Iterator[T]):
                 self._connect(step)
             case Wait(seconds):
                 self._close_response()
-                self._closing.wait(seconds)
+                self._closing.wait(self._to_wait(seconds))
             case ReadBody(size, seconds):
                 body = self._read_up_to(size, seconds)
                 self._close_response()
-                self._session.refused(body, monotonic())
+                self._session.refused(body, self._now())
             case Drain(size, seconds):
                 if self._channel.is_armed:
                     self._read_up_to(size, seconds)
-                self._session.drained(monotonic())
+                self._session.drained(self._now())
             case Read() | Stop():
                 raise AssertionError(step)
 
@@ -504,7 +506,7 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def _abandon(self, error: BaseException) -> None:
         """Clean up behind an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
-        self._session.leave(error, monotonic())
+        self._session.leave(error, self._now())
         self._close_response()
 
     def _connect(self, step: Connect) -> None:
@@ -519,26 +521,32 @@ class EventStream(BaseStream[T], Iterator[T]):
             try:
                 response = self._send(step, headers, channel)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel), monotonic())
+                session.not_answered(failure_of(error, self._library, channel), self._now())
                 return
             finally:
                 channel.deadline = inf
         self._response = response
-        self._pieces = pieces_of(response)
+        self._pieces = self._tap(response, pieces_of(response))
         channel.answered(response)
-        session.answered(head_of(response), monotonic())
+        session.answered(head_of(response), self._now())
 
     def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
         request = build_request(self._client, self._library, step, headers)
         request.extensions["trace"] = channel.trace
+        request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         response = self._client.send(request, **send_options(step))
         set_read_timeout(request, self._plan.timeouts.read)
         return response
 
+    def _watch(self, deadline: float) -> None:
+        """Have the next read end by then."""
+        self._reads_until(deadline)
+        self._channel.watch(deadline)
+
     def _read_up_to(self, size: int, seconds: float) -> bytes:
         """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
         body = bytearray()
-        self._channel.watch(monotonic() + seconds)
+        self._watch(self._now() + seconds)
         try:
             for piece in self._pieces:
                 body += piece
@@ -598,8 +606,9 @@ class Reply(Accumulation[S], Generic[T, S]):
 class _Pump:
     """Reads on a thread of its own, as far ahead as its queue is long, so that somebody else can look at the clock."""
 
-    def __init__(self, read: Callable[[], Happening]) -> None:
+    def __init__(self, read: Callable[[], Happening], now: Callable[[], float]) -> None:
         self._read = read
+        self._now = now
         self._queue: queue.Queue[Happening | BaseException] = queue.Queue(maxsize=256)
         self._thread = threading.Thread(target=self._run, name="sse_client reader", daemon=True)
         self._thread.start()
@@ -615,7 +624,7 @@ class _Pump:
 
     def happening(self, deadline: float) -> Happening:
         try:
-            left = None if deadline == inf else max(deadline - monotonic(), 0.0)
+            left = None if deadline == inf else max(deadline - self._now(), 0.0)
             happening = self._queue.get(timeout=left)
         except queue.Empty:
             return Passed()

@@ -1,10 +1,32 @@
 """
-What a test of an event stream needs: a scripted server on a real socket, and the inverse of the parser.
+What a test of an event stream needs: scripted servers and transports, faults, cassettes, the inverse of the parser.
 
-Nothing here waits longer than its script says, and nothing of it is imported by the rest of the package.
+A script is an `Answer`, or a function that returns one. `EventServer` plays it on a real socket, `scripted_transport`
+without one and without waiting; `Faults` does to it what networks do. Nothing of this is imported by the rest of the
+package. The fixtures of the pytest plugin are `sse_server`, `sse_transport` and `sse_cassette`.
 """
 
+from sse_client.testing._cassette import record, replay
 from sse_client.testing._encode import encode
-from sse_client.testing._server import FIN, RST, Answer, EventServer, Pause, RecordedRequest
+from sse_client.testing._faults import Faults
+from sse_client.testing._script import FIN, RST, Answer, Pause, RecordedRequest, Script, pings, resumable
+from sse_client.testing._server import EventServer
+from sse_client.testing._transport import ScriptedTransport, scripted_transport
 
-__all__ = ["FIN", "RST", "Answer", "EventServer", "Pause", "RecordedRequest", "encode"]
+__all__ = [
+    "FIN",
+    "RST",
+    "Answer",
+    "EventServer",
+    "Faults",
+    "Pause",
+    "RecordedRequest",
+    "Script",
+    "ScriptedTransport",
+    "encode",
+    "pings",
+    "record",
+    "replay",
+    "resumable",
+    "scripted_transport",
+]

@@ -7,7 +7,6 @@ all of them in the same way: it shuts the sockets down. `_Gone` is the one excep
 whatever else a thread raises is a fault of the script, and comes out of `close()`.
 """
 
-import json
 import os
 import selectors
 import socket
@@ -15,170 +14,26 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum
-from http.client import responses as reasons
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Self
 
-from sse_client._event import ServerSentEvent
-from sse_client.testing._encode import encode
+from sse_client.testing._script import (
+    FIN,
+    RST,
+    Answer,
+    Close,
+    Headers,
+    Pause,
+    RecordedRequest,
+    Script,
+    Scripts,
+    ends_connection,
+    wire,
+)
 
 MAX_HEAD = 65_536  # bytes: as much as http.server takes in a single line
 JOIN_TIMEOUT = 5.0  # seconds: only a callable that blocks can use it up
-
-
-class Close(Enum):
-    """How a script ends the connection."""
-
-    FIN = "FIN"
-    RST = "RST"
-
-
-FIN: Final = Close.FIN
-"""A step that closes the connection at once: no final chunk and, over TLS, no `close_notify`."""
-
-RST: Final = Close.RST
-"""A step that resets the connection; what the client has not received by then may be lost."""
-
-
-@dataclass(frozen=True)
-class Pause:
-    """
-    A step that waits, in seconds; `math.inf` waits until somebody leaves.
-
-    It is cut short where the server closes, and where the client closes its sending half of the connection.
-    """
-
-    seconds: float
-
-
-Step: TypeAlias = bytes | str | ServerSentEvent | Pause | Close | Callable[[], object]
-Framing: TypeAlias = Literal["chunked", "length", "close", "raw"]
-
-
-@dataclass(frozen=True, init=False)
-class Answer:
-    """
-    The answer to one request: a status, headers, and steps that are played one after the other.
-
-    `bytes` go out in one write, and as one chunk if the framing is `"chunked"`; `str` is sent as UTF-8, an event as
-    `encode()` writes it alone; an empty step writes nothing. `FIN` and `RST` end the connection, and can
-    only be the last step. A callable is called on the connection's thread; while it blocks, nothing is noticed.
-
-    `framing` says how the client knows where the body ends: `"chunked"`; `"length"`, by the sum of the bytes;
-    `"close"`, by the end of the connection. With `"raw"` the steps are all that is written, the head included, and
-    the connection ends behind them. HEAD, 204 and 304 get no body: then the other steps are played, and bytes skipped.
-
-    `headers` are added to Content-Type, Cache-Control and those of the framing, or replace them, whatever their case;
-    the value `None` removes one.
-
-    Raises `ValueError` for a step behind `FIN` or `RST`, an event that `encode()` refuses, and a raw answer with
-    a status or headers.
-    """
-
-    steps: tuple[bytes | Pause | Close | Callable[[], object], ...]
-    """The steps, with text and events as the bytes that they are sent as."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    """All headers that are sent, but for the `Connection: close` that answers the request's own."""
-
-    framing: Framing
-
-    def __init__(
-        self,
-        *steps: Step,
-        status: int = 200,
-        headers: Mapping[str, str | None] | None = None,
-        framing: Framing = "chunked",
-    ) -> None:
-        if framing == "raw" and (status != 200 or headers):
-            raise ValueError(f"a raw answer writes its own head, got status={status!r}, headers={headers!r}")
-        if any(isinstance(step, Close) for step in steps[:-1]):
-            raise ValueError(f"expected FIN or RST as the last step only, got {steps!r}")
-        played = tuple(_to_bytes(step) if isinstance(step, str | ServerSentEvent) else step for step in steps)
-        defaults = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        if framing == "close":
-            defaults["Connection"] = "close"
-        elif status in (204, 304):
-            pass  # no body, so nothing that says where it ends
-        elif framing == "chunked":
-            defaults["Transfer-Encoding"] = "chunked"
-        elif framing == "length":
-            defaults["Content-Length"] = str(sum(len(step) for step in played if isinstance(step, bytes)))
-        merged = {name.lower(): (name, value) for name, value in (defaults | dict(headers or {})).items()}
-        object.__setattr__(self, "steps", played)
-        object.__setattr__(self, "status", status)
-        object.__setattr__(
-            self, "headers", tuple((name, value) for name, value in merged.values() if value is not None)
-        )
-        object.__setattr__(self, "framing", framing)
-
-
-def _to_bytes(step: str | ServerSentEvent) -> bytes:
-    return step.encode() if isinstance(step, str) else encode(step)
-
-
-class Headers(Mapping[str, str]):
-    """Headers by name, whatever its case; those of one name joined by `", "`."""
-
-    def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
-        self._values: dict[str, str] = {}
-        for name, value in headers:
-            before = self._values.get(name.lower())
-            self._values[name.lower()] = value if before is None else f"{before}, {value}"
-
-    def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"Headers({self._values!r})"
-
-    def says_close(self) -> bool:
-        return "close" in (option.strip().lower() for option in self.get("connection", "").split(","))
-
-
-@dataclass(eq=False)
-class RecordedRequest:
-    """A request as it came over the wire."""
-
-    method: str
-    target: str
-    """Path and query, as sent."""
-
-    headers: Headers
-    """By name, whatever its case. Values are read as UTF-8; other bytes become lone surrogates (`surrogateescape`)."""
-
-    body: bytes
-    connection: int
-    """The number of the connection that it came over, from 1 on."""
-
-    received_at: float = field(default_factory=time.monotonic)
-    """When it was complete, by `time.monotonic()`."""
-
-    done: threading.Event = field(default_factory=threading.Event, repr=False)
-    """Set when the answer has ended in any way."""
-
-    answered: bool = False
-    """
-    Whether the answer was written to its end, known once `done` is set.
-
-    It is not where the client was found gone, in a write or a `Pause`; the first write to a client that has just left
-    succeeds, as the network has it.
-    """
-
-    def json(self) -> Any:
-        """Parse the body as JSON; raise `ValueError` where it is not JSON."""
-        return json.loads(self.body)
 
 
 class EventServer:
@@ -192,16 +47,14 @@ class EventServer:
     script raised first: its connection was reset.
     """
 
-    def __init__(
-        self, *answers: Answer | Callable[[RecordedRequest], Answer], ssl_context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
         self.requests: list[RecordedRequest] = []
         """All requests so far, each complete with its body, in the order of arrival."""
         self.connections = 0
         """How many connections were accepted so far."""
         self.port = 0
         """The port, from `start()` on; nobody listens on it any more after `close()`."""
-        self._answers = answers
+        self._scripts = Scripts(scripts)
         self._ssl_context = ssl_context
         self._arrived = threading.Condition()
         self._errors: list[BaseException] = []
@@ -309,14 +162,7 @@ class EventServer:
             self.requests.append(request)
             number = len(self.requests)
             self._arrived.notify_all()
-        if len(self._answers) == 1:
-            answer = self._answers[0]
-        elif number <= len(self._answers):
-            answer = self._answers[number - 1]
-        else:
-            text = f"the script has no answer for request {number}\n"
-            answer = Answer(text, status=500, headers={"Content-Type": "text/plain"}, framing="length")
-        return answer if isinstance(answer, Answer) else answer(request)
+        return self._scripts.answer(request, number)
 
     def _stop(self) -> None:
         if self._waker is None or self._acceptor is None:
@@ -381,21 +227,10 @@ class _Connection:
 
     def play(self, answer: Answer, request: RecordedRequest) -> bool:
         """Play an answer's steps; return whether the connection is good for another request."""
-        raw, chunked = answer.framing == "raw", answer.framing == "chunked"
-        has_body = raw or not (request.method == "HEAD" or answer.status in (204, 304))
-        says_close = Headers(answer.headers).says_close()
-        ends = raw or answer.framing == "close" or says_close or request.headers.says_close()
-        if not raw:
-            lines = [f"HTTP/1.1 {answer.status} {reasons.get(answer.status, '')}"]
-            lines += [f"{name}: {value}" for name, value in answer.headers]
-            if request.headers.says_close() and not says_close:
-                lines.append("Connection: close")
-            self.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode(errors="surrogateescape"))
-        for step in answer.steps:
+        for step in wire(answer, request):
             match step:
                 case bytes():
-                    if step and has_body:
-                        self.write(b"%x\r\n%b\r\n" % (len(step), step) if chunked else step)
+                    self.write(step)
                 case Pause(seconds):
                     self._pause(seconds)
                 case Close():
@@ -403,11 +238,10 @@ class _Connection:
                     return False
                 case _:
                     step()
-        if chunked and has_body:
-            self.write(b"0\r\n\r\n")
-        if ends:
+        if ends_connection(answer, request):
             self._end()
-        return not ends
+            return False
+        return True
 
     def write(self, data: bytes) -> None:
         try:

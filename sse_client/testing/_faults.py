@@ -1,0 +1,204 @@
+"""
+What networks and servers do to a stream, done to any script: it is cut short, cut up, damaged, repeated.
+
+A fault is said in terms of the body, its events and bytes; a script has steps. So each is an offset into the body
+first, and is then done to the step that this offset lies in: all else goes out in the pieces that the script has.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Literal, TypeAlias, cast
+
+from sse_client._parser import EventParser
+from sse_client.testing._script import FIN, Answer, PlayedStep, RecordedRequest, Script, Step, played, size_of
+
+Cut: TypeAlias = Literal["bytes", "random", "crlf", "characters"]
+
+LINE_END = re.compile(rb"\r\n|\r|\n")
+INSIDE_CRLF = re.compile(rb"(?<=\r)(?=\n)")
+INSIDE_CHARACTER = re.compile(rb"(?=[\x80-\xbf])")
+LAST_OF_A_CHARACTER = re.compile(rb"[\x80-\xbf](?![\x80-\xbf])")
+NO_CHARACTER = b"\xff"  # no byte of UTF-8 has this value
+
+# Shorter than nearly every event, so that a small test stream is cut too.
+MAX_RANDOM_PIECE = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """
+    What goes wrong with a script. Call it with an `Answer`, or a function that returns one, to get a faulty script.
+
+    Where it stops. Behind `after_events` whole events, or `after_bytes` bytes of the body, `then` is played in the
+    place of the rest: `FIN` (the default) or `RST` cut the connection, `Pause(math.inf)` stalls it, `pings()` keep it
+    alive with nothing to say; behind other steps the body ends. The head goes on announcing the length of the whole.
+    A body that does not come that far is played as it is.
+
+    What it says. `duplicate` is the number of an event, from 1 on, that is sent twice; `damage` that of one whose
+    UTF-8 is spoilt: its first character of several bytes lacks the last, or a byte that no character has stands at
+    its end. `line_end` takes the place of each end of a line.
+
+    How it is cut. `cut="bytes"` sends each byte alone; `"random"` sends short pieces, as `seed` has it; `"crlf"` cuts
+    between CR and LF, and `"characters"` inside of each character that has several bytes.
+
+    `answer` is given in the place of the script: JSON with status 200, an error, a page.
+
+    `requests` is how many of the first requests are answered like this; later ones get the script as it is.
+
+    Raises `ValueError` for two places to stop, and for an answer that is replaced and changed at once. A raw answer
+    has no body of its own: a server that is asked for one with faults raises `ValueError`.
+    """
+
+    after_events: int | None = None
+    after_bytes: int | None = None
+    then: Step | tuple[Step, ...] = FIN
+    duplicate: int | None = None
+    damage: int | None = None
+    line_end: Literal["\n", "\r\n", "\r"] | None = None
+    cut: Cut | None = None
+    seed: int = 0
+    answer: Answer | None = None
+    requests: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.after_events is not None and self.after_bytes is not None:
+            raise ValueError("expected after_events or after_bytes, got both")
+        changes = (self.after_events, self.after_bytes, self.duplicate, self.damage, self.line_end, self.cut)
+        if self.answer is not None and any(change is not None for change in changes):
+            raise ValueError("expected an answer in the place of the script, or changes to it, got both")
+        for name, least in (("after_events", 0), ("after_bytes", 0), ("duplicate", 1), ("damage", 1), ("requests", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"expected {name} >= {least}, got {value!r}")
+
+    def __call__(self, script: Script) -> Callable[[RecordedRequest], Answer]:
+        """Return the script with these faults."""
+        numbers = count(1)
+
+        def answer(request: RecordedRequest) -> Answer:
+            given = script if isinstance(script, Answer) else script(request)
+            is_hit = self.requests is None or next(numbers) <= self.requests
+            return self._spoilt(given) if is_hit else given
+
+        return answer
+
+    def _spoilt(self, answer: Answer) -> Answer:
+        if self.answer is not None:
+            return self.answer
+        if answer.framing == "raw":
+            raise ValueError("expected an answer with a body to do faults to, got a raw one")
+        steps = list(answer.steps)
+        if self.line_end is not None:
+            steps = list(with_line_end(steps, self.line_end.encode()))
+        # From behind, so that one fault does not move the place of the other.
+        for number in sorted({self.duplicate or 0, self.damage or 0} - {0}, reverse=True):
+            steps = self._with_event_changed(steps, number)
+        if self.cut is not None:
+            steps = list(chain.from_iterable(self._pieces(step) for step in steps))
+        whole = answer.announcing(size_of(steps))
+        return whole.playing(self._stopped(steps))
+
+    def _with_event_changed(self, steps: list[PlayedStep], number: int) -> list[PlayedStep]:
+        body = body_of(steps)
+        ends = [0, *event_ends(body)]
+        if number >= len(ends):
+            return steps
+        start, end = ends[number - 1], ends[number]
+        if number == self.damage:
+            half = LAST_OF_A_CHARACTER.search(body, start, end)
+            if half is not None:
+                steps = edited(steps, half.start(), b"", drop=1)
+                end -= 1
+            else:
+                steps = edited(steps, start + len(body[start:end].rstrip(b"\r\n")), NO_CHARACTER)
+                end += 1
+        if number == self.duplicate:
+            steps = edited(steps, end, body_of(steps)[start:end])
+        return steps
+
+    def _pieces(self, step: PlayedStep) -> list[PlayedStep]:
+        if not isinstance(step, bytes):
+            return [step]
+        match self.cut:
+            case "bytes":
+                return [step[place : place + 1] for place in range(len(step))]
+            case "crlf":
+                return list(INSIDE_CRLF.split(step))
+            case "characters":
+                return list(INSIDE_CHARACTER.split(step))
+            case _:
+                chance = random.Random(f"{self.seed} {len(step)}")  # noqa: S311 - a test's pieces are no secret
+                pieces: list[PlayedStep] = []
+                while step:
+                    size = chance.randint(1, MAX_RANDOM_PIECE)
+                    pieces.append(step[:size])
+                    step = step[size:]
+                return pieces
+
+    def _stopped(self, steps: list[PlayedStep]) -> list[PlayedStep]:
+        place = self.after_bytes
+        if self.after_events is not None:
+            ends = [0, *event_ends(body_of(steps))]
+            place = ends[self.after_events] if self.after_events < len(ends) else None
+        if place is None or place > size_of(steps):
+            return steps
+        then = self.then
+        if not isinstance(then, tuple):
+            then = (then,)
+        # What may be called may be a tuple too, as far as a type checker knows.
+        return [*steps_before(steps, place), *played(cast("tuple[Step, ...]", then))]
+
+
+def body_of(steps: list[PlayedStep]) -> bytes:
+    """All that the steps write."""
+    return b"".join(step for step in steps if isinstance(step, bytes))
+
+
+def event_ends(body: bytes) -> Iterator[int]:
+    """Yield the offset behind each event's last byte, which is the one that hands it out."""
+    parser = EventParser()
+    for place in range(len(body)):
+        if parser.feed(body[place : place + 1]):
+            yield place + 1
+
+
+def edited(steps: list[PlayedStep], place: int, data: bytes, drop: int = 0) -> list[PlayedStep]:
+    """Return the steps with data at this offset of the body, in the place of as many bytes as are to be dropped."""
+    result: list[PlayedStep] = []
+    for step in steps:
+        if isinstance(step, bytes):
+            # At the seam of two steps, what is inserted belongs to the first, and what is dropped is of the second.
+            if 0 <= place < len(step) or (place == len(step) and not drop):
+                result.append(step[:place] + data + step[place + drop :])
+                place = -1
+                continue
+            place -= len(step)
+        result.append(step)
+    return result
+
+
+def steps_before(steps: list[PlayedStep], place: int) -> Iterator[PlayedStep]:
+    """Yield the steps up to this offset of the body."""
+    for step in steps:
+        if place == 0:
+            return
+        if isinstance(step, bytes):
+            yield step[:place]
+            place -= len(step[:place])
+        else:
+            yield step
+
+
+def with_line_end(steps: list[PlayedStep], line_end: bytes) -> Iterator[PlayedStep]:
+    """Yield the steps with another end of each line."""
+    ended_with_cr = False
+    for step in steps:
+        if isinstance(step, bytes) and step:
+            whole = step.removeprefix(b"\n") if ended_with_cr else step
+            ended_with_cr = step.endswith(b"\r")
+            yield LINE_END.sub(line_end, whole)
+        else:
+            yield step

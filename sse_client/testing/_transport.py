@@ -1,0 +1,256 @@
+"""
+The scripts of `EventServer` without a socket and without waiting, as a transport of an httpx or httpx2 client.
+
+What a script would write goes through h11, which is what httpx's own transport reads with: a cut chunk, a missing
+byte or a broken head is found, and named, as it is there. Nobody waits: a `Pause` moves the time of the stream that
+reads, and so do the delays between its attempts. A client that is not ours has no such time; its pauses take none.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from math import inf
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import anyio
+import anyio.lowlevel
+import h11
+import httpx
+
+from sse_client._http import VIRTUAL_TIME, VirtualTime, library_of
+from sse_client.testing._script import Close, Headers, Pause, RecordedRequest, Script, Scripts, wire
+
+if TYPE_CHECKING:
+    import httpx2
+
+    class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport, httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+        """A transport of both libraries, sync and async."""
+
+        def handle_request(self, request: Any) -> Any: ...
+        async def handle_async_request(self, request: Any) -> Any: ...
+else:
+
+    class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+        """What httpx asks for; httpx2 does not look at a transport's class."""
+
+
+MAX_HEAD = 100 * 1024  # bytes: httpcore's own bound
+
+
+def scripted_transport(*scripts: Script) -> "ScriptedTransport":
+    """
+    Return a transport that answers from a script, as `EventServer` does, without a socket and without waiting.
+
+    Give it to a client of httpx or httpx2, sync or async: `httpx.Client(transport=scripted_transport(answer))`. What a
+    function of the script raises is raised from the request: `httpx.ConnectError` for a server that is not there.
+
+    Time is virtual: a stream of `sse_client` has its clocks run out, and its retries wait, in no time at all. A
+    `Pause` that nothing would end, neither a clock nor somebody who closes the stream, is a `RuntimeError`.
+
+    It can be called with a request too, which is what respx wants as a `side_effect`.
+    """
+    return ScriptedTransport(*scripts)
+
+
+class ScriptedTransport(Transport):
+    """A transport that answers from a script; `scripted_transport()` tells how."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self.requests: list[RecordedRequest] = []
+        """All requests so far, in the order of arrival; each counts as a connection of its own."""
+        self._scripts = Scripts(scripts)
+
+    def __call__(self, request: Any) -> Any:
+        """Answer a request whose body has been read, sync or async."""
+        exchange = self._begin(request)
+        while not exchange.has_head:
+            if not exchange.advance():
+                exchange.wait_for_ever()
+        return exchange.response()
+
+    def handle_request(self, request: Any) -> Any:
+        """Answer a request, as the transport of a sync client."""
+        request.read()
+        return self(request)
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Answer a request, as the transport of an async client."""
+        await request.aread()
+        await anyio.lowlevel.checkpoint()
+        exchange = self._begin(request)
+        while not exchange.has_head:
+            if not exchange.advance():
+                await anyio.sleep_forever()
+        return exchange.response()
+
+    def _begin(self, request: Any) -> "_Exchange":
+        exchange = _Exchange(request, len(self.requests) + 1)
+        self.requests.append(exchange.recorded)
+        answer = self._scripts.answer(exchange.recorded, len(self.requests))
+        exchange.steps = wire(answer, exchange.recorded)
+        return exchange
+
+
+class _Exchange:
+    """A request and its answer, on a connection of their own."""
+
+    def __init__(self, request: Any, number: int) -> None:
+        self._library = library_of(request, "Request")
+        self._request = request
+        use_virtual_time = request.extensions.get(VIRTUAL_TIME)
+        self._time: VirtualTime | None = None if use_virtual_time is None else use_virtual_time()()
+        self._silence = 0.0  # seconds since the last byte
+        self._head: h11.Response | None = None
+        self._pieces: list[bytes] = []
+        self._is_over = False
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._send()
+        headers = ((name.decode(), value.decode(errors="surrogateescape")) for name, value in request.headers.raw)
+        target = request.url.raw_path.decode()
+        self.recorded = RecordedRequest(request.method, target, Headers(headers), request.content, number)
+        if self._time is not None:
+            self.recorded.received_at = self._time.now()
+        self.steps: Iterator[Any] = iter(())
+
+    @property
+    def has_head(self) -> bool:
+        return self._head is not None
+
+    def response(self) -> Any:
+        """The response, whose body is read on from here."""
+        assert self._head is not None
+        return self._library.Response(
+            self._head.status_code,
+            headers=self._head.headers.raw_items(),
+            stream=body_class(self._library)(self),
+            extensions={"http_version": b"HTTP/" + self._head.http_version, "reason_phrase": self._head.reason},
+        )
+
+    def read(self) -> bytes | None:
+        """Return the next piece of the body: `b""` if nothing would ever come, `None` at its end."""
+        while not self._pieces:
+            if self._is_over:
+                return None
+            if not self.advance():
+                return b""
+        return self._pieces.pop(0)
+
+    def advance(self) -> bool:
+        """Play on, by a step at most; return whether that is any use, or the script waits for ever."""
+        match event := self._received():
+            case h11.Response():
+                self._head = event
+            case h11.Data():
+                self._pieces.append(bytes(event.data))
+            case h11.EndOfMessage():
+                self._is_over = True
+                self.recorded.answered = True
+                self.close()
+            case h11.NEED_DATA:
+                return self._play(next(self.steps, Close.FIN))
+            case _:
+                pass  # a 1xx answer
+        return True
+
+    def wait_for_ever(self) -> NoReturn:
+        """Wait, on a thread, for somebody who closes the stream."""
+        if self._time is None or self._time.wait_until_closed is None:
+            raise RuntimeError("the script pauses for ever, and there is no timeout that ends it")
+        self._time.wait_until_closed()
+        raise self._library.ReadError("the stream was closed")
+
+    def close(self) -> None:
+        self.recorded.done.set()
+
+    def _send(self) -> None:
+        """Have h11 know, and check, what is answered."""
+        request = self._request
+        try:
+            self._connection.send(
+                h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+            )
+            self._connection.send(h11.Data(data=request.content))
+            self._connection.send(h11.EndOfMessage())
+        except h11.LocalProtocolError as error:
+            raise self._library.LocalProtocolError(str(error)) from error
+
+    def _received(self) -> Any:
+        try:
+            return self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            raise self._library.RemoteProtocolError(str(error)) from error
+
+    def _play(self, step: Any) -> bool:
+        match step:
+            case bytes():
+                self._silence = 0.0
+                self._connection.receive_data(step)
+            case Pause(seconds):
+                return self._pause(seconds)
+            case Close.FIN:
+                if self._connection.their_state is h11.SEND_RESPONSE:
+                    raise self._library.RemoteProtocolError("the server disconnected without an answer")
+                self._connection.receive_data(b"")
+            case Close.RST:
+                raise self._library.ReadError("the connection was reset")
+            case _:
+                step()
+        return True
+
+    def _pause(self, seconds: float) -> bool:
+        """Let time pass, up to the first clock that runs out; return whether the pause has an end."""
+        read_timeout = self._request.extensions.get("timeout", {}).get("read")
+        left = inf if read_timeout is None else max(read_timeout - self._silence, 0.0)
+        if self._time is not None:
+            left = min(left, max(self._time.deadline - self._time.now(), 0.0))
+        if seconds == left == inf:
+            return False
+        passed = min(seconds, left)
+        self._silence += passed
+        if self._time is not None:
+            self._time.sleep(passed)
+        if passed == left:
+            raise self._library.ReadTimeout("the script pauses for longer than the client waits")
+        return True
+
+
+class _Body:
+    """The body of a scripted answer: a stream for sync and for async clients."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (piece := self._exchange.read()) is not None:
+            yield piece or self._exchange.wait_for_ever()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(self._exchange)
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    async def aclose(self) -> None:
+        self._exchange.close()
+
+
+class _Pieces(AsyncIterator[bytes]):
+    """The pieces of a body, without an async generator that somebody would have to close."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+
+    async def __anext__(self) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        piece = self._exchange.read()
+        if piece is None:
+            raise StopAsyncIteration
+        if not piece:
+            await anyio.sleep_forever()
+        return piece
+
+
+@cache
+def body_class(library: ModuleType) -> Any:
+    """Make the class that a library's client accepts as a stream."""
+    return type("ScriptedBody", (_Body, library.SyncByteStream, library.AsyncByteStream), {})
