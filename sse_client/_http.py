@@ -269,11 +269,17 @@ class Channel:
         self._response_timeout = response_timeout
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._is_shared = False
         self._is_shut = False
 
     @property
     def is_armed(self) -> bool:
         return self._socket is not None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether nothing else need keep the time: over HTTP/2, a read that is given up costs all streams."""
+        return self.is_armed or self._is_shared
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
         """Follow httpcore's `trace` extension: a new connection's socket is known before there is a response."""
@@ -292,6 +298,7 @@ class Channel:
     def answered(self, response: Any) -> None:
         """Take the response: from here on, this is the socket that its body comes over."""
         self.deadline = inf
+        self._is_shared = response.http_version == "HTTP/2"
         if response.http_version in ("HTTP/1.0", "HTTP/1.1") and not must_be_decoded(response):
             self._adopt(response.extensions.get("network_stream"))
         else:

@@ -287,6 +287,20 @@ class Session:
         """When the read that comes next must have ended, by the clocks that the transport does not keep itself."""
         return self._deadline()[0]
 
+    def read_timeout(self, now: float, *, is_watched: bool) -> float | None:
+        """
+        Return after what time without a byte the transport is to give up, which it keeps for the whole of the body.
+
+        Where nobody watches the `deadline`, this has to do for the other clocks too: it is never too early for them.
+        """
+        timeouts = self._plan.timeouts
+        limits = [timeouts.read]
+        if not is_watched:
+            limits.append(_at_most(None, self._left(now)))
+            if timeouts.first_event is not None and timeouts.idle is not None:
+                limits.append(max(timeouts.first_event, timeouts.idle))
+        return min((limit for limit in limits if limit is not None), default=None)
+
     def next_step(self, now: float) -> Step:
         """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
         if self._batch:
@@ -496,7 +510,8 @@ class Session:
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self.is_reading = phase == "reading" and not self.has_deadlines
+        # A cursor is the user's own code, whose errors are not for the short way.
+        self.is_reading = phase == "reading" and not self.has_deadlines and not isinstance(self._plan.resume, Cursor)
 
     # Connecting ------------------------------------------------------------------------------------------------------
 

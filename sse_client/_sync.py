@@ -293,7 +293,18 @@ class EventStream(BaseStream[T], Iterator[T]):
                     value = self._value(event)
                     if value.__class__ is not Nothing:
                         yield cast("T", value)
-            if not self._advance():
+            self._is_busy = True
+            if session.is_reading and not session.is_closing:
+                # The way of nearly every piece: `_advance` without the call.
+                try:
+                    data = next(self._pieces)
+                except BaseException as error:  # noqa: BLE001
+                    self._not_read(error)
+                else:
+                    session.received(data, self._now())
+                finally:
+                    self._is_busy = False
+            elif not self._advance():
                 return
 
     def __next__(self) -> T:
@@ -308,30 +319,25 @@ class EventStream(BaseStream[T], Iterator[T]):
     def _advance(self) -> bool:
         """Go on until there is something to hand out; return whether there is, or the stream is over."""
         session = self._session
+        # `close` sets `is_closing` and then looks at `_is_busy`; here it is the other way round: either sees the other.
         self._is_busy = True
         try:
             while True:
-                # Nearly always there is nothing to ask. `close` looks at `_is_busy` after setting `is_closing`, and
-                # here it is the other way round, so that either sees the other.
-                if not session.is_reading or session.is_closing:
-                    step = session.next_step(self._now())
-                    if isinstance(step, Stop):
-                        return self._stop(step)
-                    if not isinstance(step, Read):
-                        self._do(step)
-                        if session.notes:
-                            return True
-                        continue
+                step = session.next_step(self._now())
+                if isinstance(step, Stop):
+                    return self._stop(step)
+                has_events = False
+                if isinstance(step, Read):
                     self._watch(session.deadline)
-                try:
-                    data = next(self._pieces, None)
-                except self._errors as error:
-                    session.lost(failure_of(error, self._library, self._channel), self._now())
-                    has_events = False
-                else:
-                    if session.has_deadlines:
+                    try:
+                        data = next(self._pieces)
+                    except BaseException as error:  # noqa: BLE001
+                        has_events = self._not_read(error)
+                    else:
                         self._channel.deadline = inf  # the clocks stand still while the user handles an event
-                    has_events = self._ended() if data is None else session.received(data, self._now())
+                        has_events = session.received(data, self._now())
+                else:
+                    self._do(step)
                 if has_events or session.notes:
                     return True
         except BaseException as error:
@@ -339,6 +345,16 @@ class EventStream(BaseStream[T], Iterator[T]):
             raise
         finally:
             self._is_busy = False
+
+    def _not_read(self, error: BaseException) -> bool:
+        """Take that there is no next piece, for this reason; return whether there is something to hand out."""
+        if isinstance(error, StopIteration):
+            return self._ended()
+        if not isinstance(error, self._errors):
+            self._abandon(error)
+            raise error
+        self._session.lost(failure_of(error, self._library, self._channel), self._now())
+        return False
 
     def _ended(self) -> bool:
         self._channel.release()
@@ -525,9 +541,10 @@ class EventStream(BaseStream[T], Iterator[T]):
                 return
             finally:
                 channel.deadline = inf
+        else:
+            channel.answered(response)
         self._response = response
         self._pieces = self._tap(response, pieces_of(response))
-        channel.answered(response)
         session.answered(head_of(response), self._now())
 
     def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
@@ -535,7 +552,9 @@ class EventStream(BaseStream[T], Iterator[T]):
         request.extensions["trace"] = channel.trace
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         response = self._client.send(request, **send_options(step))
-        set_read_timeout(request, self._plan.timeouts.read)
+        channel.answered(response)
+        read_timeout = self._session.read_timeout(self._now(), is_watched=channel.is_watched)
+        set_read_timeout(response.request, read_timeout)
         return response
 
     def _watch(self, deadline: float) -> None:

@@ -303,6 +303,16 @@ def test_total(body: str, framing: Any) -> None:
         assert run.error.events_received == len(run.events)
 
 
+@pytest.mark.parametrize(
+    ("options", "clock"), [({"total": 0.3}, "total"), ({"first_event": 0.3, "idle": 0.2}, "first_event")]
+)
+def test_a_silence_behind_compression(options: dict[str, float], clock: str) -> None:
+    """Where the body has to be decoded, nobody shuts its socket down; a silence ends at the same time."""
+    with EventServer(Answer(Pause(math.inf), headers={"Content-Encoding": "gzip"})) as server:
+        runs = everywhere(server.url, timeout=Timeouts(**options))
+    check_fired(runs, StreamTimeout, clock, "start" if clock == "total" else "open")
+
+
 def test_first_event_and_idle_have_their_times() -> None:
     """`first_event` is over with the first event, and `idle` begins with it."""
     first_late = Answer(Pause(2 * CLOCK), EVENT, "data: 2\n\n")

@@ -28,7 +28,7 @@ from sse_client._marks import ErrorEvent, Terminator
 from sse_client._request import Request
 from sse_client._resume import Cursor, LastEventID
 from sse_client._retry import RetryPolicy
-from sse_client._session import RECONNECT, Outcome, Session
+from sse_client._session import MIN_TIMEOUT, RECONNECT, Outcome, Session
 from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._timeouts import Timeouts
 
@@ -1996,3 +1996,25 @@ def test_another_stream_goes_on(
     finished = first.data if error is None else first.data[:-1]
     finished = [data for data in finished if data]
     assert finished + second.data == [str(number) for number in range(1, len(blocks) + 1)] + [""]
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "watched", "unwatched"),
+    [
+        (Timeouts(), 300.0, 300.0),
+        (Timeouts(read=None), None, None),
+        (Timeouts(total=60.0), 300.0, 50.0),
+        (Timeouts(total=600.0), 300.0, 300.0),
+        (Timeouts(first_event=5.0, idle=20.0), 300.0, 20.0),
+        (Timeouts(first_event=20.0, idle=5.0), 300.0, 20.0),
+        (Timeouts(first_event=5.0), 300.0, 300.0),
+        (Timeouts(idle=5.0), 300.0, 300.0),
+        (Timeouts(total=10.0, read=None), None, MIN_TIMEOUT),
+    ],
+)
+def test_read_timeout(timeouts: Timeouts, watched: float | None, unwatched: float | None) -> None:
+    """Where nobody watches the deadline, the read timeout stands in for it, and is too early for none of the clocks."""
+    session = Session(plan(timeouts=timeouts), random=lambda: 0.0, utc_now=lambda: TODAY)
+    session.next_step(100.0)
+    assert session.read_timeout(110.0, is_watched=True) == watched
+    assert session.read_timeout(110.0, is_watched=False) == unwatched

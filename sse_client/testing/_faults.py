@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from sse_client._parser import EventParser
 from sse_client.testing._script import FIN, Answer, PlayedStep, RecordedRequest, Script, Step, played, size_of
@@ -146,10 +146,8 @@ class Faults:
         if place is None or place > size_of(steps):
             return steps
         then = self.then
-        if not isinstance(then, tuple):
-            then = (then,)
-        # What may be called may be a tuple too, as far as a type checker knows.
-        return [*steps_before(steps, place), *played(cast("tuple[Step, ...]", then))]
+        rest = (then,) if callable(then) or not isinstance(then, tuple) else then
+        return [*steps_before(steps, place), *played(rest)]
 
 
 def body_of(steps: list[PlayedStep]) -> bytes:
