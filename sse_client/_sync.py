@@ -30,7 +30,7 @@ from ._client import (
     made_for_this,
     plan_of,
 )
-from ._dialect import RAW, Dialect
+from ._dialect import Dialect
 from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
@@ -588,14 +588,40 @@ class EventStream(BaseStream[T], Iterator[T]):
                 response.close()
 
 
-def iter_events(response: Any, **options: Unpack[ReadOptions]) -> EventStream:
+@overload
+def iter_events(response: Any, **options: Unpack[ReadOptions]) -> EventStream[ServerSentEvent]: ...
+@overload
+def iter_events(
+    response: Any,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["keep"],
+    **options: Unpack[ReadOptions],
+) -> EventStream[E | ServerSentEvent]: ...
+@overload
+def iter_events(
+    response: Any,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["skip", "raise"] = "skip",
+    **options: Unpack[ReadOptions],
+) -> EventStream[E]: ...
+@overload
+def iter_events(response: Any, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> EventStream[E]: ...
+def iter_events(
+    response: Any, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[ReadOptions]
+) -> Any:
     """
     Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
 
-    Raises, at the first event, `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
+    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
-    return EventStream(plan_of(response, options, RAW), library, RAW, None, None, response)
+    spoken = dialect_of(events, dialect, unknown)
+    return EventStream(plan_of(response, options, spoken), library, spoken, None, None, response)
 
 
 class Reply(Accumulation[S], Generic[T, S]):

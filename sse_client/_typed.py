@@ -11,7 +11,8 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Generic, Literal, TypeAlias, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+import pydantic
+from pydantic_core import ValidationError
 from typing_extensions import TypeForm, TypeVar
 
 from ._errors import DecodeError, quote
@@ -50,6 +51,8 @@ class Decoder(Generic[T]):
     """Makes values of one type from events."""
 
     def __init__(self, form: TypeForm[T]) -> None:
+        if isinstance(form, str):
+            raise TypeError(f"expected the type itself for events, got its name, {form!r}")
         self._label = " | ".join(_labels(form))
         named: dict[str, list[Any]] = {}
         others: list[Any] = []
@@ -154,7 +157,8 @@ def _annotate(form: Any, metadata: list[Any]) -> Any:
 def _validator(members: list[Any]) -> Validate | None:
     if not members:
         return None
-    return TypeAdapter(members[0] if len(members) == 1 else _union(members)).validator.validate_json
+    # Through the module, which loads the larger half of pydantic only now: who wants raw events does not wait for it.
+    return pydantic.TypeAdapter(members[0] if len(members) == 1 else _union(members)).validator.validate_json
 
 
 def _is_unknown(error: ValidationError) -> bool:

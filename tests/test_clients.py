@@ -5,7 +5,7 @@ import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import pytest
@@ -14,7 +14,10 @@ from shells import TLS, Shell, entered
 from sse_client import (
     AsyncSSEClient,
     ContentTypeError,
+    Dialect,
+    Named,
     RetryPolicy,
+    ServerSentEvent,
     SSEClient,
     StatusError,
     StreamInterrupted,
@@ -534,6 +537,29 @@ def test_iter_events_with_options(library: ModuleType) -> None:
             pytest.raises(TypeError, match="unexpected argument 'retry'"),
         ):
             iter_events(response, **options)
+
+
+def test_iter_events_of_a_type(library: ModuleType) -> None:
+    """It takes a type of events, and a dialect, as a call does."""
+    answer = Answer('data: {"n": 1}\n\n', "event: other\ndata: {}\n\n", 'data: {"n": 2}\n\n')
+    dialect = Dialect(events=Annotated[dict[str, int], Named("message")])
+    with EventServer(answer) as server, library.Client(verify=TLS) as client:
+        for options in ({"dialect": dialect}, {"events": dialect.events}):
+            with client.stream("POST", server.url) as response:
+                stream: Any = iter_events(response, **options)
+                assert list(stream) == [{"n": 1}, {"n": 2}]
+                assert stream.stats.unknown == 1
+
+
+@pytest.mark.anyio
+async def test_aiter_events_of_a_type(library: ModuleType) -> None:
+    """The same, async."""
+    answer = Answer('data: {"n": 1}\n\n', "event: other\ndata: {}\n\n")
+    named: Any = Annotated[dict[str, int], Named("message")]
+    with EventServer(answer) as server:
+        async with library.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
+            stream: Any = aiter_events(response, events=named, unknown="keep")
+            assert [each async for each in stream] == [{"n": 1}, ServerSentEvent("other", "{}")]
 
 
 def test_iter_events_of_a_cut(library: ModuleType) -> None:

@@ -658,3 +658,9 @@ def test_accept_json_empty(shell: Shell) -> None:
     """An empty JSON answer is an event without data; where it is typed, it is none."""
     assert json_of(shell, accept_json=True).data == [""]
     assert json_of(shell, accept_json=True, events=Text).events == []
+
+
+def test_the_name_of_a_type_is_none() -> None:
+    """A type's name in the place of the type is refused where it is written, and not at the first event."""
+    with pytest.raises(TypeError, match="expected the type itself for events, got its name, 'Text'"):
+        SSEClient().post("http://localhost:1", events="Text")

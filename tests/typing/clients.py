@@ -168,8 +168,10 @@ async def mistakes_in_async(aclient: AsyncSSEClient) -> None:
 def without_a_client(response: httpx.Response) -> None:
     assert_type(iter_events(response), EventStream)
     assert_type(aiter_events(response), AsyncEventStream)
+    assert_type(iter_events(response, events=int | str), EventStream[int | str])
+    assert_type(aiter_events(response, events=int, unknown="keep"), AsyncEventStream[int | ServerSentEvent])
     iter_events(response, terminator=Terminator(data="x"), errors=ErrorEvent(data="y"), max_event_size=100)
-    iter_events(response, json={})  # type: ignore[call-arg]
+    iter_events(response, json={})  # type: ignore[call-overload]
     parser = EventParser(last_event_id="7", on_comment=print, on_unknown=lambda line: None)
     assert_type(parser.feed(b"data: x\n\n"), list[ServerSentEvent])
     assert_type(parser.last_event_id, str)
