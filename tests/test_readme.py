@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,15 @@ CHAT = Answer('data: {"type": "text", "content": "Hello"}\n\n', 'data: {"type": 
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_block_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each Python block of the README runs as it stands; a `main` that it defines is run too."""
+def test_block_runs(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each Python block of the README runs as it stands; a `main` that it defines is run too, and so are its tests."""
+    if "def test_" in code:
+        (tmp_path / "test_block.py").write_text(code, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_sse_client", "-p", "no:cacheprovider", "."]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout
+        assert "3 passed" in done.stdout
+        return
     with EventServer(CHAT) as server:
         namespace: dict[str, Any] = {}
         exec(code.replace("http://localhost:8000", server.url), namespace)
