@@ -35,6 +35,8 @@ class Mark:
     """What the field may hold."""
     alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
     """The marks that were joined to this one by `|`."""
+    _needles: tuple[str, ...] | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
+    # One of these is in the text of each event that bears the mark, but for one with \\u escapes.
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -47,6 +49,10 @@ class Mark:
                 raise TypeError(f"expected a collection for values, got {self.values!r}; write {{{self.values!r}}}")
             # A tuple: what JSON holds need not be hashable.
             object.__setattr__(self, "values", tuple(self.values))
+        for needles in (self.values, self.field and (self.field,)):
+            if needles and all(isinstance(needle, str) and PLAIN.fullmatch(needle) for needle in needles):
+                object.__setattr__(self, "_needles", needles)
+                return
 
     def __or__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -56,12 +62,21 @@ class Mark:
 
     def match(self, event: ServerSentEvent) -> Self | None:
         """Return the alternative that the event bears, or `None`."""
-        if self._is_on(event):
+        if self._may_be_on(event.data) and self._is_on(event):
             return self
         for mark in self.alternatives:
-            if mark._is_on(event):
+            if mark._may_be_on(event.data) and mark._is_on(event):
                 return mark
         return None
+
+    def _may_be_on(self, text: str) -> bool:
+        """Whether it is worth looking closer; nearly every event of a stream is seen off here."""
+        if self._needles is None:
+            return True
+        for needle in self._needles:
+            if needle in text:
+                return True
+        return "\\" in text and "\\u" in text  # one character is found five times as fast as two
 
     def _is_on(self, event: ServerSentEvent) -> bool:
         if self.event is not None and event.event != self.event:

@@ -116,6 +116,8 @@ RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jit
 
 
 NO_EVENTS: list[ServerSentEvent] = []
+NO_IDS: deque[str] = deque(maxlen=0)
+NO_PAST_IDS: frozenset[str] = frozenset()
 READ = Read()
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
@@ -126,6 +128,19 @@ class Session:
 
     All of it belongs to one thread or task at a time, but for `close`, which any thread may call at any time.
     """
+
+    # A process may hold thousands of streams: with a dict each, a session would take three times as much memory.
+    __slots__ = (
+        *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines"),
+        *("_plan", "_random", "_utc_now", "_phase", "_error"),
+        *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
+        *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
+        *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
+        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
+        *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
+        *("_started_at", "_stopped_at", "_attempted_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
+        *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
+    )
 
     ready: Iterator[ServerSentEvent]
     """The events to hand out before the next step."""
@@ -140,6 +155,8 @@ class Session:
     """Whether somebody has closed the stream."""
     notes: deque[Note] | None
     """What else has happened, for who listens: `None` where nobody does."""
+    has_deadlines: bool
+    """Whether `deadline` can ever be anything but infinite."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -185,13 +202,12 @@ class Session:
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
-        self._recent_ids: deque[str] = deque(maxlen=MAX_IDS)
-        self._past_ids: frozenset[str] = frozenset()
+        self._recent_ids = deque[str](maxlen=MAX_IDS) if isinstance(plan.resume, LastEventID) else NO_IDS
+        self._past_ids = NO_PAST_IDS
 
         # Times.
         timeouts = plan.timeouts
         self.has_deadlines = not (timeouts.first_event is timeouts.idle is timeouts.total is None)
-        """Whether `deadline` can ever be anything but infinite."""
         self._started_at: float | None = None
         self._stopped_at: float | None = None
         self._attempted_at = 0.0
@@ -676,6 +692,7 @@ class Session:
     def _examine(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events up to the one that ends the stream, or should not have come."""
         plan = self._plan
+        errors, terminator, ends_at_done = plan.errors, plan.terminator, plan.ends_at_done
         if plan.pings:
             events = [event for event in events if event.event not in plan.pings]
         for index, event in enumerate(events):
@@ -683,7 +700,7 @@ class Session:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
                 self._terminate(StreamInterrupted(text))
                 return events[:index]
-            if plan.errors is not None and (mark := plan.errors.match(event)) is not None:
+            if errors is not None and (mark := errors.match(event)) is not None:
                 message, code = mark.read(event)
                 said = f": {quote(message)}" if message else ""
                 text = f"the server sent an error event{said}" + (
@@ -691,11 +708,11 @@ class Session:
                 )
                 self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
                 return events[:index]
-            if plan.ends_at_done and is_done(event):
-                is_asked_for = plan.terminator is None or plan.terminator.match(event) is not None
+            if ends_at_done and event.data == DONE and event.event == "message":
+                is_asked_for = terminator is None or terminator.match(event) is not None
                 self._terminate(None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator"))
                 return events[:index]
-            if plan.terminator is not None and plan.terminator.match(event) is not None:
+            if terminator is not None and terminator.match(event) is not None:
                 self._terminate()
                 return events[: index + 1]
         return events

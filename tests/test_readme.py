@@ -49,3 +49,10 @@ def test_two_commands() -> None:
     assert quickstart.count("\n") == tests.count("\n") == 1
     assert quickstart.rstrip().endswith("examples/quickstart.py")
     assert tests.rstrip().endswith("pytest")
+
+
+def test_links_within_the_repository() -> None:
+    """What the README points at is there: each promise has its test."""
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -1,0 +1,43 @@
+"""The fixtures of the proofs, and the table that they come to."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reliability.proof import LONG, SEED, Ledger, table
+
+HERE = Path(__file__).parent
+
+ledgers: dict[str, Ledger] = {}
+
+
+@pytest.fixture
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    """The numbers of the test's own proof, which its parameters share."""
+    module, function = request.path.stem, request.function.__name__
+    name = f"{module} {function}".replace("test_", "").replace("_", " ")
+    return ledgers.setdefault(name, Ledger())
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> Iterator[random.Random]:
+    """Chance that is the same for a test of one name and seed, which are shown where it fails."""
+    print(f"SSE_CLIENT_PROOF_SEED={SEED}")  # noqa: T201
+    yield random.Random(f"{SEED} {request.node.name}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A long proof has more time than a test."""
+    for item in items:
+        if LONG and HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(1800))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table, wherever a proof was run."""
+    if ledgers:
+        terminalreporter.section(f"reliability ({'long' if LONG else 'short'}, SSE_CLIENT_PROOF_SEED={SEED})")
+        for line in table(ledgers):
+            terminalreporter.line(line)

@@ -1,0 +1,108 @@
+"""
+One stream for a very long time: hundreds of thousands of events over hundreds of connections, in flat memory.
+
+Memory is what Python has allocated, by tracemalloc, after a fifth of the stream and at its end; by then all that is
+kept of the past (the IDs before the last one) is as full as it gets. The delay between two connections is made short.
+"""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from reliability.feeds import OPTIONS, Feeds, serving
+from reliability.proof import Ledger, size
+from sse_client import AsyncSSEClient, LastEventID, RetryPolicy, ServerSentEvent, SSEClient
+
+FILES = Path("/proc/self/fd")
+
+# A piece's worth of events, more or less, and the collector's own; a byte an event would be ten times as much.
+FLAT = 100_000
+
+# What is on its way at any time: the buffers of a connection, the events of a piece, a failure and its traceback.
+ON_THE_WAY = 2_000_000
+
+AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0, jitter=0, retry_ambiguous=True)
+
+
+@pytest.fixture
+def feeds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeds]:
+    monkeypatch.setattr("sse_client._session.MIN_DELAY", 0.001)
+    with serving() as feeds:
+        yield feeds
+
+
+class Witness:
+    """Sees every event of a stream, and looks at what the process holds on the way."""
+
+    def __init__(self, ledger: Ledger, events: int, cuts: int) -> None:
+        self.wish = {"number": 1, "events": events, "cuts": cuts, "refusals": cuts // 5, "at_once": 40}
+        self.options: dict[str, Any] = OPTIONS | {"json": self.wish, "retry": AT_ONCE}
+        self.options["resume"] = LastEventID(retry=AT_ONCE)
+        self.ledger = ledger
+        self.events = events
+        self.count = 0
+        self.early = (0, 0)
+
+    def see(self, event: ServerSentEvent) -> None:
+        self.count += 1
+        if event.data != f"1/{self.count}" and self.count <= self.events:
+            number = int(event.data.partition("/")[2])
+            self.ledger.add(doubled=number < self.count, lost=max(number - self.count, 0))
+        if self.count == self.events // 5:
+            self.early = self.look()
+            tracemalloc.reset_peak()
+
+    def look(self) -> tuple[int, int]:
+        """What there is now: bytes of memory, and open files."""
+        gc.collect()
+        files = sum(1 for _ in FILES.iterdir()) if FILES.exists() else 0
+        return tracemalloc.get_traced_memory()[0], files
+
+    def end(self, feeds: Feeds, outcome: str | None) -> None:
+        """Look once more, while the stream is still there, and compare."""
+        assert (self.count, outcome) == (self.events + 1, "completed")
+        memory, files = self.look()
+        peak = tracemalloc.get_traced_memory()[1]
+        print(f"{self.early[0]:,} bytes after a fifth, {memory:,} at the end, {peak:,} at the most")
+        assert memory - self.early[0] < FLAT
+        assert peak - self.early[0] < ON_THE_WAY
+        assert files <= self.early[1]
+        faults = feeds.numbers()["faults"]
+        assert faults >= self.wish["cuts"]
+        self.ledger.add(faults=faults, streams=1, events=self.count, complete=1)
+
+
+@pytest.fixture(autouse=True)
+def _traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def test_sync(ledger: Ledger, feeds: Feeds) -> None:
+    """A million events over five hundred connections: each once and in order, with no memory and no file more."""
+    witness = Witness(ledger, size(50_000, 1_000_000), size(25, 500))
+    with SSEClient() as client, client.post(feeds.url, **witness.options) as stream:
+        for event in stream:
+            witness.see(event)
+        witness.end(feeds, stream.outcome)
+
+
+def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
+    """The same for tasks, with a fifth of the events."""
+    witness = Witness(ledger, size(10_000, 200_000), size(10, 100))
+
+    async def main() -> None:
+        async with library.AsyncClient() as http, AsyncSSEClient(http_client=http) as client:
+            async with client.post(feeds.url, **witness.options) as stream:
+                async for event in stream:
+                    witness.see(event)
+                witness.end(feeds, stream.outcome)
+
+    asyncio.run(main())

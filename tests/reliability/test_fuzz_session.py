@@ -1,0 +1,274 @@
+"""
+A session driven by chance: every order of what a shell, a server, a user and the clock can do to it.
+
+Hypothesis plays the shell, one call at a time, so that anything may come between any two of them: time passes, another
+thread closes the stream in the middle of a step, the user leaves, somebody asks for the numbers. The server is honest,
+and every failure that may pass is tried again without a limit, so what the stream must come to is known: all of it,
+unless it was closed, left, or refused for good.
+"""
+
+import itertools
+from datetime import UTC, datetime
+from math import nextafter
+from typing import Any
+
+import httpx
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from reliability.proof import Ledger, fuzz
+from sse_client import LastEventID, RetryPolicy, ServerSentEvent, SSEError, StreamError, Terminator, Timeouts
+from sse_client._request import Request
+from sse_client._session import MAX_IDS, Outcome, Session
+from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
+
+URL = "http://test.example.org/chat"
+EVENTS = 30
+FEED = [str(number) for number in range(1, EVENTS + 1)]
+END = b"event: end\ndata: end\n\n"
+
+PATIENT = RetryPolicy(max_retries=None, jitter=1.0, retry_ambiguous=True)
+PLAN = Plan(
+    request=Request(method="POST", url=URL, json={"message": "hi"}),
+    retry=PATIENT,
+    resume=LastEventID(retry=PATIENT),
+    terminator=Terminator(event="end"),
+    timeouts=Timeouts(first_event=60.0, idle=60.0),
+)
+
+PASSING = st.sampled_from(
+    [
+        *[(status, {}) for status in (408, 409, 425, 429, 500, 503)],
+        *[(503, {"Retry-After": "7"}), (400, {"x-should-retry": "true"}), (307, {"Location": "/elsewhere"})],
+    ]
+)
+FINAL = st.sampled_from(
+    [(400, {}), (404, {}), (501, {}), (503, {"Retry-After": "500"}), (500, {"x-should-retry": "false"}), (302, {})]
+)
+FAILURES = st.sampled_from(
+    [
+        Failure(ConnectionRefusedError(), "refused", was_sent=False),
+        Failure(ConnectionResetError(), "reset"),
+        Failure(TimeoutError(), "too late", is_timeout=True),
+    ]
+)
+SELDOM = st.sampled_from([False] * 9 + [True])
+
+
+def block(number: int) -> bytes:
+    around = b": ping\n\nretry: 10\n\n" if number % 3 == 0 else b""
+    return around + f"id: {number}\ndata: {number}\n\n".encode()
+
+
+class Play(RuleBasedStateMachine):
+    """One stream, from its first request to its end."""
+
+    ledger: Ledger
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1_000.0
+        # Chance of its own, which needs no luck to be repeated.
+        jitter = itertools.cycle([0.0, 0.3, 0.9])
+        self.session = Session(PLAN, random=lambda: next(jitter), utc_now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
+        self.step: Step | None = None  # what the shell is in the middle of
+        self.body = b""
+        self.received: list[str] = []
+        self.finished = 0
+        self.faults = 0
+        self.outcome: Outcome | None = None
+        self.was_stopped = False  # by somebody in here
+        self.is_doomed = False  # by an answer that is final
+        self.end: Stop | None = None
+
+    # The user and the shell.
+
+    @precondition(lambda self: self.step is None and self.end is None)
+    @rule(hurries=st.booleans())
+    def go_on(self, hurries: bool = True) -> None:
+        """Come back for the next event, and else for the next step."""
+        for event in self.session.ready:
+            assert not self.session.is_closing
+            self.receive(event)
+            return
+        self.finished = len(self.received)
+        if hurries and self.session.is_reading and not self.session.is_closing:
+            self.step = Read()
+            return
+        step = self.session.next_step(self.now)
+        if isinstance(step, Stop):
+            self.end = step
+        else:
+            assert not (self.session.is_closing and isinstance(step, Connect | Read | ReadBody | Wait))
+            self.step = step
+
+    def receive(self, event: ServerSentEvent) -> None:
+        self.finished = len(self.received)
+        self.received.append(event.data)
+
+    @rule(seconds=st.sampled_from([0.01, 1.0, 45.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(happens=SELDOM)
+    def close(self, happens: bool) -> None:
+        """Close the stream, from any thread, in the middle of anything."""
+        if happens:
+            self.was_stopped = True
+            self.session.close()
+
+    @precondition(lambda self: self.step is None and self.end is None)
+    @rule(error=st.sampled_from([None, ValueError(), KeyboardInterrupt()]), happens=SELDOM)
+    def leave(self, error: BaseException | None, happens: bool) -> None:
+        if not happens:
+            return
+        self.was_stopped = True
+        if error is None:
+            self.finished = len(self.received)
+        self.session.leave(error, self.now)
+        while not isinstance(step := self.session.next_step(self.now), Stop):
+            assert isinstance(step, Drain)
+            self.session.drained(self.now)
+        self.end = step
+
+    # The server and the network.
+
+    @precondition(lambda self: isinstance(self.step, Connect))
+    @rule()
+    def answer(self) -> None:
+        """Answer with the rest of the stream."""
+        assert isinstance(self.step, Connect)
+        last = int(self.step.headers.get("Last-Event-ID", b"0"))
+        assert last == self.finished
+        self.body = b"".join(map(block, range(last + 1, EVENTS + 1))) + END
+        self.do_answer(200, {"Content-Type": "text/event-stream"})
+
+    @precondition(lambda self: isinstance(self.step, Connect))
+    @rule(answer=PASSING)
+    def answer_otherwise(self, answer: tuple[int, dict[str, str]]) -> None:
+        self.faults += 1
+        self.do_answer(*answer)
+
+    @precondition(lambda self: isinstance(self.step, Connect))
+    @rule(answer=FINAL, happens=SELDOM)
+    def answer_for_good(self, answer: tuple[int, dict[str, str]], happens: bool) -> None:
+        if not happens:
+            return
+        self.is_doomed = self.is_doomed or not self.session.is_closing
+        self.answer_otherwise(answer)
+
+    @precondition(lambda self: isinstance(self.step, Connect))
+    @rule(failure=FAILURES)
+    def answer_nothing(self, failure: Failure) -> None:
+        self.faults += 1
+        self.session.not_answered(failure, self.now)
+        self.step = None
+
+    @precondition(lambda self: isinstance(self.step, Read) and self.body)
+    @rule(size=st.integers(1, 80))
+    def read(self, size: int) -> None:
+        piece, self.body = self.body[:size], self.body[size:]
+        self.session.received(piece, self.now)
+        self.step = None
+
+    @precondition(lambda self: isinstance(self.step, Read))
+    @rule(failure=FAILURES)
+    def lose(self, failure: Failure) -> None:
+        self.faults += 1
+        self.session.lost(failure, self.now)
+        self.step = None
+
+    @precondition(lambda self: isinstance(self.step, Read))
+    @rule()
+    def end_early(self) -> None:
+        """End the answer in good order, wherever it is."""
+        self.faults += 1
+        self.session.ended(self.now)
+        self.step = None
+
+    @precondition(lambda self: isinstance(self.step, ReadBody | Drain | Wait))
+    @rule(share=st.sampled_from([0.3, 1.0]))
+    def finish_step(self, share: float) -> None:
+        """Do the steps that can fail in no way of interest; a wait may be woken too early."""
+        match self.step:
+            case ReadBody():
+                self.session.refused(b'{"message": "no"}', self.now)
+            case Drain():
+                self.session.drained(self.now)
+            case Wait(seconds):
+                self.now = nextafter(self.now + share * seconds, 1e9)
+            case _:
+                raise AssertionError(self.step)
+        self.step = None
+
+    def do_answer(self, status: int, headers: dict[str, str]) -> None:
+        self.session.answered(Head(status, httpx.Headers(headers), URL), self.now)
+        self.step = None
+
+    # What holds at any time.
+
+    @invariant()
+    def nothing_is_lost_or_doubled(self) -> None:
+        texts = [text for text in self.received if text != "end"]
+        assert texts == FEED[: len(texts)]
+        assert "end" not in self.received or self.received == [*FEED, "end"]
+
+    @invariant()
+    def what_is_known_is_right(self) -> None:
+        session = self.session
+        assert session.last_event_id == (str(min(self.finished, EVENTS)) if self.finished else "")
+        assert session.stats(self.now).events == len(self.received)
+        last = session.last_event
+        assert (last.data if last else None) == (self.received[-1] if self.received else None)
+
+    @invariant()
+    def there_is_one_outcome(self) -> None:
+        outcome = self.session.outcome
+        assert self.outcome in (None, outcome)
+        self.outcome = outcome
+        if self.end is not None:
+            assert outcome is not None
+            assert self.session.next_step(self.now) == self.end
+            assert self.session.state == "closed"
+            assert self.end.error is None or outcome not in ("completed", "cancelled", "abandoned")
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        session = self.session
+        assert len(session._recent_ids) <= MAX_IDS
+        assert len(session._past_ids) <= MAX_IDS + 1
+        assert len(session._batch) + len(session._previous) <= EVENTS + 2
+        assert session.notes is None
+
+    def teardown(self) -> None:
+        """Let all go well from here on, and look at what it has come to."""
+        for _ in range(2_000):
+            match self.step:
+                case _ if self.end is not None:
+                    break
+                case None:
+                    self.go_on()
+                case Connect():
+                    self.answer()
+                case Read():
+                    self.read(size=1_000)
+                case _:
+                    self.finish_step(share=1.0)
+        assert self.end is not None
+        self.there_is_one_outcome()
+        is_complete = self.outcome == "completed"
+        # A terminator that lacks its blank line ends the stream, and is not handed out.
+        received = [text for text in self.received if text != "end"]
+        self.ledger.stream(FEED, received, is_complete=is_complete, faults=self.faults + self.was_stopped)
+        if self.is_doomed:
+            assert isinstance(self.end.error, SSEError) or self.was_stopped
+        if isinstance(self.end.error, StreamError):
+            assert self.end.error.events_received == len(self.received)
+        assert is_complete or self.was_stopped or self.is_doomed
+
+
+def test_any_order(ledger: Ledger) -> None:
+    """Whatever is done to a session, in any order, no event is lost or doubled, and there is one end, which stays."""
+    play: Any = type("Play", (Play,), {"ledger": ledger})
+    run_state_machine_as_test(play, settings=settings(fuzz(150, 5_000), stateful_step_count=120))
