@@ -44,10 +44,11 @@ from ._http import (
     build_request,
     failure_of,
     head_of,
+    is_woken_by_closing,
     library_of,
     send_options,
-    set_read_timeout,
     transport_errors,
+    turn_to_body,
 )
 from ._request import AsyncHeadersSource, Headers
 from ._retry import RetryPolicy
@@ -319,7 +320,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 has_events = False
                 if isinstance(step, Read):
                     try:
-                        data = await (self._next_piece() if self._reads_freely else self._read_in_scope())
+                        data = await (self._read() if self._reads_freely else self._read_in_scope())
                     except BaseException as error:  # noqa: BLE001
                         has_events = await self._not_read(error)
                     else:
@@ -338,11 +339,11 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         """Take that there is no next piece, for this reason; return whether there is something to hand out."""
         if isinstance(error, StopAsyncIteration):
             self._pieces = None
-            return self._session.ended(self._now())
+            return self._ended()
         if not isinstance(error, self._errors):
             await self._abandon(error)
             raise error
-        self._session.lost(failure_of(error, self._library), self._now())
+        self._session.lost(failure_of(error, self._library, self._channel), self._now())
         return False
 
     async def __aenter__(self) -> Self:
@@ -585,7 +586,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     @contextmanager
     def _cancellable(self, seconds: float) -> Generator[anyio.CancelScope]:
         """A scope that ends after so many seconds, or by aclose()."""
-        self._reads_until(self._now() + seconds)
+        if self._virtual_time is not None:
+            self._virtual_time.deadline = self._now() + seconds
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as scope:
             self._scope = scope
             try:
@@ -593,8 +595,15 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             finally:
                 self._scope = None
 
+    async def _read(self) -> bytes:
+        """Read where closing the response wakes its reader, and so does shutting its socket down."""
+        self._watch(self._session.deadline)
+        data = await self._next_piece()
+        self._channel.deadline = inf  # the clocks stand still while the user handles an event
+        return data
+
     async def _read_in_scope(self) -> bytes:
-        """Read where there is a deadline, or where closing the response does not wake its reader."""
+        """Read where only a cancellation ends a read."""
         with self._cancellable(self._session.deadline - self._now()):
             return await self._next_piece()
         raise DeadlineReached("no byte came in time")
@@ -602,22 +611,22 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     async def _connect(self, step: Connect) -> None:
         await self._close_response()
         session = self._session
+        self._channel = channel = Channel()
         response, self._given = self._given, None
         if response is None:
             headers = await aresolve(self._client_headers), await aresolve(step.request.headers)
-            channel = Channel()
             try:
                 response = await self._send(step, headers, channel)
             except self._errors as error:
                 session.not_answered(failure_of(error, self._library, channel), self._now())
                 return
         self._response = response
+        channel.answered(response)
         pieces: AsyncIterator[bytes] = self._tap(response, apieces_of(response))
         self._pieces = pieces
         self._next_piece = pieces.__anext__
-        # What closes a response wakes its reader, on a connection of its own below httpcore; else a scope has to.
-        has_connection = "network_stream" in response.extensions and response.http_version != "HTTP/2"
-        self._reads_freely = has_connection and not session.has_deadlines
+        # Else a scope around each read has to end it, which costs as much as the read.
+        self._reads_freely = is_woken_by_closing(response) and (channel.is_armed or not session.has_deadlines)
         session.answered(head_of(response), self._now())
 
     async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
@@ -634,7 +643,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             request.extensions["trace"] = trace
             request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
             response = await self._client.send(request, **send_options(step))
-            set_read_timeout(request, self._plan.timeouts.read)
+            turn_to_body(request, self._plan.timeouts.read)
             return response
         raise DeadlineReached("no headers came in time")
 
@@ -654,6 +663,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     async def _close_response(self) -> None:
         response, self._response = self._response, None
         pieces, self._pieces = self._pieces, None
+        self._channel.release()
         if response is None:
             return
         with suppress(*self._errors):

@@ -20,7 +20,7 @@ from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Response, VirtualTime
+from ._http import Channel, Response, VirtualTime
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -28,7 +28,7 @@ from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import RECONNECT, Outcome, Session, State, id_header
 from ._stats import StreamStats
-from ._steps import Opened, Plan
+from ._steps import Failure, Opened, Plan
 from ._timeouts import Timeouts
 from ._typed import Decoder, Nothing, T, Unknown, shape
 
@@ -227,6 +227,7 @@ class BaseStream(Generic[T]):
         self._accumulations: list[Accumulation[Any]] = []
         self._conversation: Conversation | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+        self._channel = Channel()
         self._now: Callable[[], float] = time.monotonic
         self._virtual_time: VirtualTime | None = None
         self._wait_until_closed: Callable[[], object] | None = None  # where a thread can
@@ -247,10 +248,20 @@ class BaseStream(Generic[T]):
         self._virtual_time.sleep(seconds)
         return 0.0
 
-    def _reads_until(self, deadline: float) -> None:
+    def _watch(self, deadline: float) -> None:
         """Tell who keeps the time when the next read is given up."""
         if self._virtual_time is not None:
             self._virtual_time.deadline = deadline
+        self._channel.watch(deadline)
+
+    def _ended(self) -> bool:
+        """Take the end of the body; return whether there is something to hand out."""
+        self._channel.release()
+        if self._channel.is_expired:
+            # Where the body ends with its connection, a socket that was shut down looks like an end in good order.
+            self._session.lost(Failure(None, "the read was given up", is_deadline=True), self._now())
+            return False
+        return self._session.ended(self._now())
 
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""

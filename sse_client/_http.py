@@ -143,15 +143,18 @@ def head_of(response: Any) -> Head:
     return Head(response.status_code, response.headers, str(response.url), response)
 
 
-def set_read_timeout(request: Any, seconds: float | None) -> None:
+def turn_to_body(request: Any, read_timeout: float | None) -> None:
     """
-    Set the read timeout of the body, once the headers are there and before the first read.
+    Turn a request's extensions from the headers, once they are there, to the body, before its first read.
 
-    Until then it was the time for the headers; a transport takes it for good when it begins with the body.
+    The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
+    body. What was there to be told of the headers would cost memory for as long as the body takes.
     """
+    request.extensions.pop("trace", None)
+    request.extensions.pop(VIRTUAL_TIME, None)
     timeout = request.extensions.get("timeout")
     if timeout is not None:
-        timeout["read"] = seconds
+        timeout["read"] = read_timeout
 
 
 def must_be_decoded(response: Any) -> bool:
@@ -181,6 +184,17 @@ def apieces_of(response: Any) -> AsyncIterator[bytes]:
 def _is_httpx_business(response: Any) -> bool:
     """Whether there is more to the body than its stream: to decode it, or to say that it has been used up."""
     return must_be_decoded(response) or response.is_stream_consumed or response.is_closed
+
+
+def is_woken_by_closing(response: Any) -> bool:
+    """
+    Whether closing the response, in another task, wakes who reads it.
+
+    So it does on a connection of its own below httpcore, and below aiohttp, which shows itself in nothing else.
+    """
+    if "network_stream" in response.extensions:
+        return bool(response.http_version != "HTTP/2")
+    return type(getattr(response.stream, "_stream", None)).__module__.startswith("httpx_aiohttp")
 
 
 class DeadlineReached(TimeoutError):
@@ -245,7 +259,7 @@ class VirtualTime:
 
 class Channel:
     """
-    The socket under one response, for another thread to shut down: that wakes a blocked read at once.
+    The socket under one response, for another thread to shut down: that wakes a blocked read at once, sync and async.
 
     Only over HTTP/1.1, where the connection carries nothing but this response, and only until `release`: then it
     goes back to its pool, and belongs to somebody else. A transport that does not show its socket has none here; its
@@ -268,7 +282,7 @@ class Channel:
         self.was_sent = None
         self._response_timeout = response_timeout
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
+        self._socket: Any = None
         self._is_shared = False
         self._is_shut = False
 
@@ -307,7 +321,8 @@ class Channel:
     def _adopt(self, network_stream: Any) -> None:
         found = None if network_stream is None else network_stream.get_extra_info("socket")
         with self._lock:
-            self._socket = found if isinstance(found, socket.socket) else None
+            # asyncio and trio show a socket of their own kind, which wraps one.
+            self._socket = found if hasattr(found, "shutdown") else None
             if self._is_shut:
                 self._shut()
 
@@ -324,10 +339,14 @@ class Channel:
             self._shut()
 
     def _shut(self) -> None:
-        if self._socket is not None:
-            # Not the socket's own method: over TLS that one would hand raw records to the reader.
+        found = self._socket
+        if found is not None:
             with suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                if isinstance(found, socket.socket):
+                    # Not its own method: over TLS that one would hand raw records to the reader.
+                    socket.socket.shutdown(found, socket.SHUT_RDWR)
+                else:
+                    found.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
         """Let go of the socket, before its connection goes back to the pool."""

@@ -44,14 +44,14 @@ from ._http import (
     pieces_of,
     resolve,
     send_options,
-    set_read_timeout,
     transport_errors,
+    turn_to_body,
 )
 from ._request import Headers, HeadersSource
 from ._retry import RetryPolicy
 from ._session import Outcome, outcome_of
 from ._stats import StreamStats
-from ._steps import Connect, Drain, Failure, Plan, Read, ReadBody, Step, Stop, Wait
+from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
 from ._typed import Nothing, T
 
@@ -274,7 +274,6 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._given = response
         self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
-        self._channel = Channel()
         self._is_busy = False
         self._closing = threading.Event()
         self._wait_until_closed = self._closing.wait
@@ -355,14 +354,6 @@ class EventStream(BaseStream[T], Iterator[T]):
             raise error
         self._session.lost(failure_of(error, self._library, self._channel), self._now())
         return False
-
-    def _ended(self) -> bool:
-        self._channel.release()
-        if self._channel.is_expired:
-            # Where the body ends with its connection, a socket that was shut down looks like an end in good order.
-            self._session.lost(Failure(None, "the read was given up", is_deadline=True), self._now())
-            return False
-        return self._session.ended(self._now())
 
     def __enter__(self) -> Self:
         session = self._session
@@ -553,14 +544,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         response = self._client.send(request, **send_options(step))
         channel.answered(response)
-        read_timeout = self._session.read_timeout(self._now(), is_watched=channel.is_watched)
-        set_read_timeout(response.request, read_timeout)
+        turn_to_body(request, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
         return response
-
-    def _watch(self, deadline: float) -> None:
-        """Have the next read end by then."""
-        self._reads_until(deadline)
-        self._channel.watch(deadline)
 
     def _read_up_to(self, size: int, seconds: float) -> bytes:
         """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
