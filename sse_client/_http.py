@@ -63,13 +63,14 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
     """
     request = step.request
-    given = library.Headers()
+    merged = library.Headers(
+        {name: value for name, value in DEFAULT_HEADERS.items() if is_default(name, client.headers.get(name))}
+    )
     for each in headers:
-        given.update(each)
-    merged = library.Headers(DEFAULT_HEADERS)
-    merged.update({name: value for name, value in client.headers.items() if not is_default(name, value)})
-    merged.update(given)
-    merged.update({name.encode(): value for name, value in step.headers.items()})
+        if each:
+            merged.update(each)
+    if step.headers:
+        merged.update({name.encode(): value for name, value in step.headers.items()})
     arguments: dict[str, Any] = {
         "content": request.content,
         "data": request.data,
@@ -98,15 +99,21 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
             raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
         return built
     # Made without the client, which would add its own headers and cookies.
-    kept = {name: merged[name] for name in ("Accept", "Content-Type") if name in merged}
+    every = library.Headers(client.headers)
+    every.update(merged)
+    kept = {name: every[name] for name in ("Accept", "Content-Type") if name in every}
     return library.Request(
         request.method, request.url, headers={**kept, "Accept-Encoding": "identity"}, extensions=extensions, **arguments
     )
 
 
-def is_default(name: str, value: str) -> bool:
-    """Whether a client's header is what httpx sends where the user said nothing."""
-    return (name == "accept" and value == "*/*") or (name == "accept-encoding" and value.startswith("gzip, deflate"))
+def is_default(name: str, value: str | None) -> bool:
+    """Whether the header is one of a client whose user said nothing of it."""
+    return (
+        value is None
+        or (name == "Accept" and value == "*/*")
+        or (name == "Accept-Encoding" and value.startswith("gzip, deflate"))
+    )
 
 
 def send_options(step: Connect) -> dict[str, Any]:

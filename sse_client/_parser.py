@@ -127,6 +127,8 @@ class EventParser:
         It is no event: the standard drops it, and so must you. But servers forget the last blank line, and whether
         the stream was complete can be told from what stands before it. `None` where that has no data.
         """
+        if not self.is_mid_block:
+            return None
         twin = copy(self)
         twin._line = self._line.copy()
         twin._data = self._data.copy()

@@ -37,15 +37,16 @@ PLAN = Plan(
     timeouts=Timeouts(first_event=60.0, idle=60.0),
 )
 
-PASSING = st.sampled_from(
-    [
-        *[(status, {}) for status in (408, 409, 425, 429, 500, 503)],
-        *[(503, {"Retry-After": "7"}), (400, {"x-should-retry": "true"}), (307, {"Location": "/elsewhere"})],
-    ]
-)
-FINAL = st.sampled_from(
-    [(400, {}), (404, {}), (501, {}), (503, {"Retry-After": "500"}), (500, {"x-should-retry": "false"}), (302, {})]
-)
+PASSING_ANSWERS: list[tuple[int, dict[str, str]]] = [
+    *[(status, {}) for status in (408, 409, 425, 429, 500, 503)],
+    *[(503, {"Retry-After": "7"}), (400, {"x-should-retry": "true"}), (307, {"Location": "/elsewhere"})],
+]
+PASSING = st.sampled_from(PASSING_ANSWERS)
+FINAL_ANSWERS: list[tuple[int, dict[str, str]]] = [
+    *[(status, {}) for status in (302, 400, 404, 501)],
+    *[(503, {"Retry-After": "500"}), (500, {"x-should-retry": "false"})],
+]
+FINAL = st.one_of(st.sampled_from(PASSING_ANSWERS), st.sampled_from(FINAL_ANSWERS))
 FAILURES = st.sampled_from(
     [
         Failure(ConnectionRefusedError(), "refused", was_sent=False),
@@ -53,6 +54,7 @@ FAILURES = st.sampled_from(
         Failure(TimeoutError(), "too late", is_timeout=True),
     ]
 )
+PIECES = st.integers(1, 150)
 SELDOM = st.sampled_from([False] * 9 + [True])
 
 
@@ -82,7 +84,7 @@ class Play(RuleBasedStateMachine):
         self.is_doomed = False  # by an answer that is final
         self.end: Stop | None = None
 
-    # The user and the shell.
+    # The user.
 
     @precondition(lambda self: self.step is None and self.end is None)
     @rule(hurries=st.booleans())
@@ -90,7 +92,8 @@ class Play(RuleBasedStateMachine):
         """Come back for the next event, and else for the next step."""
         for event in self.session.ready:
             assert not self.session.is_closing
-            self.receive(event)
+            self.finished = len(self.received)
+            self.received.append(event.data)
             return
         self.finished = len(self.received)
         if hurries and self.session.is_reading and not self.session.is_closing:
@@ -100,23 +103,8 @@ class Play(RuleBasedStateMachine):
         if isinstance(step, Stop):
             self.end = step
         else:
-            assert not (self.session.is_closing and isinstance(step, Connect | Read | ReadBody | Wait))
+            assert isinstance(step, Drain) or not self.session.is_closing
             self.step = step
-
-    def receive(self, event: ServerSentEvent) -> None:
-        self.finished = len(self.received)
-        self.received.append(event.data)
-
-    @rule(seconds=st.sampled_from([0.01, 1.0, 45.0]))
-    def pass_time(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule(happens=SELDOM)
-    def close(self, happens: bool) -> None:
-        """Close the stream, from any thread, in the middle of anything."""
-        if happens:
-            self.was_stopped = True
-            self.session.close()
 
     @precondition(lambda self: self.step is None and self.end is None)
     @rule(error=st.sampled_from([None, ValueError(), KeyboardInterrupt()]), happens=SELDOM)
@@ -132,79 +120,61 @@ class Play(RuleBasedStateMachine):
             self.session.drained(self.now)
         self.end = step
 
+    @rule(seconds=st.sampled_from([0.0, 0.01, 1.0, 45.0]), closes=SELDOM)
+    def meanwhile(self, seconds: float, closes: bool) -> None:
+        """Let time pass, or have another thread close the stream, in the middle of anything."""
+        self.now += seconds
+        if closes:
+            self.was_stopped = True
+            self.session.close()
+
     # The server and the network.
 
-    @precondition(lambda self: isinstance(self.step, Connect))
-    @rule()
-    def answer(self) -> None:
-        """Answer with the rest of the stream."""
-        assert isinstance(self.step, Connect)
-        last = int(self.step.headers.get("Last-Event-ID", b"0"))
-        assert last == self.finished
-        self.body = b"".join(map(block, range(last + 1, EVENTS + 1))) + END
-        self.do_answer(200, {"Content-Type": "text/event-stream"})
-
-    @precondition(lambda self: isinstance(self.step, Connect))
-    @rule(answer=PASSING)
-    def answer_otherwise(self, answer: tuple[int, dict[str, str]]) -> None:
-        self.faults += 1
-        self.do_answer(*answer)
-
-    @precondition(lambda self: isinstance(self.step, Connect))
-    @rule(answer=FINAL, happens=SELDOM)
-    def answer_for_good(self, answer: tuple[int, dict[str, str]], happens: bool) -> None:
-        if not happens:
-            return
-        self.is_doomed = self.is_doomed or not self.session.is_closing
-        self.answer_otherwise(answer)
-
-    @precondition(lambda self: isinstance(self.step, Connect))
-    @rule(failure=FAILURES)
-    def answer_nothing(self, failure: Failure) -> None:
-        self.faults += 1
-        self.session.not_answered(failure, self.now)
-        self.step = None
-
-    @precondition(lambda self: isinstance(self.step, Read) and self.body)
-    @rule(size=st.integers(1, 80))
-    def read(self, size: int) -> None:
-        piece, self.body = self.body[:size], self.body[size:]
-        self.session.received(piece, self.now)
-        self.step = None
-
-    @precondition(lambda self: isinstance(self.step, Read))
-    @rule(failure=FAILURES)
-    def lose(self, failure: Failure) -> None:
-        self.faults += 1
-        self.session.lost(failure, self.now)
-        self.step = None
-
-    @precondition(lambda self: isinstance(self.step, Read))
-    @rule()
-    def end_early(self) -> None:
-        """End the answer in good order, wherever it is."""
-        self.faults += 1
-        self.session.ended(self.now)
-        self.step = None
-
-    @precondition(lambda self: isinstance(self.step, ReadBody | Drain | Wait))
-    @rule(share=st.sampled_from([0.3, 1.0]))
-    def finish_step(self, share: float) -> None:
-        """Do the steps that can fail in no way of interest; a wait may be woken too early."""
-        match self.step:
+    @precondition(lambda self: self.step is not None)
+    @rule(data=st.data())
+    def do(self, data: st.DataObject) -> None:
+        """Do the step, and tell what came of it."""
+        step, self.step = self.step, None
+        match step:
+            case Connect():
+                self.connect(step, data.draw(st.one_of(st.none(), st.none(), st.none(), FAILURES, PASSING, FINAL)))
+            case Read():
+                self.read(data.draw(st.one_of(PIECES, PIECES, PIECES, FAILURES, st.just(0))))
             case ReadBody():
                 self.session.refused(b'{"message": "no"}', self.now)
             case Drain():
                 self.session.drained(self.now)
             case Wait(seconds):
-                self.now = nextafter(self.now + share * seconds, 1e9)
+                # It may be woken too early.
+                self.now = nextafter(self.now + seconds * data.draw(st.sampled_from([1.0, 1.0, 0.3])), 1e9)
             case _:
-                raise AssertionError(self.step)
-        self.step = None
+                raise AssertionError(step)
 
-    def do_answer(self, status: int, headers: dict[str, str]) -> None:
-        self.session.answered(Head(status, httpx.Headers(headers), URL), self.now)
-        self.step = None
+    def connect(self, step: Connect, answer: Failure | tuple[int, dict[str, str]] | None) -> None:
+        last = int(step.headers.get("Last-Event-ID", b"0"))
+        assert last == self.finished
+        self.faults += answer is not None
+        if answer is None:
+            self.body = b"".join(map(block, range(last + 1, EVENTS + 1))) + END
+            self.session.answered(Head(200, httpx.Headers({"Content-Type": "text/event-stream"}), URL), self.now)
+        elif isinstance(answer, Failure):
+            self.session.not_answered(answer, self.now)
+        else:
+            status, headers = answer
+            self.is_doomed = self.is_doomed or (answer in FINAL_ANSWERS and not self.session.is_closing)
+            self.session.answered(Head(status, httpx.Headers(headers), URL), self.now)
+
+    def read(self, what: Failure | int) -> None:
+        """Bring so many bytes; or none, and end in good order, wherever that is; or break off."""
+        if isinstance(what, Failure):
+            self.faults += 1
+            self.session.lost(what, self.now)
+        elif what and self.body:
+            piece, self.body = self.body[:what], self.body[what:]
+            self.session.received(piece, self.now)
+        else:
+            self.faults += bool(self.body)
+            self.session.ended(self.now)
 
     # What holds at any time.
 
@@ -243,18 +213,24 @@ class Play(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let all go well from here on, and look at what it has come to."""
-        for _ in range(2_000):
+        for _ in range(1_000):
             match self.step:
                 case _ if self.end is not None:
                     break
                 case None:
                     self.go_on()
-                case Connect():
-                    self.answer()
+                    continue
+                case Connect() as step:
+                    self.connect(step, None)
                 case Read():
-                    self.read(size=1_000)
-                case _:
-                    self.finish_step(share=1.0)
+                    self.read(1_000)
+                case ReadBody():
+                    self.session.refused(b"", self.now)
+                case Drain():
+                    self.session.drained(self.now)
+                case Wait(seconds):
+                    self.now = nextafter(self.now + seconds, 1e9)
+            self.step = None
         assert self.end is not None
         self.there_is_one_outcome()
         is_complete = self.outcome == "completed"
