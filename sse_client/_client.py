@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from types import ModuleType
-from typing import Any, Generic, TypedDict
+from typing import Any, Generic, TypedDict, cast
 from uuid import uuid4
 
 from ._accumulate import Accumulation
@@ -266,7 +266,8 @@ class BaseStream(Generic[T]):
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
         value = self._decode(event)
-        self._take(value)
+        if self._accumulations:
+            self._take(value)
         return value
 
     def _take(self, value: Any) -> None:
@@ -275,16 +276,18 @@ class BaseStream(Generic[T]):
                 accumulation.take(value)
 
     def _decode(self, event: ServerSentEvent) -> T | Nothing:
-        value: Any = event
-        if self._decoder is not None:
-            value = self._decoder.decode(event)
-            if value is Nothing.UNKNOWN:
-                self._unknown += 1
-                if self._dialect.unknown == "raise":
-                    raise self._decoder.unknown(event)
-                if self._dialect.unknown == "keep":
-                    value = event
-        return value  # type: ignore[no-any-return]
+        decoder = self._decoder
+        if decoder is None:
+            return cast("T", event)
+        value = decoder.decode(event)
+        return value if value is not Nothing.UNKNOWN else self._unlisted(event, decoder)
+
+    def _unlisted(self, event: ServerSentEvent, decoder: Decoder[T]) -> T | Nothing:
+        """Do with an event what is wished of those that the type does not list."""
+        self._unknown += 1
+        if self._dialect.unknown == "raise":
+            raise decoder.unknown(event)
+        return cast("T", event) if self._dialect.unknown == "keep" else Nothing.UNKNOWN
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
         self._accumulations.append(accumulation)

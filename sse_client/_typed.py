@@ -69,8 +69,11 @@ class Decoder(Generic[T]):
         """Return the value of the event. Raises `DecodeError` where the type lists the event, but it does not fit."""
         if not event.data:
             return Nothing.EMPTY
-        named = self._by_name.get(event.event)
-        validate = self._by_data if named is None or (event.event == "message" and self._by_data) else named
+        validate, named = self._by_data, None
+        if self._by_name:
+            named = self._by_name.get(event.event)
+            if named is not None and not (event.event == "message" and validate):
+                validate = named
         if validate is None:
             return Nothing.UNKNOWN
         try:
