@@ -453,6 +453,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 if isinstance(happening, Exception):
                     raise happening
                 return happening
+            self._passed(deadline)
             return Passed()
 
         try:

@@ -248,6 +248,11 @@ class BaseStream(Generic[T]):
         self._virtual_time.sleep(seconds)
         return 0.0
 
+    def _passed(self, deadline: float) -> None:
+        """Take that a deadline has passed, in real time, while nothing happened."""
+        if self._virtual_time is not None:
+            self._virtual_time.sleep(max(deadline - self._now(), 0.0))
+
     def _watch(self, deadline: float) -> None:
         """Tell who keeps the time when the next read is given up."""
         if self._virtual_time is not None:

@@ -131,14 +131,14 @@ class Session:
 
     # A process may hold thousands of streams: with a dict each, a session would take three times as much memory.
     __slots__ = (
-        *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines"),
+        *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
         *("_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
-        *("_started_at", "_stopped_at", "_attempted_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
+        *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
     )
 
@@ -157,6 +157,8 @@ class Session:
     """What else has happened, for who listens: `None` where nobody does."""
     has_deadlines: bool
     """Whether `deadline` can ever be anything but infinite."""
+    attempted_at: float
+    """When the latest request was made."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -210,7 +212,7 @@ class Session:
         self.has_deadlines = not (timeouts.first_event is timeouts.idle is timeouts.total is None)
         self._started_at: float | None = None
         self._stopped_at: float | None = None
-        self._attempted_at = 0.0
+        self.attempted_at = 0.0
         self._received_at = 0.0  # the last byte, or the head
         self._waiting_since = 0.0  # for an event, on this connection
         self._event_at = -inf  # when the last event was received
@@ -539,7 +541,7 @@ class Session:
     def _connect(self, now: float) -> Step:
         if self._started_at is None:
             self._started_at = now
-        self._attempted_at = now
+        self.attempted_at = now
         try:
             headers = self._headers()
         except ValueError as error:
@@ -685,7 +687,7 @@ class Session:
         name = "response" if failure.was_sent else "connect"
         seconds = timeouts.response if failure.was_sent else timeouts.connect
         is_time = failure.is_timeout or failure.is_deadline
-        return name if is_time and self._has_elapsed(seconds, self._attempted_at, now) else None
+        return name if is_time and self._has_elapsed(seconds, self.attempted_at, now) else None
 
     # Reading ---------------------------------------------------------------------------------------------------------
 

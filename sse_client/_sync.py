@@ -420,7 +420,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         they are handed over in time also while nothing comes.
         """
         conversation = self._converse(on, is_async=False)
-        source = _Pump(self._happen, lambda: self._now()) if on.has_batches else self
+        source = _Pump(self._happen, lambda: self._now(), self._passed) if on.has_batches else self
         steps = iter(conversation)
         answer: Any = None
         try:
@@ -636,9 +636,12 @@ class Reply(Accumulation[S], Generic[T, S]):
 class _Pump:
     """Reads on a thread of its own, as far ahead as its queue is long, so that somebody else can look at the clock."""
 
-    def __init__(self, read: Callable[[], Happening], now: Callable[[], float]) -> None:
+    def __init__(
+        self, read: Callable[[], Happening], now: Callable[[], float], passed: Callable[[float], None]
+    ) -> None:
         self._read = read
         self._now = now
+        self._passed = passed
         self._queue: queue.Queue[Happening | BaseException] = queue.Queue(maxsize=256)
         self._thread = threading.Thread(target=self._run, name="sse_client reader", daemon=True)
         self._thread.start()
@@ -657,6 +660,7 @@ class _Pump:
             left = None if deadline == inf else max(deadline - self._now(), 0.0)
             happening = self._queue.get(timeout=left)
         except queue.Empty:
+            self._passed(deadline)
             return Passed()
         if isinstance(happening, BaseException):
             raise happening

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Literal, TypeAlias
 
-from sse_client._parser import EventParser
+from sse_client._parser import BOM, EventParser
 from sse_client.testing._script import FIN, Answer, PlayedStep, RecordedRequest, Script, Step, played, size_of
 
 Cut: TypeAlias = Literal["bytes", "random", "crlf", "characters"]
@@ -107,6 +107,8 @@ class Faults:
         if number >= len(ends):
             return steps
         start, end = ends[number - 1], ends[number]
+        if number == 1 and body.startswith(BOM):
+            start = len(BOM)  # anywhere else it is a part of a line
         if number == self.damage:
             half = LAST_OF_A_CHARACTER.search(body, start, end)
             if half is not None:

@@ -44,6 +44,10 @@ class Pause:
 
     seconds: float
 
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0:
+            raise ValueError(f"expected seconds >= 0, got {self.seconds!r}")
+
 
 def pings(every: float = 15.0, count: int = 1000) -> "tuple[Step, ...]":
     """Return the steps of a server that has nothing to say: a comment and so many seconds of silence, `count` times."""
@@ -255,7 +259,9 @@ def resumable(*events: ServerSentEvent | str) -> Callable[[RecordedRequest], Ans
             (ServerSentEvent(data=event) if isinstance(event, str) else event for event in events), start=1
         )
     ]
-    places = {event.id.encode(): number for number, event in enumerate(numbered, start=1)}
+    encode(*numbered)  # what no stream can carry is an error here, and not at the first request
+    # Without the blanks around it, as a header brings it.
+    places = {event.id.strip(" \t").encode(): number for number, event in enumerate(numbered, start=1)}
 
     def answer(request: RecordedRequest) -> Answer:
         last_event_id = request.headers.get("last-event-id", "").encode(errors="surrogateescape")

@@ -6,7 +6,8 @@ byte or a broken head is found, and named, as it is there. Nobody waits: a `Paus
 reads, and so do the delays between its attempts. A client that is not ours has no such time; its pauses take none.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from math import inf
 from types import ModuleType
@@ -18,7 +19,17 @@ import h11
 import httpx
 
 from sse_client._http import VIRTUAL_TIME, VirtualTime, library_of
-from sse_client.testing._script import Close, Headers, Pause, RecordedRequest, Script, Scripts, wire
+from sse_client.testing._script import (
+    Close,
+    Headers,
+    Pause,
+    PlayedStep,
+    RecordedRequest,
+    Script,
+    Scripts,
+    ends_connection,
+    wire,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -62,11 +73,11 @@ class ScriptedTransport(Transport):
 
     def __call__(self, request: Any) -> Any:
         """Answer a request whose body has been read, sync or async."""
-        exchange = self._begin(request)
-        while not exchange.has_head:
-            if not exchange.advance():
-                exchange.wait_for_ever()
-        return exchange.response()
+        with self._begun(request) as exchange:
+            while not exchange.has_head:
+                if not exchange.advance():
+                    exchange.wait_for_ever()
+            return exchange.response()
 
     def handle_request(self, request: Any) -> Any:
         """Answer a request, as the transport of a sync client."""
@@ -77,18 +88,24 @@ class ScriptedTransport(Transport):
         """Answer a request, as the transport of an async client."""
         await request.aread()
         await anyio.lowlevel.checkpoint()
-        exchange = self._begin(request)
-        while not exchange.has_head:
-            if not exchange.advance():
-                await anyio.sleep_forever()
-        return exchange.response()
+        with self._begun(request) as exchange:
+            while not exchange.has_head:
+                if not exchange.advance():
+                    await anyio.sleep_forever()
+            return exchange.response()
 
-    def _begin(self, request: Any) -> "_Exchange":
+    @contextmanager
+    def _begun(self, request: Any) -> "Generator[_Exchange]":
         exchange = _Exchange(request, len(self.requests) + 1)
         self.requests.append(exchange.recorded)
-        answer = self._scripts.answer(exchange.recorded, len(self.requests))
-        exchange.steps = wire(answer, exchange.recorded)
-        return exchange
+        try:
+            answer = self._scripts.answer(exchange.recorded, len(self.requests))
+            exchange.steps = wire(answer, exchange.recorded)
+            exchange.end = Close.FIN if ends_connection(answer, exchange.recorded) else Pause(inf)
+            yield exchange
+        except BaseException:
+            exchange.close()
+            raise
 
 
 class _Exchange:
@@ -110,7 +127,8 @@ class _Exchange:
         self.recorded = RecordedRequest(request.method, target, Headers(headers), request.content, number)
         if self._time is not None:
             self.recorded.received_at = self._time.now()
-        self.steps: Iterator[Any] = iter(())
+        self.steps: Iterator[PlayedStep] = iter(())
+        self.end: Close | Pause = Close.FIN  # what a connection does behind the steps
 
     @property
     def has_head(self) -> bool:
@@ -119,6 +137,13 @@ class _Exchange:
     def response(self) -> Any:
         """The response, whose body is read on from here."""
         assert self._head is not None
+        match event := self._received():
+            case h11.EndOfMessage():
+                self._finish()  # there is no body, and nobody will read one
+            case h11.Data():
+                self._pieces.append(bytes(event.data))
+            case _:
+                pass
         return self._library.Response(
             self._head.status_code,
             headers=self._head.headers.raw_items(),
@@ -140,14 +165,13 @@ class _Exchange:
         match event := self._received():
             case h11.Response():
                 self._head = event
+                self._silence = 0.0
             case h11.Data():
                 self._pieces.append(bytes(event.data))
             case h11.EndOfMessage():
-                self._is_over = True
-                self.recorded.answered = True
-                self.close()
+                self._finish()
             case h11.NEED_DATA:
-                return self._play(next(self.steps, Close.FIN))
+                return self._play(next(self.steps, self.end))
             case _:
                 pass  # a 1xx answer
         return True
@@ -161,6 +185,16 @@ class _Exchange:
 
     def close(self) -> None:
         self.recorded.done.set()
+
+    def _finish(self) -> None:
+        """Take the end of the body; play what stands behind it, which nobody waits for."""
+        self._is_over = self.recorded.answered = True
+        for step in self.steps:
+            if isinstance(step, Pause | Close):
+                break
+            if not isinstance(step, bytes):
+                step()
+        self.close()
 
     def _send(self) -> None:
         """Have h11 know, and check, what is answered."""
@@ -183,15 +217,18 @@ class _Exchange:
     def _play(self, step: Any) -> bool:
         match step:
             case bytes():
-                self._silence = 0.0
+                if self._time is None or self._head is not None:
+                    self._silence = 0.0  # the clock `response` is for all of the head
                 self._connection.receive_data(step)
             case Pause(seconds):
                 return self._pause(seconds)
             case Close.FIN:
+                self.recorded.answered = True
                 if self._connection.their_state is h11.SEND_RESPONSE:
                     raise self._library.RemoteProtocolError("the server disconnected without an answer")
                 self._connection.receive_data(b"")
             case Close.RST:
+                self.recorded.answered = True
                 raise self._library.ReadError("the connection was reset")
             case _:
                 step()

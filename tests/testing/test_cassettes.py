@@ -165,22 +165,11 @@ STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
     "redirect": ([Answer(status=307, headers={"Location": "/b"}, framing="length"), Answer(EVENT)], {}, "completed"),
     "timeout": ([Answer(EVENT, Pause(9))], {"timeout": Timeouts(idle=0.05)}, "timeout"),
 }
-UNLIKE = {
-    "RST, close": "a loss is played as FIN, which a body that its connection ends takes for its end",
-    "gzip, length": "the length is that of the compressed body, and the pieces are not compressed",
-    "redirect": "the Location is taken for a secret",
-    "timeout": "a stream that was left before its end is played as a whole one, or as one that was cut",
-}
 
 
 @pytest.mark.parametrize(
     ("scripts", "options", "outcome"),
-    [
-        pytest.param(*stream, id=name, marks=pytest.mark.xfail(reason=UNLIKE[name], strict=True))
-        if name in UNLIKE
-        else pytest.param(*stream, id=name)
-        for name, stream in STREAMS.items()
-    ],
+    [pytest.param(*stream, id=name) for name, stream in STREAMS.items()],
 )
 def test_the_same_again(
     shell: Shell, playing: Playing, path: Path, scripts: list[Script], options: dict[str, Any], outcome: str
@@ -314,7 +303,6 @@ def test_real_time(shell: Shell, path: Path) -> None:
         assert 0.9 * seconds < result.stream.stats.longest_gap < 5 * seconds
 
 
-@pytest.mark.xfail(reason="the recorder has a clock of its own, which does not know of virtual time", strict=True)
 def test_virtual_time(shell: Shell, path: Path) -> None:
     """Where the time of the stream is virtual, so is that of the cassette."""
     read(shell, URL, {"transport": scripted_transport(Answer(EVENT, Pause(60), EVENT))}, tape=path)
@@ -359,7 +347,6 @@ def test_nothing_secret(shell: Shell, playing: Playing, path: Path) -> None:
     assert received["content-type"] == "text/event-stream"
 
 
-@pytest.mark.xfail(reason="what has no value is taken for a name", strict=True)
 def test_a_query_that_is_a_secret(shell: Shell, path: Path) -> None:
     """A query without a name is all value."""
     read(shell, f"{URL}?test-key", {"transport": scripted_transport(Answer(EVENT))}, tape=path)
@@ -409,7 +396,6 @@ def test_left_early(shell: Shell, playing: Playing, path: Path, rest: list[Any])
     assert again.data == ["1"]
 
 
-@pytest.mark.xfail(reason="emptying what was left behind finds an end, which is taken for the stream's", strict=True)
 @pytest.mark.anyio
 async def test_no_end_behind_a_loss(library: ModuleType, path: Path) -> None:
     """A stream that was lost has no end in good order on file behind that."""
@@ -488,7 +474,6 @@ def test_a_response_that_the_user_has(library: ModuleType, path: Path) -> None:
     assert replay(path, speed=inf)[0].steps == (EVENT.encode(), EVENT.encode())
 
 
-@pytest.mark.xfail(reason="what comes from a closed response is not recorded, and this one is closed", strict=True)
 def test_a_response_that_has_been_read(shell: Shell, path: Path) -> None:
     """A response with its content in hand, as mocks make it, is recorded as well."""
     headers = {"Content-Type": "text/event-stream"}
@@ -519,7 +504,6 @@ def test_no_place_for_the_file(path: Path) -> None:
         record(client.post(URL), path / "chat.jsonl")
 
 
-@pytest.mark.xfail(reason="an error of the file is taken for one of the network", strict=True)
 def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
     """An error of the file, in the middle of a stream, comes out as one: the server has done nothing wrong."""
 
@@ -532,8 +516,6 @@ def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
-
-NO_VALUE_ERROR = pytest.mark.xfail(reason="it is no ValueError, or none at all", strict=True)
 
 
 @pytest.mark.parametrize(
@@ -548,14 +530,14 @@ NO_VALUE_ERROR = pytest.mark.xfail(reason="it is no ValueError, or none at all",
         json.dumps(HEAD)[:-1],
         f"{json.dumps(HEAD)}\n{{",
         f'{json.dumps(HEAD)}\n{{"time": 1, "base64": "a"}}',
-        pytest.param("1", marks=NO_VALUE_ERROR),
-        pytest.param('"response"', marks=NO_VALUE_ERROR),
-        pytest.param('{"response": 200}', marks=NO_VALUE_ERROR),
-        pytest.param('{"time": 0, "response": "OK", "headers": []}', marks=NO_VALUE_ERROR),
-        pytest.param('{"time": 0, "response": 200, "headers": 1}', marks=NO_VALUE_ERROR),
-        pytest.param(f"{json.dumps(HEAD)}\n1", marks=NO_VALUE_ERROR),
-        pytest.param(f'{json.dumps(HEAD)}\n{{"data": "1"}}', marks=NO_VALUE_ERROR),
-        pytest.param(f'{json.dumps(HEAD)}\n{{"time": 1, "data": 1}}', marks=NO_VALUE_ERROR),
+        "1",
+        '"response"',
+        '{"response": 200}',
+        '{"time": 0, "response": "OK", "headers": []}',
+        '{"time": 0, "response": 200, "headers": 1}',
+        f"{json.dumps(HEAD)}\n1",
+        f'{json.dumps(HEAD)}\n{{"data": "1"}}',
+        f'{json.dumps(HEAD)}\n{{"time": 1, "data": 1}}',
     ],
 )
 def test_no_cassette(path: Path, text: str) -> None:

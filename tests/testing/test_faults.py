@@ -233,9 +233,6 @@ def test_duplicate(number: int, places: list[int], line_end: LineEnd) -> None:
     assert received.error is None
 
 
-@pytest.mark.xfail(
-    reason="the mark is sent twice too, and in the middle of a stream it is a part of a name", strict=True
-)
 def test_duplicate_behind_a_byte_order_mark() -> None:
     """The first event is sent twice although a byte order mark stands before it."""
     received = receive(Faults(duplicate=1)(Answer("\ufeffdata: 1\n\ndata: 2\n\n")))

@@ -323,7 +323,6 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
         gc.collect()
 
 
-@pytest.mark.xfail(reason="without a socket, only an end of the body that somebody reads is one", strict=True)
 @pytest.mark.parametrize("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
 def test_answered(shell: Shell, answer: Answer) -> None:
     """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
@@ -332,7 +331,6 @@ def test_answered(shell: Shell, answer: Answer) -> None:
     assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
 
 
-@pytest.mark.xfail(reason="where there is no head, nobody sets `done` without a socket", strict=True)
 @pytest.mark.parametrize("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
 def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
     """A request whose answer fails before there is a head is done, as on a socket."""
@@ -341,7 +339,6 @@ def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
     assert transport.requests[0].done.is_set()
 
 
-@pytest.mark.xfail(reason="what stands behind the end of the body is not played without a socket", strict=True)
 @pytest.mark.parametrize(("framing", "status"), [("length", 200), ("chunked", 204)])
 def test_calls_behind_the_body(shell: Shell, framing: Framing, status: int) -> None:
     """A callable behind the last byte is called, as on a socket."""
@@ -351,7 +348,6 @@ def test_calls_behind_the_body(shell: Shell, framing: Framing, status: int) -> N
     assert called.is_set()
 
 
-@pytest.mark.xfail(reason="a script that is over is taken for FIN, where a socket would stay open", strict=True)
 def test_a_length_that_nobody_fills(shell: Shell) -> None:
     """A body that stops short of its length, and no FIN: the connection stays open, as on a socket, until a clock."""
     answer = Answer(EVENT, headers={"Content-Length": "99"}, framing="length")
@@ -451,7 +447,6 @@ def test_clocks_that_are_kept_to(shell: Shell, clock: str, answer: Answer, secon
     assert result.stream.stats.duration == pytest.approx(seconds, abs=BEFORE)
 
 
-@pytest.mark.xfail(reason="a byte of the head starts the clock `response` anew without a socket", strict=True)
 def test_a_head_that_drips(shell: Shell) -> None:
     """The clock `response` is for the whole head, as it is on a socket."""
     lines: list[Step] = [step for number in range(9) for step in (f"X-{number}: 1\r\n", Pause(HOUR / 2))]
@@ -602,7 +597,6 @@ async def closed_behind(reached: threading.Event, stream: EventStream | AsyncEve
             yield
 
 
-@pytest.mark.xfail(reason="a pause without end stops the virtual time that a batch waits for", strict=True)
 def test_a_batch_in_a_pause_without_end(shell: Shell) -> None:
     """What is pending in a timed batch is handed over although nothing else ever happens."""
     on = Handlers()
