@@ -1,7 +1,6 @@
 """The fixtures of the proofs, and the table that they come to."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,9 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 
 @pytest.fixture
-def chance(request: pytest.FixtureRequest) -> Iterator[random.Random]:
-    """Chance that is the same for a test of one name and seed, which are shown where it fails."""
-    print(f"SSE_CLIENT_PROOF_SEED={SEED}")  # noqa: T201
-    yield random.Random(f"{SEED} {request.node.name}")
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Chance that is the same for a test of one name and seed; the head of the table shows the seed."""
+    return random.Random(f"{SEED} {request.node.name}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -127,7 +127,8 @@ class Server:
 
 async def main() -> None:
     server = await asyncio.start_server(Server().serve, "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)  # until the parent ends, in whatever way
     server.close()
 

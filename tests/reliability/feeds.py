@@ -56,7 +56,9 @@ def serving() -> Iterator[Feeds]:
     command = [sys.executable, str(HERE / "feed_server.py")]
     with (
         TemporaryFile("w+") as complaints,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True) as process,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
+        ) as process,
     ):
         assert process.stdout is not None
         yield Feeds(int(process.stdout.readline()))

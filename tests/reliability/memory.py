@@ -56,7 +56,7 @@ async def main(library: str, url: str, streams: int, events: int) -> None:
                 wish = {"number": number, "events": events, "stops_at": events // 2}
                 tasks.create_task(read(client, url, wish, half))
             await half.wait()
-            print((resident() - before) // streams)
+            sys.stdout.write(f"{(resident() - before) // streams}\n")
             await client.get(f"{url}/go")
             await half.wait()
 

@@ -53,6 +53,8 @@ class Ledger:
     """Events that a user got twice."""
     wrong: int = 0
     """Streams that ended as `completed`, and were not."""
+    note: str = ""
+    """What else was measured."""
 
     def stream(self, sent: Sequence[str], received: Sequence[str], *, is_complete: bool, faults: int = 0) -> None:
         """
@@ -61,7 +63,9 @@ class Ledger:
         The events of one stream are all different.
         """
         known = set(received)
-        until = len(sent) if is_complete else max((index for index, each in enumerate(sent, 1) if each in known), default=0)
+        until = (
+            len(sent) if is_complete else max((index for index, each in enumerate(sent, 1) if each in known), default=0)
+        )
         self.add(
             faults=faults,
             streams=1,
@@ -80,10 +84,10 @@ class Ledger:
         assert (self.lost, self.doubled, self.wrong) == (0, 0, 0)
 
     def __add__(self, other: "Ledger") -> "Ledger":
-        return Ledger(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+        return Ledger(*(getattr(self, name) + getattr(other, name) for name in COLUMNS))
 
 
-COLUMNS = tuple(each.name for each in fields(Ledger))
+COLUMNS = tuple(each.name for each in fields(Ledger) if each.name != "note")
 
 
 def table(ledgers: dict[str, Ledger]) -> list[str]:
@@ -92,5 +96,6 @@ def table(ledgers: dict[str, Ledger]) -> list[str]:
     width = max(map(len, rows))
     lines = [f"{'':{width}}" + "".join(f"{name:>11}" for name in COLUMNS)]
     for name, ledger in rows.items():
-        lines.append(f"{name:{width}}" + "".join(f"{getattr(ledger, column):>11,}" for column in COLUMNS))
+        numbers = "".join(f"{getattr(ledger, column):>11,}" for column in COLUMNS)
+        lines.append(f"{name:{width}}{numbers}  {ledger.note}".rstrip())
     return lines

@@ -69,7 +69,7 @@ class Witness:
         assert (self.count, outcome) == (self.events + 1, "completed")
         memory, files = self.look()
         peak = tracemalloc.get_traced_memory()[1]
-        print(f"{self.early[0]:,} bytes after a fifth, {memory:,} at the end, {peak:,} at the most")
+        self.ledger.note = f"memory from {self.early[0]:,} bytes to {memory:,}, at most {peak:,}"
         assert memory - self.early[0] < FLAT
         assert peak - self.early[0] < ON_THE_WAY
         assert files <= self.early[1]

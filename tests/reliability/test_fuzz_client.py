@@ -109,7 +109,14 @@ JSON = (("Content-Type", "application/json"),)
 OTHERS = st.sampled_from(
     [
         *[Other(status, JSON, '{"error": {"message": "no"}}') for status in (200, 400, 401, 409, 500, 501)],
-        *[Other(200, (("Content-Type", "text/html"),), "<p>"), Other(503), Other(404), Other(204), Other(204), Other(205)],
+        *[
+            Other(200, (("Content-Type", "text/html"),), "<p>"),
+            Other(503),
+            Other(404),
+            Other(204),
+            Other(204),
+            Other(205),
+        ],
         *[Other(429, (("Retry-After", seconds),)) for seconds in ("0", "7", "500")],
         *[Other(307, (("Location", place),)) for place in ("/chat", "?moved", "http://other.example.org/", "")],
         *[Other(302, (("Location", "/chat"),)), Other(400, (("x-should-retry", "true"),))],
@@ -320,7 +327,9 @@ class Use:
 
         http = {"transport": self.transport, "event_hooks": {"response": [hook]}}
         async with world.shell.any_client({}, http) as client, anyio.create_task_group() as tasks:
-            stream = self.stream = client.subscribe(URL, **options) if world.is_subscription else client.post(URL, **options)
+            stream = self.stream = (
+                client.subscribe(URL, **options) if world.is_subscription else client.post(URL, **options)
+            )
             with anyio.CancelScope() as scope:
                 self.server.at_moment = self._stopper(scope, tasks)
                 try:
@@ -423,7 +432,9 @@ class Use:
         outcome = self.stream.outcome
         for _ in range(2):
             try:
-                event = next(self.stream, None) if isinstance(self.stream, EventStream) else await anext(self.stream, None)
+                event = (
+                    next(self.stream, None) if isinstance(self.stream, EventStream) else await anext(self.stream, None)
+                )
                 assert event is None
                 assert self.error is None or isinstance(self.error, StreamCancelled)
             except SSEError as error:

@@ -105,9 +105,7 @@ class Plain:
     def _end_block(self) -> None:
         self.last_event_id = self._id
         if self._data:
-            self.events.append(
-                ServerSentEvent(self._event or "message", "\n".join(self._data), self._id, self._retry)
-            )
+            self.events.append(ServerSentEvent(self._event or "message", "\n".join(self._data), self._id, self._retry))
         self._data, self._event, self._has_id, self._retry = [], "", False, None
 
 
@@ -133,7 +131,9 @@ NUMBERS = st.one_of(
     st.sampled_from([b"", b"-1", b"+5", b"1_0", b" 7", b"7 ", b"1.5", "٣".encode(), b"9" * 5_000, b"0" * 5_000 + b"8"]),
 )
 COLONS = st.sampled_from([b":", b": ", b": ", b":  ", b"::", b" :", b""])
-NAMES = st.sampled_from([b"data", b"data", b"event", b"id", b"", b"Data", b"data ", b"\0data", b"dat\xc3\xa0", BOM + b"id"])
+NAMES = st.sampled_from(
+    [b"data", b"data", b"event", b"id", b"", b"Data", b"data ", b"\0data", b"dat\xc3\xa0", BOM + b"id"]
+)
 LINES = st.one_of(
     st.sampled_from([b"data: a", b"data:b", b"data", b"event: e", b"id: 1", b"id", b": ping", b"retry: 5", b""]),
     st.sampled_from([b"data: a", b"data: {}", b"event: token", b"id: 42"]),
@@ -163,11 +163,11 @@ SIZES = st.lists(st.sampled_from([1, 1, 2, 3, 5, 16, 100, 1_460, 65_536]), min_s
 
 def pieces_of(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
     start = 0
-    for size in cycle(sizes):
+    for length in cycle(sizes):
         if start >= len(stream):
             return
-        yield stream[start : start + size]
-        start += size
+        yield stream[start : start + length]
+        start += length
 
 
 # Proofs --------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from reliability.feeds import HERE, OPTIONS, Feeds, serving
-from reliability.proof import LONG, SEED, Ledger, size
+from reliability.proof import LONG, Ledger, size
 from sse_client import AsyncSSEClient, EventStream, SSEClient
 
 # At the server it costs one file a stream, and in here one too.
@@ -95,7 +95,7 @@ def test_memory(ledger: Ledger, feeds: Feeds) -> None:
         min(memory_of(what, feeds.url, streams, events) for _ in range(rounds))
         for what in ("sse_client", "resuming", "httpx_sse")
     )
-    print(f"bytes for a stream: {ours:,}, resuming {resuming:,}, of httpx-sse {theirs:,} ({ours / theirs:.2f})")
+    ledger.note = f"bytes for a stream: {ours:,}, resuming {resuming:,}, of httpx-sse {theirs:,}"
     assert ours <= 1.1 * theirs
     assert resuming <= 1.1 * theirs + events // 2 * ID
     ledger.add(streams=2 * rounds * streams, complete=2 * rounds * streams)  # of ours: another end would be an error
@@ -121,18 +121,16 @@ class Reading(threading.Thread):
         self.ended_at = time.monotonic()
 
 
-def test_threads_closed_from_outside(
-    ledger: Ledger, feeds: Feeds, library: ModuleType, chance: random.Random
-) -> None:
+def test_threads_closed_from_outside(ledger: Ledger, feeds: Feeds, library: ModuleType, chance: random.Random) -> None:
     """64 threads whose streams are closed from outside end within a second, and leave no thread and no socket."""
     before = threading.active_count()
     events = 40
-    for round in range(size(1, 20)):
+    for turn in range(size(1, 20)):
         limits = library.Limits(max_connections=None)
         with library.Client(limits=limits) as http, SSEClient(http_client=http) as client:
             wishes = [
                 # Some are complete before they are closed; others wait for their next attempt just then.
-                {"number": 64 * round + number, "events": events, "pause": 0.003, "cuts": 1, "refusals": 1}
+                {"number": 64 * turn + number, "events": events, "pause": 0.003, "cuts": 1, "refusals": 1}
                 for number in range(64)
             ]
             readings = [Reading(client.post(feeds.url, json=wish, **OPTIONS)) for wish in wishes]
@@ -152,7 +150,7 @@ def test_threads_closed_from_outside(
                 assert reading.ended_at - closed_at[index] < SOON
                 assert reading.stream.outcome in ("completed", "cancelled")
                 is_complete = reading.stream.outcome == "completed"
-                all_sent = sent(wishes[index]["number"], events)
+                all_sent = sent(64 * turn + index, events)
                 ledger.stream(all_sent, reading.received, is_complete=is_complete, faults=1)
     ledger.add(faults=feeds.numbers()["faults"])
     assert feeds.all_closed()

@@ -138,7 +138,7 @@ def test_fixtures(tmp_path: Path, way: str) -> None:
     assert "ZeroDivisionError: of the script" in said
     missing = tmp_path / "cassettes" / "other.jsonl"
     assert f"Failed: there is no cassette {missing}: make one with sse_client.testing.record(stream, path)" in said
-    assert "JSONDecodeError" in said
+    assert "ValidationError" in said
 
 
 def test_nothing_is_imported(tmp_path: Path) -> None:
