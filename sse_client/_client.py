@@ -270,29 +270,31 @@ class BaseStream(Generic[T]):
 
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
-        value = self._decode(event)
+        # `_decode` without the call: typed events come this way.
+        value: Any = event if self._decoder is None else self._decoder.decode(event)
+        if value.__class__ is Nothing:
+            value = self._unlisted(event, value)
         if self._accumulations:
             self._take(value)
-        return value
+        return cast("T | Nothing", value)
+
+    def _decode(self, event: ServerSentEvent) -> T | Nothing:
+        value: Any = event if self._decoder is None else self._decoder.decode(event)
+        return self._unlisted(event, value) if value.__class__ is Nothing else value
+
+    def _unlisted(self, event: ServerSentEvent, nothing: Nothing) -> T | Nothing:
+        """Do with an event what is wished of those that the type does not list."""
+        if nothing is Nothing.EMPTY or self._decoder is None:
+            return nothing
+        self._unknown += 1
+        if self._dialect.unknown == "raise":
+            raise self._decoder.unknown(event)
+        return cast("T", event) if self._dialect.unknown == "keep" else nothing
 
     def _take(self, value: Any) -> None:
         if value.__class__ is not Nothing:
             for accumulation in self._accumulations:
                 accumulation.take(value)
-
-    def _decode(self, event: ServerSentEvent) -> T | Nothing:
-        decoder = self._decoder
-        if decoder is None:
-            return cast("T", event)
-        value = decoder.decode(event)
-        return value if value is not Nothing.UNKNOWN else self._unlisted(event, decoder)
-
-    def _unlisted(self, event: ServerSentEvent, decoder: Decoder[T]) -> T | Nothing:
-        """Do with an event what is wished of those that the type does not list."""
-        self._unknown += 1
-        if self._dialect.unknown == "raise":
-            raise decoder.unknown(event)
-        return cast("T", event) if self._dialect.unknown == "keep" else Nothing.UNKNOWN
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
         self._accumulations.append(accumulation)

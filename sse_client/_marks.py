@@ -35,8 +35,6 @@ class Mark:
     """What the field may hold."""
     alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
     """The marks that were joined to this one by `|`."""
-    _needles: tuple[str, ...] | None = dataclasses.field(default=None, init=False, repr=False, compare=False)
-    # One of these is in the text of each event that bears the mark, but for one with \\u escapes.
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -49,10 +47,6 @@ class Mark:
                 raise TypeError(f"expected a collection for values, got {self.values!r}; write {{{self.values!r}}}")
             # A tuple: what JSON holds need not be hashable.
             object.__setattr__(self, "values", tuple(self.values))
-        for needles in (self.values, self.field and (self.field,)):
-            if needles and all(isinstance(needle, str) and PLAIN.fullmatch(needle) for needle in needles):
-                object.__setattr__(self, "_needles", needles)
-                return
 
     def __or__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -62,21 +56,12 @@ class Mark:
 
     def match(self, event: ServerSentEvent) -> Self | None:
         """Return the alternative that the event bears, or `None`."""
-        if self._may_be_on(event.data) and self._is_on(event):
+        if self._is_on(event):
             return self
         for mark in self.alternatives:
-            if mark._may_be_on(event.data) and mark._is_on(event):
+            if mark._is_on(event):
                 return mark
         return None
-
-    def _may_be_on(self, text: str) -> bool:
-        """Whether it is worth looking closer; nearly every event of a stream is seen off here."""
-        if self._needles is None:
-            return True
-        for needle in self._needles:
-            if needle in text:
-                return True
-        return "\\" in text and "\\u" in text  # one character is found five times as fast as two
 
     def _is_on(self, event: ServerSentEvent) -> bool:
         if self.event is not None and event.event != self.event:
@@ -100,6 +85,32 @@ class Mark:
         value = found[self.field]
         # In JSON, true is not 1.
         return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
+
+
+def needles_of(*marks: Mark | None) -> tuple[str, ...] | None:
+    """
+    Return texts of which one is in the data of each event that bears one of the marks, but for \\u escapes.
+
+    `None` where there is no telling: a mark goes by the name, or by what JSON can write in several ways.
+    """
+    needles: list[str] = []
+    for mark in marks:
+        alternatives: tuple[Mark, ...] = () if mark is None else (mark, *mark.alternatives)
+        for each in alternatives:
+            values = cast("tuple[Any, ...] | None", each.values)
+            if each.data is not None:
+                needles.append(each.data)
+            elif values and _are_plain(values):
+                needles.extend(values)
+            elif each.field is not None and _are_plain((each.field,)):
+                needles.append(each.field)
+            else:
+                return None
+    return tuple(needles)
+
+
+def _are_plain(values: tuple[Any, ...]) -> bool:
+    return all(isinstance(value, str) and PLAIN.fullmatch(value) for value in values)
 
 
 def _may_hold(text: str, values: tuple[Any, ...]) -> bool:

@@ -99,10 +99,13 @@ def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
     witness = Witness(ledger, size(10_000, 200_000), size(10, 100))
 
     async def main() -> None:
-        async with library.AsyncClient() as http, AsyncSSEClient(http_client=http) as client:
-            async with client.post(feeds.url, **witness.options) as stream:
-                async for event in stream:
-                    witness.see(event)
-                witness.end(feeds, stream.outcome)
+        async with (
+            library.AsyncClient() as http,
+            AsyncSSEClient(http_client=http) as client,
+            client.post(feeds.url, **witness.options) as stream,
+        ):
+            async for event in stream:
+                witness.see(event)
+            witness.end(feeds, stream.outcome)
 
     asyncio.run(main())

@@ -176,7 +176,7 @@ def pieces_of(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
 @fuzz(350, 15_000)
 @given(streams(), SIZES)
 def test_state_after_each_piece(ledger: Ledger, stream: bytes, sizes: list[int]) -> None:
-    """After each piece of any stream the parser has handed out, and knows, what the standard says of the bytes so far."""
+    """After each piece of any stream the parser has handed out, and knows, what the standard says of its bytes."""
     comments: list[str] = []
     unknown: list[str] = []
     parser = EventParser(on_comment=comments.append, on_unknown=unknown.append)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from reliability.proof import Ledger, fuzz
-from sse_client import LastEventID, RetryPolicy, ServerSentEvent, SSEError, StreamError, Terminator, Timeouts
+from sse_client import LastEventID, RetryPolicy, SSEError, StreamError, Terminator, Timeouts
 from sse_client._request import Request
 from sse_client._session import MAX_IDS, Outcome, Session
 from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait

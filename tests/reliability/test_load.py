@@ -63,10 +63,13 @@ def test_concurrent_streams(ledger: Ledger, feeds: Feeds, library: ModuleType) -
 
     async def main() -> None:
         limits = library.Limits(max_connections=None)
-        async with library.AsyncClient(limits=limits) as http, AsyncSSEClient(http_client=http) as client:
-            async with asyncio.TaskGroup() as tasks:
-                for number in range(streams):
-                    tasks.create_task(read(client, number))
+        async with (
+            library.AsyncClient(limits=limits) as http,
+            AsyncSSEClient(http_client=http) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            for number in range(streams):
+                tasks.create_task(read(client, number))
 
     asyncio.run(main())
     for number in range(streams):
