@@ -47,6 +47,7 @@ from ._http import (
     is_woken_by_closing,
     library_of,
     send_options,
+    set_read_timeout_below,
     transport_errors,
     turn_to_body,
 )
@@ -645,6 +646,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
             response = await self._client.send(request, **send_options(step))
             turn_to_body(request, self._plan.timeouts.read)
+            set_read_timeout_below(response, self._plan.timeouts.read)
             return response
         raise DeadlineReached("no headers came in time")
 

@@ -193,17 +193,6 @@ def _is_httpx_business(response: Any) -> bool:
     return must_be_decoded(response) or response.is_stream_consumed or response.is_closed
 
 
-def is_woken_by_closing(response: Any) -> bool:
-    """
-    Whether closing the response, in another task, wakes who reads it.
-
-    So it does on a connection of its own below httpcore, and below aiohttp, which shows itself in nothing else.
-    """
-    if "network_stream" in response.extensions:
-        return bool(response.http_version != "HTTP/2")
-    return type(getattr(response.stream, "_stream", None)).__module__.startswith("httpx_aiohttp")
-
-
 class DeadlineReached(TimeoutError):
     """A step was given up because of a deadline of ours, or because somebody closed the stream."""
 
@@ -211,7 +200,7 @@ class DeadlineReached(TimeoutError):
 def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     """What a client raises for reasons outside of the program."""
     # StreamError: a response that somebody else has closed or read is no HTTPError.
-    return library.HTTPError, library.StreamError, library.InvalidURL, OSError
+    return library.HTTPError, library.StreamError, library.InvalidURL, OSError, *_aiohttp_errors("ClientError")
 
 
 def failure_of(error: Exception, library: ModuleType, channel: "Channel | None" = None) -> Failure:
@@ -219,10 +208,13 @@ def failure_of(error: Exception, library: ModuleType, channel: "Channel | None" 
     if isinstance(error, library.LocalProtocolError) and "header" in str(error):
         # Its text quotes the header, and with it whatever is secret: no text of it, and not even as the cause.
         return Failure(None, "a header of the request is none that HTTP can carry", was_sent=False, is_final=True)
-    unsent = (library.ConnectError, library.ConnectTimeout, library.PoolTimeout, library.ProxyError)
+    if isinstance(error, _aiohttp_errors("ClientResponseError")):
+        # The same of the URL and its query, and of all headers.
+        return Failure(None, "the answer is no HTTP")
     is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError | library.InvalidURL)
-    was_sent = not isinstance(error, unsent)
-    if channel is not None and channel.was_sent is not None:
+    was_sent = not _is_unsent(error, library)
+    # Behind a proxy's refusal none has gone out; its CONNECT was traced like a request.
+    if channel is not None and channel.was_sent is not None and not isinstance(error, library.ProxyError):
         was_sent = channel.was_sent
     return Failure(
         error,
@@ -232,6 +224,45 @@ def failure_of(error: Exception, library: ModuleType, channel: "Channel | None" 
         is_final=is_final,
         is_deadline=isinstance(error, DeadlineReached) or (channel is not None and channel.is_expired),
     )
+
+
+def _is_unsent(error: Exception, library: ModuleType) -> bool:
+    """Whether the error's class says that nothing of the request can have reached the server."""
+    if isinstance(error.__cause__, _aiohttp_errors("ClientConnectionError")):
+        # To httpx-aiohttp a connection that was lost behind the request is a ConnectTimeout too.
+        return isinstance(error.__cause__, _aiohttp_errors("ClientConnectorError", "ConnectionTimeoutError"))
+    return isinstance(error, library.ConnectError | library.ConnectTimeout | library.PoolTimeout | library.ProxyError)
+
+
+# Below aiohttp -------------------------------------------------------------------------------------------------------
+
+
+def _aiohttp_errors(*names: str) -> tuple[type[Exception], ...]:
+    """aiohttp's own errors, some of which httpx-aiohttp hands on; none where nobody has imported it."""
+    aiohttp = sys.modules.get("aiohttp")
+    return () if aiohttp is None else tuple(getattr(aiohttp, name) for name in names)
+
+
+def _aiohttp_response(response: Any) -> Any:
+    """aiohttp's response below this one, or `None`; httpx-aiohttp shows it nowhere."""
+    stream = getattr(response.stream, "_stream", None)
+    return getattr(stream, "_aiohttp_response", None)
+
+
+def is_woken_by_closing(response: Any) -> bool:
+    """Whether closing the response, in another task, wakes who reads it: on a connection of its own it does."""
+    if "network_stream" in response.extensions:
+        return bool(response.http_version != "HTTP/2")
+    return _aiohttp_response(response) is not None
+
+
+def set_read_timeout_below(response: Any, seconds: float | None) -> None:
+    """Set the read timeout of the body in aiohttp, which has taken that of the headers for both."""
+    connection = getattr(_aiohttp_response(response), "connection", None)
+    protocol = getattr(connection, "protocol", None)
+    if protocol is not None:
+        protocol.read_timeout = seconds
+        protocol.start_timeout()
 
 
 # Time that does not pass by itself -----------------------------------------------------------------------------------

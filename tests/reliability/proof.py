@@ -24,10 +24,9 @@ def size(short: int, long: int) -> int:
 
 
 def fuzz(short: int, long: int) -> settings:
-    """Return the settings of a Hypothesis test with so many examples: the same ones in each short run."""
+    """Return the settings of a Hypothesis test with so many examples; with `seed(SEED)`, the same for a seed."""
     return settings(
         max_examples=size(short, long),
-        derandomize=not LONG,
         database=None,
         deadline=None,
         print_blob=True,

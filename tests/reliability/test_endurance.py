@@ -17,7 +17,8 @@ import pytest
 
 from reliability.feeds import OPTIONS, Feeds, serving
 from reliability.proof import Ledger, size
-from sse_client import AsyncSSEClient, LastEventID, RetryPolicy, ServerSentEvent, SSEClient
+from sse_client import AsyncSSEClient, LastEventID, RetryPolicy, ServerSentEvent, SSEClient, Timeouts
+from sse_client._http import watchdog
 
 FILES = Path("/proc/self/fd")
 
@@ -44,6 +45,8 @@ class Witness:
         self.wish = {"number": 1, "events": events, "cuts": cuts, "refusals": cuts // 5, "at_once": 40}
         self.options: dict[str, Any] = OPTIONS | {"json": self.wish, "retry": AT_ONCE}
         self.options["resume"] = LastEventID(retry=AT_ONCE)
+        # Short, because an attempt is watched until then: a test of its own is about that.
+        self.options["timeout"] = Timeouts(response=2)
         self.ledger = ledger
         self.events = events
         self.count = 0
@@ -109,3 +112,15 @@ def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
             witness.end(feeds, stream.outcome)
 
     asyncio.run(main())
+
+
+@pytest.mark.xfail(strict=True, reason="sync: each new connection is queued for its `response` clock, and stays")
+def test_the_watchdog_forgets(ledger: Ledger, feeds: Feeds) -> None:
+    """What watches the clocks of one stream's connections keeps those that are still of interest, and no others."""
+    witness = Witness(ledger, 1_000, 100)
+    before = len(watchdog._queue)
+    with SSEClient() as client, client.post(feeds.url, **witness.options | {"timeout": Timeouts()}) as stream:
+        witness.count = sum(1 for _ in stream)
+        kept = len(watchdog._queue) - before
+        ledger.add(faults=feeds.numbers()["faults"], streams=1, events=witness.count, complete=1)
+        assert kept < 10
