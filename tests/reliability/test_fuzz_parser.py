@@ -175,7 +175,7 @@ def pieces_of(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
 
 
 @seed(SEED)
-@fuzz(250, 15_000)
+@fuzz(250, 2_000)
 @given(streams(), SIZES)
 def test_state_after_each_piece(ledger: Ledger, stream: bytes, sizes: list[int]) -> None:
     """After each piece of any stream the parser has handed out, and knows, what the standard says of its bytes."""
@@ -211,7 +211,7 @@ def held(parser: EventParser) -> int:
 
 
 @seed(SEED)
-@fuzz(250, 15_000)
+@fuzz(250, 2_000)
 @given(streams(), SIZES, st.integers(len(BOM), 3_000))
 def test_memory_is_bounded(ledger: Ledger, stream: bytes, sizes: list[int], max_event_size: int) -> None:
     """Whatever comes, what is held is a small multiple of `max_event_size`; the event beyond that is the one raised."""
