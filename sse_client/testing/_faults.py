@@ -13,7 +13,7 @@ from itertools import chain, count
 from typing import Literal, TypeAlias
 
 from sse_client._parser import BOM, EventParser
-from sse_client.testing._script import FIN, Answer, PlayedStep, RecordedRequest, Script, Step, played, size_of
+from sse_client.testing._script import FIN, Answer, Close, PlayedStep, RecordedRequest, Script, Step, played, size_of
 
 Cut: TypeAlias = Literal["bytes", "random", "crlf", "characters"]
 
@@ -34,7 +34,8 @@ class Faults:
 
     Where it stops. Behind `after_events` whole events, or `after_bytes` bytes of the body, `then` is played in the
     place of the rest: `FIN` (the default) or `RST` cut the connection, `Pause(math.inf)` stalls it, `pings()` keep it
-    alive with nothing to say; behind other steps the body ends. The head goes on announcing the length of the whole.
+    alive with nothing to say; behind other steps the body ends, by `FIN` where the head has announced its length, which
+    stays that of the whole.
     A body that does not come that far is played as it is.
 
     What it says. `duplicate` is the number of an event, from 1 on, that is sent twice; `damage` that of one whose
@@ -98,8 +99,11 @@ class Faults:
             steps = self._with_event_changed(steps, number)
         if self.cut is not None:
             steps = list(chain.from_iterable(self._pieces(step) for step in steps))
-        whole = answer.announcing(size_of(steps))
-        return whole.playing(self._stopped(steps))
+        stopped = self._stopped(steps)
+        is_short = answer.framing == "length" and size_of(stopped) < size_of(steps)
+        if is_short and not any(isinstance(step, Close) for step in stopped):
+            stopped.append(FIN)
+        return answer.announcing(size_of(steps)).playing(stopped)
 
     def _with_event_changed(self, steps: list[PlayedStep], number: int) -> list[PlayedStep]:
         body = body_of(steps)
