@@ -419,6 +419,9 @@ def test_every_cut_is_survived_on_a_socket(shell: Shell) -> None:
 def test_the_end_of_an_announced_length() -> None:
     """Behind steps that do not close it, a body that is short of its length ends with the connection."""
     faulty = Faults(after_events=1, then=b": bye\n\n")(Answer("data: 1\n\n", "data: 2\n\n", framing="length"))
-    with EventServer(faulty) as server, httpx.Client(timeout=5) as client:
-        with pytest.raises(httpx.RemoteProtocolError, match="18"):
-            client.post(server.url)
+    with (
+        EventServer(faulty) as server,
+        httpx.Client(timeout=5) as client,
+        pytest.raises(httpx.RemoteProtocolError, match="18"),
+    ):
+        client.post(server.url)
