@@ -623,7 +623,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 session.not_answered(failure_of(error, self._library, channel), self._now())
                 return
         self._response = response
-        channel.answered(response)
+        if session.has_deadlines:
+            channel.answered(response)  # it takes anyio a while to look for the socket
         pieces: AsyncIterator[bytes] = self._tap(response, apieces_of(response))
         self._pieces = pieces
         self._next_piece = pieces.__anext__

@@ -604,7 +604,7 @@ class Session:
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
         self._body = None
-        if media_type(head) != EVENT_STREAM:
+        if self._plan.accepts_json and media_type(head) != EVENT_STREAM:
             self._body = bytearray()
             self._feed = self._collect
         self._enter("reading")
@@ -635,8 +635,7 @@ class Session:
 
     def _follows(self, head: Head) -> bool:
         """Whether the answer is a redirect to follow; if so, the next request goes there."""
-        location = head.headers.get("location")
-        if head.status_code not in (301, 302, 303, 307, 308) or location is None:
+        if head.status_code not in (301, 302, 303, 307, 308) or (location := head.headers.get("location")) is None:
             return False
         request = self._request
         try:
