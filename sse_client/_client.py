@@ -331,6 +331,7 @@ class BaseStream(Generic[T]):
     def _told(self, happening: Happening) -> Happening:
         """What a dispatch is told of what was read, perhaps a while ago: nothing more of a stream that was closed."""
         if self._session.is_closing and not isinstance(happening, Ended):
+            self._session.cut_short()
             return Ended(None, is_cancelled=True)
         if isinstance(happening, Received):
             self._take(happening.value)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 from types import ModuleType
@@ -176,6 +176,8 @@ def pieces_of(response: Any) -> Iterator[bytes]:
     Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
     body, before we have let go of its socket.
     """
+    if _has_codings(response):
+        return _Undecodable(response)
     if _is_httpx_business(response):
         return cast("Iterator[bytes]", response.iter_bytes())
     return iter(response.stream)
@@ -183,9 +185,30 @@ def pieces_of(response: Any) -> Iterator[bytes]:
 
 def apieces_of(response: Any) -> AsyncIterator[bytes]:
     """The same, async."""
+    if _has_codings(response):
+        return _Undecodable(response)
     if _is_httpx_business(response):
         return cast("AsyncIterator[bytes]", response.aiter_bytes())
     return aiter(response.stream)
+
+
+def _has_codings(response: Any) -> bool:
+    """Whether the body is compressed more than once, which nobody does who means well: it grows a millionfold."""
+    return "," in response.headers.get("content-encoding", "")
+
+
+class _Undecodable(Iterator[bytes], AsyncIterator[bytes]):
+    """A body that is not read; asked for, it raises the client's own error."""
+
+    def __init__(self, response: Any) -> None:
+        self._codings = response.headers["content-encoding"]
+        self._error: type[Exception] = library_of(response, "Response").DecodingError
+
+    def __next__(self) -> bytes:
+        raise self._error(f"expected one content coding at most, got {self._codings!r}")
+
+    async def __anext__(self) -> bytes:
+        return next(self)
 
 
 def _is_httpx_business(response: Any) -> bool:
@@ -399,12 +422,15 @@ class Watchdog:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._queue: list[tuple[float, int, Channel]] = []
+        self._limit = 0  # of the queue's length, beyond which it is looked through
         self._ticket = count()
         self._thread: threading.Thread | None = None
 
     def queue(self, channel: Channel, deadline: float) -> None:
         """Look at the channel at that time."""
         with self._condition:
+            if len(self._queue) >= self._limit:
+                self._forget()
             channel.queued_for = deadline
             heappush(self._queue, (deadline, next(self._ticket), channel))
             if self._thread is None or not self._thread.is_alive():
@@ -412,6 +438,19 @@ class Watchdog:
                 self._thread.start()
             elif self._queue[0][2] is channel:
                 self._condition.notify()
+
+    def _forget(self) -> None:
+        """Let go of those that wait for nothing any more, so that a deadline far away does not keep them."""
+        kept: list[tuple[float, int, Channel]] = []
+        for queued_for, ticket, channel in self._queue:
+            if channel.queued_for == queued_for:
+                channel.queued_for = inf  # in the order that `_run` tells
+                if channel.deadline < inf:
+                    channel.queued_for = queued_for
+                    kept.append((queued_for, ticket, channel))
+        heapify(kept)
+        self._queue = kept
+        self._limit = max(8, 2 * len(kept))
 
     def _run(self) -> None:
         while True:

@@ -107,7 +107,7 @@ class EventParser:
                 events: list[ServerSentEvent] = []
                 self._feed_blocks(text, events)
                 return events
-        elif self._line and LF not in data and CR not in data:
+        elif self._line and not self._too_large and LF not in data and CR not in data:
             # The middle of a long line.
             self._line += data
             if self._size + len(self._line) <= self._surely_small:
@@ -118,7 +118,8 @@ class EventParser:
     @property
     def is_mid_block(self) -> bool:
         """Whether a line, or a block with a field other than `retry`, has begun and not ended."""
-        return bool(self._line or self._data or self._event or self._has_id)
+        is_bom_alone = self._at_start and len(self._line) == len(BOM) and self._line.startswith(BOM)
+        return bool((self._line and not is_bom_alone) or self._data or self._event or self._has_id)
 
     def unfinished(self) -> ServerSentEvent | None:
         """

@@ -105,6 +105,7 @@ MAX_REDIRECTS = 20
 
 # Of the IDs before the last one: a server that starts over begins with one of them.
 MAX_IDS = 1024
+MAX_ID = 1024  # characters: the longest of real servers, tokens of where they are, have some hundreds
 
 # A feed may well be polled; but a delay beyond a day is a mistake, or malice.
 MAX_SUBSCRIPTION_DELAY = 86_400.0
@@ -277,6 +278,11 @@ class Session:
         if self._phase != "stopped":
             is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
             self._stop(None, now, "completed" if is_complete else self._closing_outcome)
+
+    def cut_short(self) -> None:
+        """Take that what was read ahead of the user is not handed out: they closed the stream before."""
+        if self.outcome == "completed":
+            self.outcome = self._closing_outcome
 
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
@@ -626,7 +632,9 @@ class Session:
     def _is_stream(self, head: Head) -> bool:
         found = media_type(head)
         is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
-        return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and self._plan.accepts_json))
+        # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
+        takes_json = self._plan.accepts_json and not self._has_begun
+        return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and takes_json))
 
     def _is_good(self, status_code: int) -> bool:
         if self._plan.is_subscription:
@@ -797,7 +805,8 @@ class Session:
                 if event.id and event.id != self._latest_id:
                     self._first_id = self._first_id or event.id
                     self._latest_id = event.id
-                    self._recent_ids.append(event.id)
+                    if len(event.id) <= MAX_ID:
+                        self._recent_ids.append(event.id)
 
     def _deadline(self) -> tuple[float, str]:
         """Return when the clocks that run while reading run out, and which one is first."""

@@ -114,7 +114,6 @@ def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.xfail(strict=True, reason="sync: each new connection is queued for its `response` clock, and stays")
 def test_the_watchdog_forgets(ledger: Ledger, feeds: Feeds) -> None:
     """What watches the clocks of one stream's connections keeps those that are still of interest, and no others."""
     witness = Witness(ledger, 1_000, 100)

@@ -509,7 +509,6 @@ def test_stopped(ledger: Ledger, world: World) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=str)
-@pytest.mark.xfail(strict=True, reason="a dispatch that has read ahead of its handlers takes that end for the user's")
 def test_closed_behind_what_was_read_ahead(ledger: Ledger, shell: Shell) -> None:
     """Closed by the handler of its first batch, a stream is cancelled, also when all of it has been read by then."""
     handled: list[str] = []
@@ -547,7 +546,6 @@ def test_closed_behind_what_was_read_ahead(ledger: Ledger, shell: Shell) -> None
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=str)
-@pytest.mark.xfail(strict=True, reason="accept_json= also takes JSON for the rest of a stream that has begun")
 def test_json_in_the_place_of_a_resumed_stream(ledger: Ledger, shell: Shell) -> None:
     """`accept_json=` is about the first answer: JSON in the place of a resumed stream is a failed attempt, not data."""
     answers = Answer(block(1, 0), FIN), Answer.json({"error": "busy"}), Answer(block(2, 0), "event: end\ndata\n\n")

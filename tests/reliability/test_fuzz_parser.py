@@ -237,7 +237,6 @@ def test_memory_is_bounded(ledger: Ledger, stream: bytes, sizes: list[int], max_
     ledger.add(streams=1, events=len(events), complete=not is_too_large, faults=is_too_large)
 
 
-@pytest.mark.xfail(strict=True, reason="a line in hand hides from an empty piece that the one before it was too large")
 def test_too_large_is_raised_with_a_line_in_hand() -> None:
     """An event that is too large is raised by the next feed, also of nothing, whatever came behind it."""
     parser = EventParser(max_event_size=30)
@@ -246,7 +245,6 @@ def test_too_large_is_raised_with_a_line_in_hand() -> None:
         parser.feed(b"")
 
 
-@pytest.mark.xfail(strict=True, reason="each piece of a line is kept before it is looked at")
 def test_nothing_is_kept_behind_what_is_too_large() -> None:
     """A parser that goes on being fed behind an event that was too large raises, and keeps nothing."""
     parser = EventParser(max_event_size=30)
@@ -256,7 +254,6 @@ def test_nothing_is_kept_behind_what_is_too_large() -> None:
     assert held(parser) < 4_096
 
 
-@pytest.mark.xfail(strict=True, reason="a BOM counts as the beginning of a line")
 def test_a_bom_alone_is_an_empty_stream() -> None:
     """A BOM is not the middle of anything: it is stripped, and nothing is left."""
     parser = EventParser()
