@@ -1,5 +1,7 @@
 """Fixtures that run a test on every backend, library and shell."""
 
+import signal
+from collections.abc import Iterator
 from types import ModuleType
 
 import httpx
@@ -30,3 +32,11 @@ def shell(request: pytest.FixtureRequest) -> Shell:
     """Tests of what a stream does run in all six shells."""
     shell: Shell = request.param
     return shell
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C is a KeyboardInterrupt, also where the shell has it ignored, as for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

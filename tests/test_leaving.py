@@ -302,14 +302,6 @@ def test_broken_off_without_with(library: ModuleType) -> None:
 interrupts = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 
 
-@pytest.fixture(autouse=True)
-def _ctrl_c() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt here, also where the shell had it ignored, as it does for what runs behind."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @contextmanager
 def interrupting(server: EventServer) -> Iterator[None]:
     """Press Ctrl-C, in the main thread, a moment after the request."""
