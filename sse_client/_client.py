@@ -20,7 +20,7 @@ from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Channel, Response, VirtualTime
+from ._http import Response, VirtualTime
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -31,6 +31,7 @@ from ._stats import StreamStats
 from ._steps import Failure, Opened, Plan
 from ._timeouts import Timeouts
 from ._typed import Decoder, Nothing, T, Unknown, shape
+from ._waking import Channel
 
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()

@@ -36,7 +36,6 @@ from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
 from ._http import (
     VIRTUAL_TIME,
-    Channel,
     build_request,
     failure_of,
     head_of,
@@ -54,6 +53,7 @@ from ._stats import StreamStats
 from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from ._timeouts import Timeouts
 from ._typed import Nothing, T
+from ._waking import Channel
 
 E = TypeVar("E")
 S = TypeVar("S", default=Any)

@@ -18,7 +18,7 @@ import pytest
 from reliability.feeds import OPTIONS, Feeds, serving
 from reliability.proof import Ledger, size
 from sse_client import AsyncSSEClient, LastEventID, RetryPolicy, ServerSentEvent, SSEClient, Timeouts
-from sse_client._http import watchdog
+from sse_client._waking import watchdog
 
 FILES = Path("/proc/self/fd")
 
