@@ -77,10 +77,20 @@ def optional(event: Any, other: Any = None) -> None: ...
 def anything(*arguments: Any) -> None: ...
 
 
-TAKE_ONE: list[Any] = [
-    *(one, keywords, optional, anything, lambda event: None, functools.partial(two, 1), print, [].append),
-    *(Methods().bound, Methods.of_class, Methods.static, Methods()),
-]
+TAKE_ONE: dict[str, Any] = {
+    "function": one,
+    "keywords": keywords,
+    "optional": optional,
+    "anything": anything,
+    "lambda": lambda event: None,
+    "partial": functools.partial(two, 1),
+    "builtin": print,
+    "builtin method": [].append,
+    "method": Methods().bound,
+    "class method": Methods.of_class,
+    "static method": Methods.static,
+    "callable object": Methods(),
+}
 
 DECORATORS: dict[str, Callable[[Handlers], Callable[[Any], Any]]] = {
     "on(Text)": lambda on: on(Text),
@@ -97,7 +107,7 @@ every_decorator = pytest.mark.parametrize("label", DECORATORS)
 
 
 @every_decorator
-@pytest.mark.parametrize("handler", TAKE_ONE, ids=repr)
+@pytest.mark.parametrize("handler", TAKE_ONE.values(), ids=TAKE_ONE)
 def test_takes_what_can_be_called(label: str, handler: Any) -> None:
     """Whatever can be called with one argument is a handler, and is returned as it is."""
     assert DECORATORS[label](Handlers())(handler) is handler
