@@ -1,19 +1,22 @@
 """
-The cut matrix: one stream, cut behind every single byte of its answer, head and chunk framing included.
+The cut matrix: one stream, cut after every single byte of its response, head and chunk framing included.
 
 The stream has thirty events of all shapes: LF and CRLF, named, without data, with characters of several bytes. The
-server resumes behind the `Last-Event-ID`. sync-httpx sees every cut, asyncio-httpx all by FIN and a fifth of those by
-RST, the other shells a sample of a phase of their own; many run at once, because each resume waits for 50 ms.
+server resumes after the `Last-Event-ID`. Every byte is cut in virtual time, sync and async, without a socket; the six
+shells see a sample of each framing over real sockets, each with a phase of its own. That both mean the same is shown
+by `testing/test_transport.py`.
 """
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import anyio
+import httpx
 import pytest
 from conftest import SHELLS
 from reference import parse
@@ -29,7 +32,7 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
-from sse_client.testing import FIN, RST, Answer, EventServer, RecordedRequest
+from sse_client.testing import FIN, RST, Answer, EventServer, RecordedRequest, scripted_transport
 
 Framing = Literal["chunked", "length", "close"]
 How = Literal["FIN", "RST"]
@@ -120,18 +123,17 @@ class Cut:
         return parse(body(self.framing, self.received) or b"").events
 
 
-class Server(EventServer):
+class Script:
     """It cuts each stream as its path says, and resumes, unless it `starts_over`."""
 
     def __init__(self, cuts: Sequence[Cut], *, starts_over: bool = False) -> None:
-        super().__init__(self.answer)
         self.cuts = {cut.path: cut for cut in cuts}
         assert len(self.cuts) == len(cuts)
         self.counts: Counter[str] = Counter()
         self.starts_over = starts_over
 
-    def answer(self, request: RecordedRequest) -> Answer:
-        # The requests of one stream follow each other, so nobody else counts on this path.
+    def __call__(self, request: RecordedRequest) -> Answer:
+        # The requests of one stream follow each other, so no other thread counts on this path.
         cut, number = self.cuts[request.target], self.counts[request.target]
         self.counts[request.target] += 1
         after = 0 if self.starts_over else int(request.headers.get("last-event-id", "0"))
@@ -143,29 +145,74 @@ class Server(EventServer):
         return Answer(whole[: cut.at[number]], FIN if cut.how == "FIN" else RST, framing="raw")
 
 
-def read_all(shell: Shell, cuts: Sequence[Cut], server: Server, client: dict[str, Any], **options: Any) -> list[Result]:
-    """Read the streams of all cuts, many at once, through one client."""
-    limits = shell.library.Limits(max_connections=None)
-    http = {"limits": limits, "base_url": server.url}
-    if shell.kind == "sync":
-        with shell.client(client, http) as sse, ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda cut: read(sse, cut, options), cuts))
+@dataclass(frozen=True)
+class World:
+    """A shell, and what is below it: real sockets, or a transport in virtual time."""
 
-    results = [Result() for _ in cuts]
+    shell: Shell
+    has_sockets: bool
 
-    async def run() -> None:
-        turn = anyio.CapacityLimiter(AT_ONCE)
+    def __str__(self) -> str:
+        return f"{self.shell}-{'sockets' if self.has_sockets else 'virtual'}"
 
-        async def one(result: Result, cut: Cut) -> None:
-            async with turn:
-                await aread(sse, cut, result, options)
+    def all_cuts(self, *framings: Framing, hows: Sequence[How] = ("FIN", "RST")) -> list[Cut]:
+        """All cuts that are to be seen here."""
+        step = SAMPLE if self.has_sockets else 1
+        phase = SHELLS.index(self.shell) if self.has_sockets else 0
+        return [
+            Cut(framing, how, (at,))
+            for framing in framings
+            for how in hows
+            for at in range(phase, len(answer(framing, 0)) + 1, step)
+        ]
 
-        async with shell.aclient(client, http) as sse, anyio.create_task_group() as tasks:
-            for result, cut in zip(results, cuts, strict=True):
-                tasks.start_soon(one, result, cut)
+    def read_all(self, script: Script, client: dict[str, Any], **options: Any) -> list[Result]:
+        """Read the streams of all cuts of the script, through one client."""
+        cuts = list(script.cuts.values())
+        with self.http(script) as http:
+            if self.shell.kind == "sync":
+                threads = AT_ONCE if self.has_sockets else 1
+                with self.shell.client(client, http) as sse, ThreadPoolExecutor(threads) as pool:
+                    return list(pool.map(lambda cut: read(sse, cut, options), cuts))
 
-    anyio.run(run, backend=shell.kind)
-    return results
+            results = [Result() for _ in cuts]
+
+            async def run() -> None:
+                turn = anyio.CapacityLimiter(AT_ONCE)
+
+                async def one(result: Result, cut: Cut) -> None:
+                    async with turn:
+                        await aread(sse, cut, result, options)
+
+                async with self.shell.aclient(client, http) as sse, anyio.create_task_group() as tasks:
+                    for result, cut in zip(results, cuts, strict=True):
+                        tasks.start_soon(one, result, cut)
+
+            anyio.run(run, backend=self.shell.kind)
+            return results
+
+    @contextmanager
+    def http(self, script: Script) -> Iterator[dict[str, Any]]:
+        """The arguments of the HTTP client."""
+        if self.has_sockets:
+            with EventServer(script) as server:
+                yield {"limits": self.shell.library.Limits(max_connections=None), "base_url": server.url}
+        else:
+            yield {"transport": scripted_transport(script), "base_url": "http://api.example.org"}
+
+
+WORLDS = [
+    World(Shell("sync", httpx), has_sockets=False),
+    World(Shell("asyncio", httpx), has_sockets=False),
+    *(World(shell, has_sockets=True) for shell in SHELLS),
+]
+
+
+@pytest.fixture(params=WORLDS, ids=str)
+def world(request: pytest.FixtureRequest) -> World:
+    """Every cut in virtual time, and a sample over sockets in all shells."""
+    world: World = request.param
+    return world
 
 
 def read(sse: Any, cut: Cut, options: dict[str, Any]) -> Result:
@@ -189,62 +236,49 @@ async def aread(sse: Any, cut: Cut, result: Result, options: dict[str, Any]) -> 
         result.error = error
 
 
-def all_cuts(shell: Shell, *framings: Framing, hows: Sequence[How] = ("FIN", "RST")) -> list[Cut]:
-    """All cuts that this shell is to see."""
-    phase = SHELLS.index(shell)
-    steps = {"sync-httpx": {"FIN": 1, "RST": 1}, "asyncio-httpx": {"FIN": 1, "RST": 5}}.get(str(shell), {})
-    return [
-        Cut(framing, how, (at,))
-        for framing in framings
-        for how in hows
-        for step in (steps.get(how, SAMPLE),)
-        for at in range(phase % step, len(answer(framing, 0)) + 1, step)
-    ]
-
-
 def outcome(result: Result) -> str | None:
     assert result.stream is not None
     return result.stream.outcome
 
 
-def test_every_cut_is_resumed(shell: Shell) -> None:
+def test_every_cut_is_resumed(world: World) -> None:
     """Whatever byte the connection breaks behind: with `resume=` all events come, each once and in order."""
-    cuts = all_cuts(shell, "chunked", "length")
+    cuts = world.all_cuts("chunked", "length")
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {}, retry=retry, resume=LastEventID())
+    script = Script(cuts)
+    results = world.read_all(script, {}, retry=retry, resume=LastEventID())
     for cut, result in zip(cuts, results, strict=True):
         assert (result.error, outcome(result)) == (None, "completed"), cut
         assert result.events == EVENTS, cut
-        assert server.counts[cut.path] == (1 if cut.is_whole else 2), cut
+        assert script.counts[cut.path] == (1 if cut.is_whole else 2), cut
 
 
-def test_every_cut_is_told(shell: Shell) -> None:
+def test_every_cut_is_told(world: World) -> None:
     """
     By default every event that was whole is handed out, the error says what was lost, and there is no second POST.
 
     Nothing but a whole answer counts as completed.
     """
-    cuts = all_cuts(shell, "chunked", "length")
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {})
+    cuts = world.all_cuts("chunked", "length")
+    script = Script(cuts)
+    results = world.read_all(script, {})
     for cut, result in zip(cuts, results, strict=True):
         check_told(cut, result)
-        assert server.counts[cut.path] == 1, cut
+        assert script.counts[cut.path] == 1, cut
         if result.error is not None and not cut.arrived:
             assert "retry_ambiguous=True" in str(result.error), cut
         if isinstance(result.error, ConnectionFailed):
             assert result.error.ambiguous, cut
 
 
-def test_every_cut_is_told_without_retries(shell: Shell) -> None:
+def test_every_cut_is_told_without_retries(world: World) -> None:
     """The same with `retry=None`, which has no more to say about why it is not tried again."""
-    cuts = all_cuts(shell, "chunked", "length")[::13]
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {"retry": None})
+    cuts = world.all_cuts("chunked", "length")[::13]
+    script = Script(cuts)
+    results = world.read_all(script, {"retry": None})
     for cut, result in zip(cuts, results, strict=True):
         check_told(cut, result)
-        assert server.counts[cut.path] == 1, cut
+        assert script.counts[cut.path] == 1, cut
         assert "retry_ambiguous" not in str(result.error), cut
 
 
@@ -258,9 +292,9 @@ def check_told(cut: Cut, result: Result) -> None:
         assert (type(result.error), outcome(result)) == (StreamInterrupted, "interrupted"), cut
 
 
-def test_two_cuts(shell: Shell) -> None:
+def test_two_cuts(world: World) -> None:
     """A stream that is cut, resumed, and cut again loses and repeats nothing either."""
-    dice = random.Random(str(shell))
+    dice = random.Random(str(world))
     framings: list[Framing] = ["chunked", "length"]
     hows: list[How] = ["FIN", "RST"]
     cuts = {
@@ -270,18 +304,18 @@ def test_two_cuts(shell: Shell) -> None:
         for _ in range(25)
     }
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
-    with Server(ordered := sorted(cuts, key=lambda cut: cut.path)) as server:
-        results = read_all(shell, ordered, server, {}, retry=retry, resume=LastEventID())
+    script = Script(ordered := sorted(cuts, key=lambda cut: cut.path))
+    results = world.read_all(script, {}, retry=retry, resume=LastEventID())
     for cut, result in zip(ordered, results, strict=True):
         assert (result.error, outcome(result)) == (None, "completed"), cut
         assert result.events == EVENTS, cut
 
 
-def test_a_body_up_to_the_close_without_a_terminator(shell: Shell) -> None:
+def test_a_body_up_to_the_close_without_a_terminator(world: World) -> None:
     """Where only the close ends the body, a cut inside a block is seen, and one between two blocks cannot be."""
-    cuts = all_cuts(shell, "close", hows=["FIN"])
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {}, retry=None)
+    cuts = world.all_cuts("close", hows=["FIN"])
+    script = Script(cuts)
+    results = world.read_all(script, {}, retry=None)
     for cut, result in zip(cuts, results, strict=True):
         assert result.events == cut.arrived, cut
         received = body("close", cut.received)
@@ -301,13 +335,13 @@ def is_between_blocks(received: bytes) -> bool:
     return last in (b"", b"\n", b"retry:10\n", b":\n")
 
 
-def test_a_body_up_to_the_close_with_a_terminator(shell: Shell) -> None:
+def test_a_body_up_to_the_close_with_a_terminator(world: World) -> None:
     """A required terminator makes every cut seen, and so every cut is resumed."""
-    cuts = [Cut(cut.framing, cut.how, cut.at, END) for cut in all_cuts(shell, "close")[::3]]
+    cuts = [Cut(cut.framing, cut.how, cut.at, END) for cut in world.all_cuts("close")[::3]]
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
     terminator = Terminator(event="end")
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {}, retry=retry, resume=LastEventID(), terminator=terminator)
+    script = Script(cuts)
+    results = world.read_all(script, {}, retry=retry, resume=LastEventID(), terminator=terminator)
     for cut, result in zip(cuts, results, strict=True):
         assert (result.error, outcome(result)) == (None, "completed"), cut
         assert result.events[:COUNT] == EVENTS, cut
@@ -315,30 +349,30 @@ def test_a_body_up_to_the_close_with_a_terminator(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
-def test_nothing_fails_behind_the_terminator(shell: Shell, framing: Framing) -> None:
+def test_nothing_fails_behind_the_terminator(world: World, framing: Framing) -> None:
     """Once the terminator has come, no cut matters: not of its last line end, and not of the last chunk."""
     whole = answer(framing, 0, END)
     first = whole.index(END) + len(END)
     hows: list[How] = ["FIN", "RST"]
     cuts = [Cut(framing, how, (at,), END) for how in hows for at in range(first, len(whole) + 1)]
-    with Server(cuts) as server:
-        results = read_all(shell, cuts, server, {}, terminator=Terminator(event="end"))
+    script = Script(cuts)
+    results = world.read_all(script, {}, terminator=Terminator(event="end"))
     for cut, result in zip(cuts, results, strict=True):
         assert (result.error, outcome(result)) == (None, "completed"), cut
         assert len(result.events) == COUNT + 1, cut
-        assert server.counts[cut.path] == 1, cut
+        assert script.counts[cut.path] == 1, cut
 
 
-def test_a_server_that_starts_over(shell: Shell) -> None:
+def test_a_server_that_starts_over(world: World) -> None:
     """A server that does not know `Last-Event-ID` and starts over is noticed, and no event is handed out twice."""
-    sample = all_cuts(shell, "chunked", "length")[::7]
+    sample = world.all_cuts("chunked", "length")[::7]
     # Behind one event, its ID alone is no proof: some servers give several events the same.
     cuts = [cut for cut in sample if len(cut.arrived) >= 2 and not cut.is_whole]
-    with Server(cuts, starts_over=True) as server:
-        results = read_all(shell, cuts, server, {}, resume=LastEventID())
+    script = Script(cuts, starts_over=True)
+    results = world.read_all(script, {}, resume=LastEventID())
     for cut, result in zip(cuts, results, strict=True):
         assert type(result.error) is StreamInterrupted, cut
         assert "the server started over" in str(result.error), cut
         assert outcome(result) == "interrupted", cut
         assert result.events == cut.arrived, cut
-        assert server.counts[cut.path] == 2, cut
+        assert script.counts[cut.path] == 2, cut
