@@ -1,5 +1,6 @@
-"""Fixtures that run a test on every backend, library and shell."""
+"""Fixtures that run a test on every backend, library and shell; and how the whole suite is spread over processes."""
 
+import os
 import signal
 from collections.abc import Iterator
 from types import ModuleType
@@ -40,3 +41,30 @@ def _ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+# Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
+REAL_TIME = {"test_clocks", "test_waking"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """
+    Run the whole suite in several processes, two for each core: half of its time is spent waiting.
+
+    Tests that are named on the command line run in this process, and so does everything with `--pdb`.
+    """
+    option = config.option
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
+        option.numprocesses = 2 * (os.cpu_count() or 1)
+        option.dist = "loadgroup"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in real time into one group, and run the long ones first, so that no process is left alone."""
+    for item in items:
+        if item.path.stem in REAL_TIME:
+            item.add_marker(pytest.mark.xdist_group("real time"))
+    items.sort(key=lambda item: item.path.stem not in REAL_TIME)
