@@ -63,6 +63,24 @@ class Mark:
                 return mark
         return None
 
+    def match_unfinished(self, event: ServerSentEvent, open_field: str) -> Self | None:
+        """
+        Return the alternative that a block bears whose blank line did not come, or `None`.
+
+        `event` is the block as if its last line had ended; `open_field` is the field of that line if it had not, else
+        `""`. More of an open line could have come, so it counts only as `[DONE]`, or as JSON that is whole.
+        """
+        for mark in (self, *self.alternatives):
+            if mark._is_on(event) and (not open_field or mark._is_certain(event, open_field)):
+                return mark
+        return None
+
+    def _is_certain(self, event: ServerSentEvent, open_field: str) -> bool:
+        """Whether what the mark goes by has come whole, though a line is open."""
+        if "event".startswith(open_field):  # the line is a name, or could have become one
+            return self.field is not None and self.event is None
+        return self.field is not None or is_done(event)
+
     def _is_on(self, event: ServerSentEvent) -> bool:
         if self.event is not None and event.event != self.event:
             return False

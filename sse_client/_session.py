@@ -47,7 +47,7 @@ from ._errors import (
     quote,
 )
 from ._event import ServerSentEvent
-from ._marks import DONE, is_done, needles_of
+from ._marks import DONE, Terminator, is_done, needles_of
 from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
@@ -116,6 +116,10 @@ STATUSES = frozenset(HTTPStatus)
 RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
 
 
+# What ends a stream by default.
+DONE_EVENT = ServerSentEvent(data=DONE)
+UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
+
 NO_EVENTS: list[ServerSentEvent] = []
 NO_IDS: deque[str] = deque(maxlen=0)
 NO_PAST_IDS: frozenset[str] = frozenset()
@@ -138,6 +142,7 @@ class Session:
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
+        *("unfinished", "_ends_at_done"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -160,6 +165,8 @@ class Session:
     """Whether `deadline` can ever be anything but infinite."""
     attempted_at: float
     """When the latest request was made."""
+    unfinished: ServerSentEvent | None
+    """The block that counted as the terminator though its blank line did not come; it is handed out to nobody."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -168,6 +175,7 @@ class Session:
         self.is_reading = False
         self.is_closing = False
         self.notes = None
+        self.unfinished = None
 
         self._plan = plan
         self._random = random
@@ -202,7 +210,14 @@ class Session:
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
         self._needles = needles_of(plan.errors, plan.terminator)
-        self._examines = bool(plan.errors or plan.terminator or plan.resume or plan.pings or not plan.ends_at_done)
+        self._ends_at_done = plan.ends_at_done
+        if plan.is_subscription:
+            # To a browser it is an event like any other: only a terminator that is asked for ends a feed.
+            self._ends_at_done = plan.terminator is not None and plan.terminator.match(DONE_EVENT) is not None
+        if plan.errors or plan.terminator or plan.resume or plan.pings:
+            self._examines: bool | None = True
+        else:
+            self._examines = False if self._ends_at_done else None
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
@@ -438,9 +453,10 @@ class Session:
             return False
         if not events or self._phase != "reading":
             return False
-        if self._examines:
+        examines = self._examines
+        if examines:
             events = self._examine(events)
-        else:
+        elif examines is not None:
             for event in events:
                 if event.data == DONE and event.event == "message":
                     self._terminate()
@@ -504,12 +520,10 @@ class Session:
         except EventTooLarge as error:
             self._give_up(error, now)
             return
-        if self._plan.is_subscription:
-            self._fail(StreamTruncated("the server ended the stream"), now)
-            return
-        unfinished = self._parser.unfinished()
-        if unfinished is not None and self._is_end(unfinished):
+        if self._ends_in_terminator():
             self._stop(None, now)
+        elif self._plan.is_subscription:
+            self._fail(StreamTruncated("the server ended the stream"), now)
         else:
             self._end_without_more(now)
 
@@ -730,7 +744,7 @@ class Session:
                 )
                 self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
                 return events[:index]
-            if plan.ends_at_done and is_done(event):
+            if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
                 self._terminate(None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator"))
                 return events[:index]
@@ -752,11 +766,19 @@ class Session:
         self._error = error
         self._enter("draining")
 
-    def _is_end(self, event: ServerSentEvent) -> bool:
-        plan = self._plan
-        if plan.terminator is not None:
-            return plan.terminator.match(event) is not None
-        return plan.ends_at_done and is_done(event)
+    def _ends_in_terminator(self) -> bool:
+        """Whether the body has ended in a block that is the terminator, but for its blank line."""
+        event = self._parser.unfinished()
+        terminator = self._plan.terminator or (UNNAMED_DONE if self._ends_at_done else None)
+        if event is None or terminator is None:
+            return False
+        open_field = self._parser.open_line.partition(":")[0]
+        if open_field == "retry":
+            open_field = ""  # like a comment, whose field is "": no part of the event
+        if terminator.match_unfinished(event, open_field) is None:
+            return False
+        self.unfinished = event
+        return True
 
     def _end_without_more(self, now: float) -> None:
         """The server has said in good order that nothing more comes: the end, unless something is missing."""

@@ -690,14 +690,16 @@ def test_unfinished_changes_nothing() -> None:
         (b"data: a\n: ping\n", True),
         (b"data: a\n\nid: 1\r", True),
         (b"d", True),
-        (b": pi", True),
-        (b"retry: 5", True),
+        (b": pi", False),
+        (b"retry: 5", False),
+        (b"retr", True),
+        (b"data: a\n: pi", True),
         (b"data: a\n\nfo", True),
     ],
 )
 @pytest.mark.parametrize("pieces", [whole, byte_by_byte])
 def test_is_mid_block(stream: bytes, expected: bool, pieces: Cutter) -> None:
-    """A line without its end, or a field of an event without its blank line, is the middle of a block."""
+    """A line of an event without its end, or a field of one without its blank line, is the middle of a block."""
     parser = EventParser()
     for piece in pieces(stream):
         parser.feed(piece)

@@ -1206,9 +1206,26 @@ def test_a_moved_subscription() -> None:
     assert [step.request.url for step in result.connects] == [URL] + ["http://test/feed"] * 4
 
 
+@pytest.mark.parametrize("options", [{}, {"pings": frozenset({"ping"})}, {"errors": ERRORS}, {"terminator": DONE}])
+def test_done_in_a_subscription(options: dict[str, Any]) -> None:
+    """To a subscription `[DONE]` is an event like any other, as to a browser: it is handed out, and comes again."""
+    body = A + b"data: [DONE]\n\n" + B
+    result = run(subscription(**options), ok(body), ok(b"data: [DONE]\n\n"), ok(b"data: [DONE]"), GONE)
+    assert (result.data, result.outcome) == (["a", "[DONE]", "b", "[DONE]"], "completed")
+    assert result.waits == approx([3, 3, 3])
+
+
+@pytest.mark.parametrize("terminator", [LAST, DONE | LAST])
+def test_done_that_ends_a_subscription(terminator: Terminator) -> None:
+    """A subscription that asks for `[DONE]` ends with it, and it is not handed out, as in any stream that asks."""
+    result = run(subscription(terminator=terminator), ok(A), ok(B + b"data: [DONE]\n\n" + A))
+    assert (result.data, result.outcome) == (["a", "b"], "completed")
+
+
 def test_an_ended_feed() -> None:
-    """`[DONE]` and error events end a subscription too."""
-    assert run(subscription(), ok(A + b"data: [DONE]\n\n")).outcome == "completed"
+    """A terminator and error events end a subscription too."""
+    result = run(subscription(terminator=DONE), ok(A), ok(A + END + B))
+    assert (result.data, result.outcome) == (["a", "a", END_TEXT], "completed")
     assert run(subscription(errors=ERRORS), ok(A + ERROR)).outcome == "error_event"
 
 
