@@ -46,7 +46,7 @@ class ReadOptions(TypedDict, total=False):
 
     terminator: Terminator | None
     """The event that must end the stream. By default an unnamed `[DONE]` ends it, and so does the end of the body;
-    `None` takes `[DONE]` for an event like any other."""
+    `None` takes `[DONE]` for an event like any other. `subscribe` does that unless the terminator matches it."""
     errors: ErrorEvent | None
     """Which events are errors."""
     pings: Collection[str]
