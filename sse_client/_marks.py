@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-from ._errors import message_in
+from ._errors import code_in, message_in, shown
 from ._event import ServerSentEvent
 
 DONE = "[DONE]"
@@ -98,11 +98,15 @@ class Mark:
         found = _object_in(event)
         if self.field not in found:
             return False
-        if values is None:
-            return True
         value = found[self.field]
+        if values is None:
+            return self._is_present(value)
         # In JSON, true is not 1.
         return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
+
+    def _is_present(self, value: Any) -> bool:  # noqa: ARG002
+        """Whether a field that holds the value counts as there."""
+        return True
 
 
 def needles_of(*marks: Mark | None) -> tuple[str, ...] | None:
@@ -162,12 +166,15 @@ class ErrorEvent(Mark):
     An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
 
     `message` and `code` name where the object in its data has them, with dots into objects within (`error.message`).
-    Without a `message`, the usual places are looked at.
+    Without them, the usual places are searched: `error.message`, `error`, `message`, `detail`; `error.code`,
+    `error.type`, `error.status`, `code`, `status`.
+
+    A `field` without `values` must hold something: null, false, `""`, `{}` and `[]` say that there is no error.
     """
 
     message: str | None = None
     """Where the server's own words are."""
-    code: str | None = "code"
+    code: str | None = None
     """Where the error's code is."""
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
@@ -176,8 +183,11 @@ class ErrorEvent(Mark):
         message = message_in(found) if self.message is None else _at(found, self.message)
         if message is None and not found:
             message = event.data or None
-        code = None if self.code is None else _at(found, self.code)
-        return (message if message is None or isinstance(message, str) else str(message)), code
+        code = code_in(found) if self.code is None else _at(found, self.code)
+        return (message if message is None or isinstance(message, str) else shown(message)), code
+
+    def _is_present(self, value: Any) -> bool:
+        return not (value is None or value is False or value in ("", {}, []))
 
 
 def _at(value: Any, path: str) -> Any:

@@ -45,9 +45,10 @@ from ._errors import (
     StreamTimeout,
     StreamTruncated,
     quote,
+    shown,
 )
 from ._event import ServerSentEvent
-from ._marks import DONE, Terminator, is_done, needles_of
+from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
@@ -69,6 +70,7 @@ from ._steps import (
     Stop,
     Wait,
 )
+from ._strays import Strays, is_stray
 
 logger = logging.getLogger("sse_client")
 
@@ -119,6 +121,7 @@ RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jit
 # What ends a stream by default.
 DONE_EVENT = ServerSentEvent(data=DONE)
 UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
+ANY_ERROR = ErrorEvent(event="error")
 
 NO_EVENTS: list[ServerSentEvent] = []
 NO_IDS: deque[str] = deque(maxlen=0)
@@ -142,7 +145,7 @@ class Session:
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
-        *("unfinished", "_ends_at_done"),
+        *("unfinished", "_ends_at_done", "_strays", "_at_open"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -218,6 +221,11 @@ class Session:
             self._examines: bool | None = True
         else:
             self._examines = False if self._ends_at_done else None
+
+        # What no parser understands: the unknown lines of this connection; and by what was known before it, whether
+        # there is nothing else in it.
+        self._strays: Strays | None = None
+        self._at_open: tuple[int, int, str] | None = None
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
@@ -524,6 +532,10 @@ class Session:
             self._stop(None, now)
         elif self._plan.is_subscription:
             self._fail(StreamTruncated("the server ended the stream"), now)
+        elif (stray := self._stray_error()) is not None:
+            self._stop(stray, now)
+        elif (refusal := self._no_event_stream()) is not None:
+            self._fail(refusal, now, is_worth_it=self._is_worth_repeating(refusal))
         else:
             self._end_without_more(now)
 
@@ -540,6 +552,10 @@ class Session:
             self._time_out(clock, now, failure.cause)
         elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
             self._time_out("read", now, failure.cause)
+        elif (stray := self._stray_error()) is not None:
+            # An error that is an event would have ended the stream before this.
+            stray.__cause__ = failure.cause
+            self._stop(stray, now)
         else:
             error = StreamInterrupted(f"the connection was lost{self._so_far}: {failure.text}")
             error.__cause__ = failure.cause
@@ -623,6 +639,8 @@ class Session:
         self._note(Opened(head.response))
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
+        self._strays = None
+        self._at_open = self._finished, self._comments, self._finished_id
         self._body = None
         if self._plan.accepts_json and media_type(head) != EVENT_STREAM:
             self._body = bytearray()
@@ -632,12 +650,20 @@ class Session:
 
     def _new_parser(self, last_event_id: str) -> EventParser:
         return EventParser(
-            last_event_id=last_event_id, max_event_size=self._plan.max_event_size, on_comment=self._count_comment
+            last_event_id=last_event_id,
+            max_event_size=self._plan.max_event_size,
+            on_comment=self._count_comment,
+            on_unknown=None if self._plan.is_subscription else self._keep_stray,
         )
 
     def _count_comment(self, text: str) -> None:
         self._comments += 1
         self._note(Commented(text))
+
+    def _keep_stray(self, line: str) -> None:
+        if self._strays is None:
+            self._strays = Strays()
+        self._strays.add(line)
 
     def _note(self, note: Note) -> None:
         if self.notes is not None:
@@ -721,6 +747,7 @@ class Session:
         plan = self._plan
         errors, terminator, needles, past_ids = plan.errors, plan.terminator, self._needles, self._past_ids
         if plan.pings:
+            self._at_open = None  # a ping, too, is something that was understood
             events = [event for event in events if event.event not in plan.pings]
         for index, event in enumerate(events):
             data = event.data
@@ -737,12 +764,7 @@ class Session:
                 self._terminate(StreamInterrupted(text))
                 return events[:index]
             if errors is not None and (mark := errors.match(event)) is not None:
-                message, code = mark.read(event)
-                said = f": {quote(message)}" if message else ""
-                text = f"the server sent an error event{said}" + (
-                    f" (code {quote(str(code))})" if code is not None else ""
-                )
-                self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
+                self._terminate(_error_event("the server sent an error event", event, mark))
                 return events[:index]
             if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
@@ -779,6 +801,34 @@ class Session:
             return False
         self.unfinished = event
         return True
+
+    def _stray_error(self) -> ErrorEventReceived | None:
+        """Return the error that the server has reported outside any field, where the body ends."""
+        open_line = self._parser.open_line
+        if open_line and not self._plan.is_subscription and is_stray(open_line):
+            self._keep_stray(open_line)
+        event = None if self._strays is None else self._strays.error()
+        if event is None:
+            return None
+        event.id = self._parser.last_event_id
+        return _error_event("the server sent an error outside any event", event, ANY_ERROR)
+
+    def _no_event_stream(self) -> ContentTypeError | None:
+        """Return the error of a body that has ended and was all unknown lines."""
+        parser, strays, head = self._parser, self._strays, self.head
+        known = self._finished, self._comments, parser.last_event_id
+        if strays is None or known != self._at_open or parser.reconnection_time is not None:
+            return None
+        if parser.is_mid_block and not is_stray(parser.open_line):
+            return None  # an event has begun
+        assert head is not None
+        text = f"expected events from {label(self._request)}, got text that is not an event stream"
+        return ContentTypeError(
+            f"{text} (status {head.status_code}): {quote(strays.first)}",
+            status_code=head.status_code,
+            headers=head.headers,
+            body=strays.body,
+        )
 
     def _end_without_more(self, now: float) -> None:
         """The server has said in good order that nothing more comes: the end, unless something is missing."""
@@ -1021,6 +1071,16 @@ class Session:
 
 
 # Small questions -----------------------------------------------------------------------------------------------------
+
+
+def _error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEventReceived:
+    """The error that the server has sent in an event, in words that begin with the text."""
+    message, code = mark.read(event)
+    if message:
+        text = f"{text}: {quote(message)}"
+    if code is not None:
+        text = f"{text} (code {quote(shown(code))})"
+    return ErrorEventReceived(text, event=event, code=code, message=message)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

@@ -384,7 +384,7 @@ ERRORS = [
     pytest.param(
         ErrorEvent(event="error"),
         'event: error\ndata: {"error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
-        ("Overloaded", None),
+        ("Overloaded", "overloaded_error"),
         id="event",
     ),
     pytest.param(

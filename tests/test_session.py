@@ -1026,6 +1026,18 @@ def test_a_long_code_makes_no_long_error() -> None:
     assert len(str(run(plan(GET), answer(302, location="http://[/" + "x" * 5000)).error)) < 1000
 
 
+@pytest.mark.parametrize("depth", [100, 500, 900, 980, 990, 2_000, 9_000, 100_000])
+@pytest.mark.parametrize(
+    "data",
+    ['{"type": "error", "code": %s}', '{"type": "error", "detail": %s}', '{"type": "error", "error": {"message": %s}}'],
+)
+def test_an_error_event_nested_deeply(data: str, depth: int) -> None:
+    """An error event whose JSON is nested deeply is that error, and no other."""
+    data = data % ("[" * depth + "]" * depth)
+    result = run(plan(errors=ErrorEvent(event="error", code="code")), ok(f"event: error\ndata: {data}\n\n".encode()))
+    assert len(str(result.failed(ErrorEventReceived))) < 1000
+
+
 def test_a_body_that_a_cursor_cannot_send_again() -> None:
     """A cursor that sends the first body again cannot where that is used up; one that sends its own can."""
     request = Request(method="POST", url=URL, content=iter([b"x"]))

@@ -67,7 +67,6 @@ UNNAMED_DONE = Terminator(event="message", data="[DONE]")
 UNNAMED_FIELD = Terminator(event="message", field="n")
 
 
-
 def on_and_on(text: str, rest: str) -> list[str]:
     """The text alone, and followed by each beginning of the rest, up to all of it."""
     return [text + rest[:length] for length in range(len(rest) + 1)]
@@ -215,9 +214,9 @@ def test_a_cut_terminator_of_a_subscription(terminator: Terminator, block: str, 
     options: dict[str, Any] = {"request": GET, "is_subscription": True, "retry": RECONNECT, "terminator": terminator}
     for length in range(len(block) - 1):
         session, step = read("data: a\n\n" + block[:length], **options)
-        assert (session.outcome, type(step)) == (
-            ("completed", Stop) if block[:length] in whole else (None, Wait)
-        ), block[:length]
+        assert (session.outcome, type(step)) == (("completed", Stop) if block[:length] in whole else (None, Wait)), (
+            block[:length]
+        )
 
 
 def test_the_accepted_block_is_kept() -> None:
