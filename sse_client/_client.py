@@ -326,7 +326,9 @@ class BaseStream(Generic[T]):
         session.notes = deque()
         if session.is_open and session.head is not None and session.outcome is None:
             session.notes.append(Opened(session.head.response))  # it was entered before
-        self._conversation = Conversation(on, lambda: self._now(), lambda: self.stats, is_typed=self._is_typed)
+        self._conversation = Conversation(
+            on, lambda: self._now(), lambda: self.stats, session.settle, is_typed=self._is_typed
+        )
         return self._conversation
 
     def _told(self, happening: Happening) -> Happening:

@@ -145,7 +145,7 @@ class Session:
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
-        *("unfinished", "_ends_at_done", "_strays", "_at_open"),
+        *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -206,6 +206,7 @@ class Session:
         self._batch: list[ServerSentEvent] = []
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
+        self._settled: Outcome | None = None
         self._previous = NO_EVENTS  # the batch before, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
@@ -307,6 +308,12 @@ class Session:
         if self.outcome == "completed":
             self.outcome = self._closing_outcome
 
+    def settle(self, outcome: Outcome) -> None:
+        """Take that to its user the stream ends so, however far it was read ahead of them. Any thread."""
+        self._settled = self._closing_outcome if self.is_closing else outcome
+        if self.outcome is not None:
+            self.outcome = self._settled
+
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
         left = length_hint(self.ready)
@@ -318,7 +325,8 @@ class Session:
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
-        is_complete = self._phase == "draining" and self._error is None and not left
+        is_fine = error is None or isinstance(error, GeneratorExit)
+        is_complete = self._phase == "draining" and self._error is None and not left and is_fine
         if self._phase == "stopped" or is_complete:
             return  # behind the terminator nothing can go wrong any more, and the connection can be used again
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
@@ -1049,6 +1057,8 @@ class Session:
                 self.outcome = "error_event"
             case _:
                 self.outcome = "failed"
+        if self._settled is not None:  # after the outcome was set: `settle` may come from another thread
+            self.outcome = self._settled
         self._enter("stopped")
         self._error = error
         self._stopped_at = now

@@ -340,6 +340,88 @@ def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
     assert result.seconds < 2
 
 
+BYE = "event: end\ndata: 2\n\n"
+LAST_EVENTS: dict[str, tuple[Answer, dict[str, Any]]] = {
+    "clean end": (Answer(*TWO), {}),
+    "clean end in one piece": (Answer("".join(TWO)), {}),
+    "[DONE]": (Answer(*TWO, "data: [DONE]\n\n"), {}),
+    "[DONE] in one piece": (Answer(TWO[0], f"{TWO[1]}data: [DONE]\n\n"), {}),
+    "[DONE] asked for": (Answer(f"{''.join(TWO)}data: [DONE]\n\n"), {"terminator": Terminator(data="[DONE]")}),
+    "terminator": (Answer(TWO[0], BYE), {"terminator": Terminator(event="end")}),
+    "terminator in one piece": (Answer(TWO[0] + BYE), {"terminator": Terminator(event="end")}),
+    "terminator and no end": (Answer(TWO[0] + BYE, FOREVER), {"terminator": Terminator(event="end")}),
+    "cut": (Answer(*TWO, Pause(0.02), FIN), {}),
+}
+
+
+@with_batch
+@pytest.mark.parametrize("waits", [False, True], ids=["", "when all was read"])
+@pytest.mark.parametrize(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
+def test_raises_at_the_last_event(
+    shell: Shell, answer: Answer, options: dict[str, Any], waits: bool, has_batch: bool
+) -> None:
+    """A handler that raises at the very last event has abandoned the stream, however far it was read by then."""
+    log = Log()
+    mine = Mine()
+    streams: list[Stream] = []
+    on = log.handlers(batch="ping" if has_batch else None, is_async=shell.kind != "sync")
+
+    def fail() -> None:
+        log.add("raises")
+        raise mine
+
+    @on.event
+    def handle(event: ServerSentEvent) -> Any:
+        if event.data != "2":
+            return None
+        if shell.kind == "sync":
+            for _ in range(500 if waits and has_batch else 0):
+                if streams[0].outcome is None:
+                    time.sleep(0.002)
+            return fail()
+        return wait()
+
+    async def wait() -> None:
+        for _ in range(500 if waits and has_batch else 0):
+            if streams[0].outcome is None:
+                await anyio.sleep(0.002)
+        fail()
+
+    def remember(stream: Stream, on: Handlers) -> Awaitable[StreamStats]:
+        streams.append(stream)
+        return dispatched(stream, on)
+
+    with EventServer(answer) as server:
+        result = run(shell, server.url, on, dispatch=remember, **options)
+    assert result.error is mine
+    assert log.calls == ["open 200", "event 1", "event 2", "raises", "cancel", "close"]
+    assert result.outcome == "abandoned"
+    assert result.stream is not None
+    assert result.stream.state == "closed"
+
+
+@pytest.mark.parametrize("answer", [Answer(*TWO), Answer(*TWO, FIN)], ids=["completed", "interrupted"])
+def test_raises_with_the_last_batch(shell: Shell, answer: Answer) -> None:
+    """What raises when the pending events are handed over at the end has abandoned the stream too."""
+    log = Log(raises_in="batch 2")
+    with EventServer(answer) as server:
+        result = run(shell, server.url, log.handlers(batch="message"))
+    assert (result.error, result.outcome) == (log.mine, "abandoned")
+    assert log.calls[-3:] == ["batch 2", "cancel", "close"]
+
+
+@with_batch
+@pytest.mark.parametrize("behind", [(), ("data: [DONE]\n\n",), (FOREVER,)], ids=["end", "[DONE]", "more"])
+def test_decode_error_at_the_last_event(shell: Shell, behind: tuple[Any, ...], has_batch: bool) -> None:
+    """A last event that does not fit its type fails the stream; `on.error` and the outcome agree."""
+    log = Log()
+    on = log.handlers(batch=int if has_batch else None)
+    with EventServer(Answer("data: 1\n\n", "data: x\n\n", *behind)) as server:
+        result = run(shell, server.url, on, events=int)
+    assert (type(result.error), result.outcome) == (DecodeError, "failed")
+    assert log.calls[-2:] == ["error DecodeError", "close"]
+
+
 @with_batch
 def test_decode_error(shell: Shell, has_batch: bool) -> None:
     """An event that does not fit its type ends a dispatch, as an error of the stream."""

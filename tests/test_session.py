@@ -1761,6 +1761,34 @@ def test_leave_after_the_terminator() -> None:
     assert isinstance(result.steps[-2], Drain)
 
 
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (GeneratorExit(), "completed"),
+        (ValueError(), "abandoned"),
+        (KeyboardInterrupt(), "cancelled"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [({"terminator": DONE}, (A + END,)), ({"terminator": DONE}, (A, END)), ({}, (A + B + b"data: [DONE]\n\n",))],
+    ids=["terminator", "terminator-apart", "done"],
+)
+def test_fail_at_the_last_event(
+    error: BaseException, outcome: Outcome, options: dict[str, Any], body: tuple[Item, ...]
+) -> None:
+    """Who fails on the last event has not had it: the stream is abandoned, whether its end has been received or not."""
+    result = Run(plan(**options), ok(*body)).take(2).leave(error)
+    assert (result.outcome, result.error) == (outcome, None)
+    assert result.to_end().outcome == outcome
+
+
+def test_fail_behind_the_end() -> None:
+    """Who fails when the end was told has had it all."""
+    result = run(plan(terminator=DONE), ok(A + END)).leave(ValueError())
+    assert result.outcome == "completed"
+
+
 @pytest.mark.parametrize("error", [None, ValueError()], ids=["in-good-order", "by-an-error"])
 def test_leave_before_a_pending_error_event(error: Exception | None) -> None:
     """An error event that was received, but that the user has left before, is never raised, and no outcome."""
