@@ -54,7 +54,8 @@ class ReadOptions(TypedDict, total=False):
     max_event_size: int
     """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
     accept_json: bool
-    """Whether to take an answer that is JSON for a stream of one event. By default it is a `ContentTypeError`."""
+    """Whether to ask for JSON too, and take it for a stream of one event. By default it is a `ContentTypeError`. A 202
+    without a body is then an empty stream."""
 
 
 class Options(ReadOptions, total=False):

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
+from itertools import accumulate
 from math import inf
 from operator import length_hint
 from typing import Any, Literal, TypeAlias
@@ -357,6 +358,14 @@ class Session:
                 limits.append(max(timeouts.first_event, timeouts.idle))
         return min((limit for limit in limits if limit is not None), default=None)
 
+    def next_note(self) -> Note | None:
+        """Return the first of the notes, if it came before the next event of `ready`; for who listens."""
+        assert self.notes is not None
+        first = self.notes[0] if self.notes else None
+        if isinstance(first, Commented) and first.after > self._finished + self._handed_out:
+            return None
+        return self.notes.popleft() if self.notes else None
+
     def next_step(self, now: float) -> Step:
         """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
         if self._batch:
@@ -436,6 +445,9 @@ class Session:
             return
         head = self.head
         assert head is not None
+        if self._is_accepted(head, body):
+            self._stop(None, now)
+            return
         error = self._response_error(head, body)
         if head.status_code == 401 and self._can_refresh:
             self._has_refreshed = True
@@ -475,8 +487,9 @@ class Session:
         elif examines is not None:
             for event in events:
                 if event.data == DONE and event.event == "message":
-                    self._terminate()
-                    events = events[: events.index(event)]
+                    index = events.index(event)
+                    self._terminate(index)
+                    events = events[:index]
                     break
         if not events:
             return False
@@ -523,9 +536,13 @@ class Session:
             self.drained(now)
             return False
         if self._body is not None:
+            assert self.head is not None
+            if self._is_accepted(self.head, self._body):
+                self._stop(None, now)
+                return False
             events = self._examine([ServerSentEvent(data=self._body.decode("utf-8", "replace"))])
             if self._phase == "reading":
-                self._terminate()
+                self._terminate(0)
             return self._hand_out(events, now)
         self._ended(now)
         return False
@@ -609,6 +626,7 @@ class Session:
             self._is_foreign,
             _at_most(timeouts.connect, left),
             _at_most(timeouts.response, left),
+            self._plan.accepts_json,
         )
 
     def _next_request(self) -> Request:
@@ -666,7 +684,9 @@ class Session:
 
     def _count_comment(self, text: str) -> None:
         self._comments += 1
-        self._note(Commented(text))
+        if self.notes is not None:
+            # All events before this piece have been handed out.
+            self.notes.append(Commented(text, self._finished + self._parser.completed))
 
     def _keep_stray(self, line: str) -> None:
         if self._strays is None:
@@ -683,6 +703,13 @@ class Session:
         # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
         takes_json = self._plan.accepts_json and not self._has_begun
         return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and takes_json))
+
+    def _is_accepted(self, head: Head, body: bytes | bytearray) -> bool:
+        """Whether an answer says that the server has taken a message, and has nothing to say to it, as in MCP."""
+        is_asked_for = self._plan.accepts_json and not self._plan.is_subscription and not self._has_begun
+        # A body that broke off before its first byte is none that is empty.
+        is_empty = not body and head.headers.get("content-length", "0") == "0"
+        return is_asked_for and head.status_code == 202 and is_empty
 
     def _is_good(self, status_code: int) -> bool:
         if self._plan.is_subscription:
@@ -756,7 +783,9 @@ class Session:
         errors, terminator, needles, past_ids = plan.errors, plan.terminator, self._needles, self._past_ids
         if plan.pings:
             self._at_open = None  # a ping, too, is something that was understood
-            events = [event for event in events if event.event not in plan.pings]
+            received, events = events, [event for event in events if event.event not in plan.pings]
+            if self.notes:
+                self._place_comments(received, events)
         for index, event in enumerate(events):
             data = event.data
             if needles is not None and not past_ids:
@@ -769,17 +798,18 @@ class Session:
                         continue
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
-                self._terminate(StreamInterrupted(text))
+                self._terminate(index, StreamInterrupted(text))
                 return events[:index]
             if errors is not None and (mark := errors.match(event)) is not None:
-                self._terminate(_error_event("the server sent an error event", event, mark))
+                self._terminate(index, _error_event("the server sent an error event", event, mark))
                 return events[:index]
             if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
-                self._terminate(None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator"))
+                error = None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator")
+                self._terminate(index, error)
                 return events[:index]
             if terminator is not None and terminator.match(event) is not None:
-                self._terminate()
+                self._terminate(index)
                 return events[: index + 1]
         return events
 
@@ -791,10 +821,21 @@ class Session:
             self._has_event = True
             self._time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
 
-    def _terminate(self, error: SSEError | None = None) -> None:
-        """Nothing behind this event counts any more, and nothing can fail any more."""
+    def _terminate(self, index: int, error: SSEError | None = None) -> None:
+        """Nothing behind the event at that place of its piece counts any more, and nothing can fail any more."""
         self._error = error
         self._enter("draining")
+        while self.notes and isinstance(last := self.notes[-1], Commented) and last.after > self._finished + index:
+            self.notes.pop()
+
+    def _place_comments(self, received: list[ServerSentEvent], left: list[ServerSentEvent]) -> None:
+        """Let the comments of a piece stand where they stood, among those of its events that are left."""
+        assert self.notes is not None
+        kept = set(map(id, left))
+        places = [0, *accumulate(id(event) in kept for event in received)]
+        for index, note in enumerate(self.notes):
+            if isinstance(note, Commented) and note.after > self._finished:
+                self.notes[index] = Commented(note.text, self._finished + places[note.after - self._finished])
 
     def _ends_in_terminator(self) -> bool:
         """Whether the body has ended in a block that is the terminator, but for its blank line."""

@@ -549,6 +549,110 @@ def test_comments_and_retries(shell: Shell) -> None:
     ]
 
 
+MIXED = "data: 1\n\n: a\ndata: 2\n: b\n\n: c\n\n: d\nid: 7\n\ndata: 3\n\n: e\n"
+IN_ORDER = ["event 1", "comment  a", "comment  b", "event 2", "comment  c", "comment  d", "event 3", "comment  e"]
+
+
+@with_batch
+@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+def test_comments_in_order(shell: Shell, size: int, has_batch: bool) -> None:
+    """Comments and events are told in the order of their bytes, however these come."""
+    log = Log()
+    on = log.handlers(batch="ping" if has_batch else None)
+    pieces = [MIXED[at : at + size] for at in range(0, len(MIXED), size)]
+    with EventServer(Answer(*pieces)) as server:
+        result = run(shell, server.url, on)
+    assert result.error is None
+    assert log.calls == ["open 200", *IN_ORDER, "complete 3", "close"]
+    assert result.stats is not None
+    assert result.stats.comments == 5
+
+
+COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "[DONE]": ("data: 1\n\n: a\ndata: [DONE]\n\n: b\n", {}, ["event 1", "comment  a"]),
+    "terminator": (
+        ": a\nevent: end\ndata: 1\n\n: b\ndata: 2\n\n: c\n",
+        {"terminator": Terminator(event="end")},
+        ["comment  a", "event 1"],
+    ),
+    "error event": (
+        ": a\n\ndata: 1\n\n: b\nevent: error\ndata: x\n\n: c\n",
+        {"errors": ErrorEvent(event="error")},
+        ["comment  a", "event 1", "comment  b"],
+    ),
+    "pings": (
+        "event: ping\ndata\n\n: a\ndata: 1\n\nevent: ping\ndata\n\n: b\nevent: ping\ndata\n\n: c\ndata: 2\n\n: d\n",
+        {"pings": {"ping"}},
+        ["comment  a", "event 1", "comment  b", "comment  c", "event 2", "comment  d"],
+    ),
+    "pings and [DONE]": (
+        "data: 1\n\nevent: ping\ndata\n\n: a\ndata: [DONE]\n\n: b\n\n",
+        {"pings": {"ping"}},
+        ["event 1", "comment  a"],
+    ),
+    "nothing but comments": (": a\n: b\n\n: c\n", {}, ["comment  a", "comment  b", "comment  c"]),
+    "a cut event": ("data: 1\n\n: a\n: b", {}, ["event 1", "comment  a"]),
+    "an event that is too large": (
+        f": a\ndata: 1\n\n: b\ndata: {'x' * 50}\n\n: c\n",
+        {"max_event_size": 40},
+        ["comment  a", "event 1", "comment  b"],
+    ),
+}
+
+
+@with_batch
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
+def test_comments_at_the_end(
+    shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
+) -> None:
+    """What comes behind the event that ends a stream is told to nobody, and what comes before it is."""
+    log = Log()
+    on = log.handlers(batch="none" if has_batch else None)
+    with EventServer(Answer(*(body[at : at + size] for at in range(0, len(body), size)))) as server:
+        run(shell, server.url, on, **options)
+    shown = [call for call in log.calls if call.startswith(("event", "comment"))]
+    assert shown == calls
+
+
+def test_comments_over_a_resume(shell: Shell) -> None:
+    """The order holds over connections too: what came before a cut is told before what follows it."""
+    log = Log()
+    answers = [
+        Answer(": a\nid: 1\ndata: 1\n\n: b\n", "id: 2\ndata: 2\nretry: 50\n\n: c\n", Pause(0.02), FIN),
+        Answer(": d\nid: 3\ndata: 3\n\n: e\n"),
+    ]
+    with EventServer(*answers) as server:
+        result = run(shell, server.url, log.handlers(), resume=LastEventID(retry=QUICK))
+    assert result.error is None
+    assert log.calls == [
+        *("open 200", "comment  a", "event 1", "comment  b", "event 2", "comment  c", "retry StreamInterrupted"),
+        *("open 200", "comment  d", "event 3", "comment  e", "complete 3", "close"),
+    ]
+
+
+@with_batch
+def test_a_comment_behind_the_event_that_closes(shell: Shell, has_batch: bool) -> None:
+    """A stream that a handler closes tells no comment more, even of what came in one piece."""
+    log = Log()
+    on = log.handlers(batch="none" if has_batch else None)
+    streams: list[Stream] = []
+
+    @on("stop")
+    def stop(event: ServerSentEvent) -> Any:
+        (stream,) = streams
+        return stream.close() if isinstance(stream, EventStream) else stream.aclose()
+
+    def remember(stream: Stream, on: Handlers) -> Awaitable[StreamStats]:
+        streams.append(stream)
+        return dispatched(stream, on)
+
+    with EventServer(Answer(": a\nevent: stop\ndata: 1\n\n: b\n\ndata: 2\n\n: c\n", FOREVER)) as server:
+        result = run(shell, server.url, on, dispatch=remember)
+    assert (result.error, result.outcome) == (None, "cancelled")
+    assert log.calls == ["open 200", "comment  a", "event 1", "cancel", "close"]
+
+
 def test_gives_up(shell: Shell) -> None:
     """A failure that another attempt follows is a `retry`; the last one is the `error`."""
     log = Log()

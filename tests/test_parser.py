@@ -566,6 +566,18 @@ def test_comments() -> None:
     assert comments == [" ping", "", ":a"]
 
 
+@pytest.mark.parametrize(
+    "pieces", [[b": a\n\ndata: 1\n\n: b\ndata: 2\n: c\n\n: d\n"], [b": a\n\ndata: 1\n", b"\n: b\n"]]
+)
+def test_where_a_comment_stands(pieces: list[bytes]) -> None:
+    """During `on_comment`, `completed` says how many events the same piece has completed before it."""
+    places: list[tuple[str, int]] = []
+    parser = EventParser(on_comment=lambda text: places.append((text, parser.completed)))
+    for piece in pieces:
+        parser.feed(piece)
+    assert places == [(" a", 0), (" b", 1), (" c", 1), (" d", 2)][: 4 if len(pieces) == 1 else 2]
+
+
 def test_comments_change_nothing() -> None:
     """A comment in the middle of a block is no part of it."""
     assert events_of(b"event: e\n: x\ndata: a\n: y\ndata: b\n: z\n\n") == [ServerSentEvent("e", "a\nb")]
