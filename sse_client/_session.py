@@ -886,6 +886,9 @@ class Session:
         elif self._phase == "reading" and self._parser.is_mid_block:
             text = f"the stream ended{self._so_far}, in the middle of the next"
         else:
+            if self._phase == "reading" and self._plan.resume is not None and self._finished and self._has_place:
+                # Some proxies end the body of a server that has died cleanly: then this was a cut.
+                logger.info("%s ended without a terminator%s", label(self._request), self._so_far)
             self._stop(None, now)
             return
         error = StreamTruncated(text)

@@ -1,5 +1,6 @@
 """Connecting, retry, resume, ends and timing of a stream, as tables: no server, no clock, no event loop."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -381,6 +382,43 @@ def test_ends(
     result = run(plan(**options), ok(*in_pieces(body, size)))
     assert (result.data, result.outcome) == (data, outcome)
     assert (None if result.error is None else type(result.error)) is error
+
+
+NO_TERMINATOR = rows(
+    ("ids", {"resume": RESUME}, (events(1, 2),), True),
+    ("an-id-alone", {"resume": RESUME}, (A, b"id: 1\n\n"), True),
+    ("none-asked-for", {"resume": RESUME, "ends_at_done": False}, (events(1, 2) + b"data: [DONE]\n\n",), True),
+    ("cursor", {"resume": Cursor(0, lambda cursor, _: cursor, lambda _, request: request)}, (events(1, 2),), True),
+    ("done", {"resume": RESUME}, (events(1, 2) + b"data: [DONE]\n\n",), False),
+    ("done-in-half", {"resume": RESUME}, (events(1, 2) + b"data: [DONE]",), False),
+    ("terminator", {"resume": RESUME, "terminator": DONE}, (events(1, 2) + END,), False),
+    ("no-resume", {}, (events(1, 2),), False),
+    ("no-ids", {"resume": RESUME}, (A + B,), False),
+    ("ids-of-another-stream", {"resume": RESUME, "last_event_id": "7"}, (A + B,), False),
+    ("no-events", {"resume": RESUME}, (b": hi\n\n",), False),
+)
+
+
+@pytest.mark.parametrize(("options", "body", "is_logged"), NO_TERMINATOR)
+def test_an_end_without_a_terminator(
+    options: dict[str, Any], body: tuple[Item, ...], is_logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that could be resumed and ends by its body alone is logged: behind some proxies that may be a cut."""
+    caplog.set_level(logging.INFO, "sse_client")
+    request = replace(POST, url="http://me:secret@test/chat?token=secret")
+    assert run(plan(request, **options), ok(*body)).outcome == "completed"
+    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert [text.startswith("POST http://test/chat ended without a terminator after ") for text in logged] == (
+        [True] * is_logged
+    )
+    assert "secret" not in caplog.text
+
+
+def test_a_204_needs_no_terminator(caplog: pytest.LogCaptureFixture) -> None:
+    """A 204 to a resume says that this was all: nothing is missing."""
+    caplog.set_level(logging.INFO, "sse_client")
+    assert run(plan(resume=RESUME), ok(event(1), RESET), GONE).outcome == "completed"
+    assert "without a terminator" not in caplog.text
 
 
 def test_terminator_is_followed_by_one_drain() -> None:
