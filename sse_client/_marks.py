@@ -156,7 +156,8 @@ class Terminator(Mark):
     The event that ends a stream: nothing behind it is read, and without it the stream is `StreamTruncated`.
 
     The event is handed out, then the iteration ends; but an unnamed `data: [DONE]` is never handed out. Example:
-    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`.
+    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`. `Terminator(data="[DONE]")` makes a
+    `[DONE]` required, which otherwise ends a stream only if it comes.
     """
 
 
