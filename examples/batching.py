@@ -7,12 +7,15 @@ Runs as it stands, offline: `python examples/batching.py`.
 
 import sys
 
-from sse_client import Handlers, ServerSentEvent, SSEClient
+from sse_client import Handlers, ServerSentEvent, SSEClient, Terminator
 from sse_client.testing import Answer, EventServer, Pause
 
 BURST = "".join(f"data: {number}\n\n" for number in range(20))
 STEPS: list[str | Pause] = [BURST, Pause(0.01)]
-REPLY = Answer(*STEPS * 25, Pause(0.25), BURST)
+REPLY = Answer(*STEPS * 25, Pause(0.25), BURST, "data: [DONE]\n\n")
+
+# Without it the reply is not complete. By default a [DONE] may be missing.
+DONE = Terminator(data="[DONE]")
 
 
 class Screen:
@@ -33,7 +36,7 @@ def main() -> None:
     on.batch("message", interval=1 / 30)(screen.draw)
 
     with EventServer(REPLY) as server, SSEClient(base_url=server.url) as client:
-        stats = client.post("/chat").dispatch(on)
+        stats = client.post("/chat", terminator=DONE).dispatch(on)
 
     assert screen.tokens == stats.events
     print(f"\n{stats.events} events in {stats.duration:.1f} s, drawn {screen.draws} times")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel
 
-from sse_client import Handlers, Named, ServerSentEvent, SSEClient, SSEError, StreamInterrupted
+from sse_client import Handlers, Named, ServerSentEvent, SSEClient, SSEError, StreamInterrupted, Terminator
 from sse_client.testing import FIN, Answer, EventServer
 
 
@@ -31,6 +31,9 @@ REPLY = (
     "event: note\ndata: a name that the type does not list\n\n",
     'event: usage\ndata: {"input": 12, "output": 2}\n\n',
 )
+
+# The event that comes last: without it the reply is not complete.
+END = Terminator(event="usage")
 
 on = Handlers()
 seen: Counter[str] = Counter()
@@ -73,12 +76,12 @@ def close() -> None:
 
 def main() -> None:
     with EventServer(Answer(*REPLY), Answer(REPLY[0], FIN)) as server, SSEClient(base_url=server.url) as client:
-        stats = client.post("/chat", events=ChatEvent).dispatch(on)
+        stats = client.post("/chat", events=ChatEvent, terminator=END).dispatch(on)
         print(f"  {stats.events} events\n")
 
         # Handlers observe: the stream's error comes out of dispatch too.
         try:
-            client.post("/chat", events=ChatEvent).dispatch(on)
+            client.post("/chat", events=ChatEvent, terminator=END).dispatch(on)
         except StreamInterrupted as error:
             print(f"  after {error.events_received} event")
 

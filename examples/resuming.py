@@ -13,23 +13,29 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sse_client import LastEventID, SSEClient
+from sse_client import LastEventID, SSEClient, Terminator
 from sse_client.testing import FIN, Answer, EventServer, RecordedRequest
 
 CHAPTERS = ("one", "two", "three", "four", "five", "six")
+
+# A body that ends without it was cut, too, and is resumed: some proxies end the answer of a dead server cleanly.
+DONE = Terminator(data="[DONE]")
 
 
 def read(request: RecordedRequest) -> Answer:
     """The server: all chapters behind the ID that the client has; after two of them the connection breaks."""
     first = int(request.headers.get("last-event-id", "0"))
     events = [f"id: {number}\nretry: 50\ndata: {CHAPTERS[number - 1]}\n\n" for number in range(first + 1, 7)]
-    return Answer(*events[:2], FIN) if len(events) > 2 else Answer(*events)
+    return Answer(*events[:2], FIN) if len(events) > 2 else Answer(*events, "data: [DONE]\n\n")
 
 
 def reader(url: str, bookmark: Path, limit: int) -> None:
     """One process: go on where the last one was, and stop after so many chapters."""
     saved = bookmark.read_text() if bookmark.exists() else ""
-    with SSEClient() as client, client.post(url, last_event_id=saved, resume=LastEventID()) as stream:
+    with (
+        SSEClient() as client,
+        client.post(url, last_event_id=saved, terminator=DONE, resume=LastEventID()) as stream,
+    ):
         for count, event in enumerate(stream, 1):
             print(f"process {os.getpid()} reads {event.data}", flush=True)
             if count == limit:

@@ -525,8 +525,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         assert session.notes is not None
         try:
             while True:
-                if session.notes:
-                    return session.notes.popleft()
+                if session.notes and (note := session.next_note()) is not None:
+                    return note
                 for event in session.ready:
                     return Received(event, self._decode(event))
                 if not await self._advance():

@@ -46,7 +46,7 @@ class ReadOptions(TypedDict, total=False):
 
     terminator: Terminator | None
     """The event that must end the stream. By default an unnamed `[DONE]` ends it, and so does the end of the body;
-    `None` takes `[DONE]` for an event like any other."""
+    `None` takes `[DONE]` for an event like any other. `subscribe` does that unless the terminator matches it."""
     errors: ErrorEvent | None
     """Which events are errors."""
     pings: Collection[str]
@@ -54,7 +54,8 @@ class ReadOptions(TypedDict, total=False):
     max_event_size: int
     """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
     accept_json: bool
-    """Whether to take an answer that is JSON for a stream of one event. By default it is a `ContentTypeError`."""
+    """Whether to ask for JSON too, and take it for a stream of one event. By default it is a `ContentTypeError`. A 202
+    without a body is then an empty stream."""
 
 
 class Options(ReadOptions, total=False):
@@ -326,7 +327,9 @@ class BaseStream(Generic[T]):
         session.notes = deque()
         if session.is_open and session.head is not None and session.outcome is None:
             session.notes.append(Opened(session.head.response))  # it was entered before
-        self._conversation = Conversation(on, lambda: self._now(), lambda: self.stats, is_typed=self._is_typed)
+        self._conversation = Conversation(
+            on, lambda: self._now(), lambda: self.stats, session.settle, is_typed=self._is_typed
+        )
         return self._conversation
 
     def _told(self, happening: Happening) -> Happening:

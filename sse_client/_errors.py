@@ -35,20 +35,44 @@ def quote(text: str) -> str:
     return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
 
 
+def shown(value: Any) -> str:
+    """Show JSON as text. It may be nested more deeply than Python's stack allows to show."""
+    try:
+        return str(value)
+    except RecursionError:
+        return "…"
+
+
 def message_in(value: Any) -> str | None:
     """Find the server's own words in JSON of the usual shapes: `error.message`, `error`, `message`, `detail`."""
+    # Depth first, and not by recursion: JSON may be nested more deeply than Python's stack allows.
+    pending: list[Any] = [value] if isinstance(value, dict) else []
+    while pending:
+        found = pending.pop()
+        if isinstance(found, str) and found:
+            return found
+        if isinstance(found, dict):
+            fields = cast("dict[str, Any]", found)
+            pending += [fields.get(name) for name in ("detail", "message", "error")]
+        if isinstance(found, list) and found:
+            # FastAPI's 422 says what is wrong in a list of objects.
+            try:
+                return json.dumps(found, ensure_ascii=False)
+            except RecursionError:
+                return "…"
+    return None
+
+
+def code_in(value: Any) -> str | int | float | None:
+    """Find an error's code in JSON, in the usual places: `error.code`, `.type` or `.status`, `code`, `status`."""
     if not isinstance(value, dict):
         return None
     fields = cast("dict[str, Any]", value)
-    for name in ("error", "message", "detail"):
-        found = fields.get(name)
-        if isinstance(found, str) and found:
+    error = fields.get("error")
+    inner = cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+    for found in (inner.get("code"), inner.get("type"), inner.get("status"), fields.get("code"), fields.get("status")):
+        if isinstance(found, str | int | float) and found != "" and not isinstance(found, bool):
             return found
-        if isinstance(found, dict) and (nested := message_in(found)) is not None:
-            return nested
-        if isinstance(found, list) and found:
-            # FastAPI's 422 says what is wrong in a list of objects.
-            return json.dumps(found, ensure_ascii=False)
     return None
 
 

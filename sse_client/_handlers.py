@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from typing_extensions import TypeForm, TypeVar
 
-from ._errors import SSEError, StreamError
+from ._errors import DecodeError, SSEError, StreamError
 from ._event import ServerSentEvent
+from ._session import Outcome, outcome_of
 from ._stats import StreamStats
 from ._steps import Commented, Opened, Retrying
 from ._typed import Nothing, is_union, unwrap
@@ -324,7 +325,13 @@ class Conversation:
     """The last event that all handlers have finished with; one that is pending in a batch is not."""
 
     def __init__(
-        self, on: Handlers, now: Callable[[], float], stats: Callable[[], StreamStats], *, is_typed: bool
+        self,
+        on: Handlers,
+        now: Callable[[], float],
+        stats: Callable[[], StreamStats],
+        settle: Callable[[Outcome], object],
+        *,
+        is_typed: bool,
     ) -> None:
         self.finished = None
         self._latest: ServerSentEvent | None = None
@@ -332,6 +339,7 @@ class Conversation:
         self._on = on
         self._now = now
         self._stats = stats
+        self._settle = settle
         self._is_typed = is_typed
         self._has_fields = any(entry.is_field for entry in on.entries)
         self._batches = {id(entry): Batch(entry) for entry in on.entries if entry.interval is not None}
@@ -351,12 +359,15 @@ class Conversation:
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001
-            # Not the stream's: a handler's own, or a cancellation.
+            # Not the stream's: a handler's own, or a cancellation. Who failed has not had all of it.
+            self._settle(outcome_of(error))
             failure = yield from self._try(error, self._leave(error), self._flush(), self._moment("cancel"))
         else:
             ended = happening.error
             if self.has_batches and isinstance(ended, StreamError) and self.finished is not None:
                 ended.last_event_id = self.finished.id
+            if isinstance(ended, DecodeError):
+                self._settle("failed")  # the stream itself would have gone on
             name = "error" if ended else "cancel" if happening.is_cancelled else "complete"
             failure = yield from self._try(ended, self._leave(ended), self._moment(name, ended))
         failure = yield from self._try(failure, self._moment("close"))

@@ -22,6 +22,7 @@ DEFAULT_HEADERS = {
     "Cache-Control": "no-cache",
     "Accept-Encoding": "identity",
 }
+ACCEPT_JSON = "application/json, text/event-stream"
 
 
 class Response(Protocol):
@@ -58,8 +59,9 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
     """
     request = step.request
+    defaults = {**DEFAULT_HEADERS, "Accept": ACCEPT_JSON} if step.accepts_json else DEFAULT_HEADERS
     merged = library.Headers(
-        {name: value for name, value in DEFAULT_HEADERS.items() if is_default(name, client.headers.get(name))}
+        {name: value for name, value in defaults.items() if is_default(name, client.headers.get(name))}
     )
     for each in headers:
         if each:

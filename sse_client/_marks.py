@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
-from ._errors import message_in
+from ._errors import code_in, message_in, shown
 from ._event import ServerSentEvent
 
 DONE = "[DONE]"
@@ -63,6 +63,24 @@ class Mark:
                 return mark
         return None
 
+    def match_unfinished(self, event: ServerSentEvent, open_field: str) -> Self | None:
+        """
+        Return the alternative that a block bears whose blank line did not come, or `None`.
+
+        `event` is the block as if its last line had ended; `open_field` is the field of that line if it had not, else
+        `""`. More of an open line could have come, so it counts only as `[DONE]`, or as JSON that is whole.
+        """
+        for mark in (self, *self.alternatives):
+            if mark._is_on(event) and (not open_field or mark._is_certain(event, open_field)):
+                return mark
+        return None
+
+    def _is_certain(self, event: ServerSentEvent, open_field: str) -> bool:
+        """Whether what the mark goes by has come whole, though a line is open."""
+        if "event".startswith(open_field):  # the line is a name, or could have become one
+            return self.field is not None and self.event is None
+        return self.field is not None or is_done(event)
+
     def _is_on(self, event: ServerSentEvent) -> bool:
         if self.event is not None and event.event != self.event:
             return False
@@ -80,11 +98,15 @@ class Mark:
         found = _object_in(event)
         if self.field not in found:
             return False
-        if values is None:
-            return True
         value = found[self.field]
+        if values is None:
+            return self._is_present(value)
         # In JSON, true is not 1.
         return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
+
+    def _is_present(self, value: Any) -> bool:  # noqa: ARG002
+        """Whether a field that holds the value counts as there."""
+        return True
 
 
 def needles_of(*marks: Mark | None) -> tuple[str, ...] | None:
@@ -134,7 +156,8 @@ class Terminator(Mark):
     The event that ends a stream: nothing behind it is read, and without it the stream is `StreamTruncated`.
 
     The event is handed out, then the iteration ends; but an unnamed `data: [DONE]` is never handed out. Example:
-    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`.
+    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`. `Terminator(data="[DONE]")` makes a
+    `[DONE]` required, which otherwise ends a stream only if it comes.
     """
 
 
@@ -144,12 +167,15 @@ class ErrorEvent(Mark):
     An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
 
     `message` and `code` name where the object in its data has them, with dots into objects within (`error.message`).
-    Without a `message`, the usual places are looked at.
+    Without them, the usual places are searched: `error.message`, `error`, `message`, `detail`; `error.code`,
+    `error.type`, `error.status`, `code`, `status`.
+
+    A `field` without `values` must hold something: null, false, `""`, `{}` and `[]` say that there is no error.
     """
 
     message: str | None = None
     """Where the server's own words are."""
-    code: str | None = "code"
+    code: str | None = None
     """Where the error's code is."""
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
@@ -158,8 +184,11 @@ class ErrorEvent(Mark):
         message = message_in(found) if self.message is None else _at(found, self.message)
         if message is None and not found:
             message = event.data or None
-        code = None if self.code is None else _at(found, self.code)
-        return (message if message is None or isinstance(message, str) else str(message)), code
+        code = code_in(found) if self.code is None else _at(found, self.code)
+        return (message if message is None or isinstance(message, str) else shown(message)), code
+
+    def _is_present(self, value: Any) -> bool:
+        return not (value is None or value is False or value in ("", {}, []))
 
 
 def _at(value: Any, path: str) -> Any:

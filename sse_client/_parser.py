@@ -22,6 +22,7 @@ from ._event import ServerSentEvent
 
 BOM = b"\xef\xbb\xbf"
 DATA = b"data: "
+RETRY = b"retry"
 CR, LF = b"\r\n"
 
 # Far above what a token, a tool call or a picture in base64 needs, far below what hurts a server.
@@ -56,6 +57,8 @@ class EventParser:
     """The last event ID string: set by the blank line after an `id`, and kept until the next."""
     reconnection_time: int | None
     """What the last `retry` field said, in milliseconds; `None` before there is one."""
+    completed: int
+    """During `on_comment`: how many events this `feed` has completed before the comment."""
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class EventParser:
     ) -> None:
         self.last_event_id = last_event_id
         self.reconnection_time = None
+        self.completed = 0
 
         self._max_event_size = max_event_size
         self._on_comment = on_comment
@@ -116,10 +120,24 @@ class EventParser:
         return self._feed_any(data)
 
     @property
+    def open_line(self) -> str:
+        """The line that has begun and not ended, as far as it has come; `""` if there is none."""
+        line = self._line.removeprefix(BOM) if self._at_start else self._line
+        return line.decode("utf-8", "replace")
+
+    @property
     def is_mid_block(self) -> bool:
-        """Whether a line, or a block with a field other than `retry`, has begun and not ended."""
-        is_bom_alone = self._at_start and len(self._line) == len(BOM) and self._line.startswith(BOM)
-        return bool((self._line and not is_bom_alone) or self._data or self._event or self._has_id)
+        """
+        Whether something of an event has begun and not ended: a line, or a block with a field.
+
+        A comment and a `retry` are no part of an event: neither counts, whether its line has ended or not.
+        """
+        # The name of a field is all that is needed of a line that may have many megabytes.
+        line = self._line[: len(BOM) + len(RETRY) + 1]
+        if self._at_start:
+            line = line.removeprefix(BOM)
+        is_harmless = line.partition(b":")[0] in (b"", RETRY)
+        return bool(not is_harmless or self._data or self._event or self._has_id)
 
     def unfinished(self) -> ServerSentEvent | None:
         """
@@ -265,6 +283,7 @@ class EventParser:
                     self.reconnection_time = self._retry
             elif not field:
                 if self._on_comment is not None:
+                    self.completed = len(events)
                     self._on_comment(line[1:])
             elif self._on_unknown is not None:
                 self._on_unknown(line)

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
+from itertools import accumulate
 from math import inf
 from operator import length_hint
 from typing import Any, Literal, TypeAlias
@@ -45,9 +46,10 @@ from ._errors import (
     StreamTimeout,
     StreamTruncated,
     quote,
+    shown,
 )
 from ._event import ServerSentEvent
-from ._marks import DONE, is_done, needles_of
+from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
@@ -69,6 +71,7 @@ from ._steps import (
     Stop,
     Wait,
 )
+from ._strays import Strays, is_stray
 
 logger = logging.getLogger("sse_client")
 
@@ -116,6 +119,11 @@ STATUSES = frozenset(HTTPStatus)
 RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
 
 
+# What ends a stream by default.
+DONE_EVENT = ServerSentEvent(data=DONE)
+UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
+ANY_ERROR = ErrorEvent(event="error")
+
 NO_EVENTS: list[ServerSentEvent] = []
 NO_IDS: deque[str] = deque(maxlen=0)
 NO_PAST_IDS: frozenset[str] = frozenset()
@@ -138,6 +146,7 @@ class Session:
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
+        *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -160,6 +169,8 @@ class Session:
     """Whether `deadline` can ever be anything but infinite."""
     attempted_at: float
     """When the latest request was made."""
+    unfinished: ServerSentEvent | None
+    """The block that counted as the terminator though its blank line did not come; it is handed out to nobody."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -168,6 +179,7 @@ class Session:
         self.is_reading = False
         self.is_closing = False
         self.notes = None
+        self.unfinished = None
 
         self._plan = plan
         self._random = random
@@ -195,6 +207,7 @@ class Session:
         self._batch: list[ServerSentEvent] = []
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
+        self._settled: Outcome | None = None
         self._previous = NO_EVENTS  # the batch before, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
@@ -202,7 +215,19 @@ class Session:
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
         self._needles = needles_of(plan.errors, plan.terminator)
-        self._examines = bool(plan.errors or plan.terminator or plan.resume or plan.pings or not plan.ends_at_done)
+        self._ends_at_done = plan.ends_at_done
+        if plan.is_subscription:
+            # To a browser it is an event like any other: only a terminator that is asked for ends a feed.
+            self._ends_at_done = plan.terminator is not None and plan.terminator.match(DONE_EVENT) is not None
+        if plan.errors or plan.terminator or plan.resume or plan.pings:
+            self._examines: bool | None = True
+        else:
+            self._examines = False if self._ends_at_done else None
+
+        # What no parser understands: the unknown lines of this connection; and by what was known before it, whether
+        # there is nothing else in it.
+        self._strays: Strays | None = None
+        self._at_open: tuple[int, int, str] | None = None
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
@@ -284,6 +309,12 @@ class Session:
         if self.outcome == "completed":
             self.outcome = self._closing_outcome
 
+    def settle(self, outcome: Outcome) -> None:
+        """Take that to its user the stream ends so, however far it was read ahead of them. Any thread."""
+        self._settled = self._closing_outcome if self.is_closing else outcome
+        if self.outcome is not None:
+            self.outcome = self._settled
+
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
         left = length_hint(self.ready)
@@ -295,7 +326,8 @@ class Session:
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
-        is_complete = self._phase == "draining" and self._error is None and not left
+        is_fine = error is None or isinstance(error, GeneratorExit)
+        is_complete = self._phase == "draining" and self._error is None and not left and is_fine
         if self._phase == "stopped" or is_complete:
             return  # behind the terminator nothing can go wrong any more, and the connection can be used again
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
@@ -325,6 +357,14 @@ class Session:
             if timeouts.first_event is not None and timeouts.idle is not None:
                 limits.append(max(timeouts.first_event, timeouts.idle))
         return min((limit for limit in limits if limit is not None), default=None)
+
+    def next_note(self) -> Note | None:
+        """Return the first of the notes, if it came before the next event of `ready`; for who listens."""
+        assert self.notes is not None
+        first = self.notes[0] if self.notes else None
+        if isinstance(first, Commented) and first.after > self._finished + self._handed_out:
+            return None
+        return self.notes.popleft() if self.notes else None
 
     def next_step(self, now: float) -> Step:
         """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
@@ -405,6 +445,9 @@ class Session:
             return
         head = self.head
         assert head is not None
+        if self._is_accepted(head, body):
+            self._stop(None, now)
+            return
         error = self._response_error(head, body)
         if head.status_code == 401 and self._can_refresh:
             self._has_refreshed = True
@@ -438,13 +481,15 @@ class Session:
             return False
         if not events or self._phase != "reading":
             return False
-        if self._examines:
+        examines = self._examines
+        if examines:
             events = self._examine(events)
-        else:
+        elif examines is not None:
             for event in events:
                 if event.data == DONE and event.event == "message":
-                    self._terminate()
-                    events = events[: events.index(event)]
+                    index = events.index(event)
+                    self._terminate(index)
+                    events = events[:index]
                     break
         if not events:
             return False
@@ -491,9 +536,13 @@ class Session:
             self.drained(now)
             return False
         if self._body is not None:
+            assert self.head is not None
+            if self._is_accepted(self.head, self._body):
+                self._stop(None, now)
+                return False
             events = self._examine([ServerSentEvent(data=self._body.decode("utf-8", "replace"))])
             if self._phase == "reading":
-                self._terminate()
+                self._terminate(0)
             return self._hand_out(events, now)
         self._ended(now)
         return False
@@ -504,12 +553,14 @@ class Session:
         except EventTooLarge as error:
             self._give_up(error, now)
             return
-        if self._plan.is_subscription:
-            self._fail(StreamTruncated("the server ended the stream"), now)
-            return
-        unfinished = self._parser.unfinished()
-        if unfinished is not None and self._is_end(unfinished):
+        if self._ends_in_terminator():
             self._stop(None, now)
+        elif self._plan.is_subscription:
+            self._fail(StreamTruncated("the server ended the stream"), now)
+        elif (stray := self._stray_error()) is not None:
+            self._stop(stray, now)
+        elif (refusal := self._no_event_stream()) is not None:
+            self._fail(refusal, now, is_worth_it=self._is_worth_repeating(refusal))
         else:
             self._end_without_more(now)
 
@@ -526,6 +577,10 @@ class Session:
             self._time_out(clock, now, failure.cause)
         elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
             self._time_out("read", now, failure.cause)
+        elif (stray := self._stray_error()) is not None:
+            # An error that is an event would have ended the stream before this.
+            stray.__cause__ = failure.cause
+            self._stop(stray, now)
         else:
             error = StreamInterrupted(f"the connection was lost{self._so_far}: {failure.text}")
             error.__cause__ = failure.cause
@@ -571,6 +626,7 @@ class Session:
             self._is_foreign,
             _at_most(timeouts.connect, left),
             _at_most(timeouts.response, left),
+            self._plan.accepts_json,
         )
 
     def _next_request(self) -> Request:
@@ -609,6 +665,8 @@ class Session:
         self._note(Opened(head.response))
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._parser.feed
+        self._strays = None
+        self._at_open = self._finished, self._comments, self._finished_id
         self._body = None
         if self._plan.accepts_json and media_type(head) != EVENT_STREAM:
             self._body = bytearray()
@@ -618,12 +676,22 @@ class Session:
 
     def _new_parser(self, last_event_id: str) -> EventParser:
         return EventParser(
-            last_event_id=last_event_id, max_event_size=self._plan.max_event_size, on_comment=self._count_comment
+            last_event_id=last_event_id,
+            max_event_size=self._plan.max_event_size,
+            on_comment=self._count_comment,
+            on_unknown=None if self._plan.is_subscription else self._keep_stray,
         )
 
     def _count_comment(self, text: str) -> None:
         self._comments += 1
-        self._note(Commented(text))
+        if self.notes is not None:
+            # All events before this piece have been handed out.
+            self.notes.append(Commented(text, self._finished + self._parser.completed))
+
+    def _keep_stray(self, line: str) -> None:
+        if self._strays is None:
+            self._strays = Strays()
+        self._strays.add(line)
 
     def _note(self, note: Note) -> None:
         if self.notes is not None:
@@ -635,6 +703,13 @@ class Session:
         # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
         takes_json = self._plan.accepts_json and not self._has_begun
         return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and takes_json))
+
+    def _is_accepted(self, head: Head, body: bytes | bytearray) -> bool:
+        """Whether an answer says that the server has taken a message, and has nothing to say to it, as in MCP."""
+        is_asked_for = self._plan.accepts_json and not self._plan.is_subscription and not self._has_begun
+        # A body that broke off before its first byte is none that is empty.
+        is_empty = not body and head.headers.get("content-length", "0") == "0"
+        return is_asked_for and head.status_code == 202 and is_empty
 
     def _is_good(self, status_code: int) -> bool:
         if self._plan.is_subscription:
@@ -707,7 +782,10 @@ class Session:
         plan = self._plan
         errors, terminator, needles, past_ids = plan.errors, plan.terminator, self._needles, self._past_ids
         if plan.pings:
-            events = [event for event in events if event.event not in plan.pings]
+            self._at_open = None  # a ping, too, is something that was understood
+            received, events = events, [event for event in events if event.event not in plan.pings]
+            if self.notes:
+                self._place_comments(received, events)
         for index, event in enumerate(events):
             data = event.data
             if needles is not None and not past_ids:
@@ -720,22 +798,18 @@ class Session:
                         continue
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
-                self._terminate(StreamInterrupted(text))
+                self._terminate(index, StreamInterrupted(text))
                 return events[:index]
             if errors is not None and (mark := errors.match(event)) is not None:
-                message, code = mark.read(event)
-                said = f": {quote(message)}" if message else ""
-                text = f"the server sent an error event{said}" + (
-                    f" (code {quote(str(code))})" if code is not None else ""
-                )
-                self._terminate(ErrorEventReceived(text, event=event, code=code, message=message))
+                self._terminate(index, _error_event("the server sent an error event", event, mark))
                 return events[:index]
-            if plan.ends_at_done and is_done(event):
+            if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
-                self._terminate(None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator"))
+                error = None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator")
+                self._terminate(index, error)
                 return events[:index]
             if terminator is not None and terminator.match(event) is not None:
-                self._terminate()
+                self._terminate(index)
                 return events[: index + 1]
         return events
 
@@ -747,16 +821,63 @@ class Session:
             self._has_event = True
             self._time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
 
-    def _terminate(self, error: SSEError | None = None) -> None:
-        """Nothing behind this event counts any more, and nothing can fail any more."""
+    def _terminate(self, index: int, error: SSEError | None = None) -> None:
+        """Nothing behind the event at that place of its piece counts any more, and nothing can fail any more."""
         self._error = error
         self._enter("draining")
+        while self.notes and isinstance(last := self.notes[-1], Commented) and last.after > self._finished + index:
+            self.notes.pop()
 
-    def _is_end(self, event: ServerSentEvent) -> bool:
-        plan = self._plan
-        if plan.terminator is not None:
-            return plan.terminator.match(event) is not None
-        return plan.ends_at_done and is_done(event)
+    def _place_comments(self, received: list[ServerSentEvent], left: list[ServerSentEvent]) -> None:
+        """Let the comments of a piece stand where they stood, among those of its events that are left."""
+        assert self.notes is not None
+        kept = set(map(id, left))
+        places = [0, *accumulate(id(event) in kept for event in received)]
+        for index, note in enumerate(self.notes):
+            if isinstance(note, Commented) and note.after > self._finished:
+                self.notes[index] = Commented(note.text, self._finished + places[note.after - self._finished])
+
+    def _ends_in_terminator(self) -> bool:
+        """Whether the body has ended in a block that is the terminator, but for its blank line."""
+        event = self._parser.unfinished()
+        terminator = self._plan.terminator or (UNNAMED_DONE if self._ends_at_done else None)
+        if event is None or terminator is None:
+            return False
+        open_field = self._parser.open_line.partition(":")[0]
+        if open_field == "retry":
+            open_field = ""  # like a comment, whose field is "": no part of the event
+        if terminator.match_unfinished(event, open_field) is None:
+            return False
+        self.unfinished = event
+        return True
+
+    def _stray_error(self) -> ErrorEventReceived | None:
+        """Return the error that the server has reported outside any field, where the body ends."""
+        open_line = self._parser.open_line
+        if open_line and not self._plan.is_subscription and is_stray(open_line):
+            self._keep_stray(open_line)
+        event = None if self._strays is None else self._strays.error()
+        if event is None:
+            return None
+        event.id = self._parser.last_event_id
+        return _error_event("the server sent an error outside any event", event, ANY_ERROR)
+
+    def _no_event_stream(self) -> ContentTypeError | None:
+        """Return the error of a body that has ended and was all unknown lines."""
+        parser, strays, head = self._parser, self._strays, self.head
+        known = self._finished, self._comments, parser.last_event_id
+        if strays is None or known != self._at_open or parser.reconnection_time is not None:
+            return None
+        if parser.is_mid_block and not is_stray(parser.open_line):
+            return None  # an event has begun
+        assert head is not None
+        text = f"expected events from {label(self._request)}, got text that is not an event stream"
+        return ContentTypeError(
+            f"{text} (status {head.status_code}): {quote(strays.first)}",
+            status_code=head.status_code,
+            headers=head.headers,
+            body=strays.body,
+        )
 
     def _end_without_more(self, now: float) -> None:
         """The server has said in good order that nothing more comes: the end, unless something is missing."""
@@ -765,6 +886,9 @@ class Session:
         elif self._phase == "reading" and self._parser.is_mid_block:
             text = f"the stream ended{self._so_far}, in the middle of the next"
         else:
+            if self._phase == "reading" and self._plan.resume is not None and self._finished and self._has_place:
+                # Some proxies end the body of a server that has died cleanly: then this was a cut.
+                logger.info("%s ended without a terminator%s", label(self._request), self._so_far)
             self._stop(None, now)
             return
         error = StreamTruncated(text)
@@ -977,6 +1101,8 @@ class Session:
                 self.outcome = "error_event"
             case _:
                 self.outcome = "failed"
+        if self._settled is not None:  # after the outcome was set: `settle` may come from another thread
+            self.outcome = self._settled
         self._enter("stopped")
         self._error = error
         self._stopped_at = now
@@ -999,6 +1125,16 @@ class Session:
 
 
 # Small questions -----------------------------------------------------------------------------------------------------
+
+
+def _error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEventReceived:
+    """The error that the server has sent in an event, in words that begin with the text."""
+    message, code = mark.read(event)
+    if message:
+        text = f"{text}: {quote(message)}"
+    if code is not None:
+        text = f"{text} (code {quote(shown(code))})"
+    return ErrorEventReceived(text, event=event, code=code, message=message)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

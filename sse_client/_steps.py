@@ -30,6 +30,8 @@ class Connect:
     """The request goes to another origin: without auth, cookies, or any header but Accept and Content-Type."""
     connect: float | None
     response: float | None
+    accepts_json: bool = False
+    """Whether to ask for JSON as well as for an event stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Commented:
     """A comment came."""
 
     text: str
+    after: int = 0
+    """How many events of the stream came before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -459,8 +459,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         assert session.notes is not None
         try:
             while True:
-                if session.notes:
-                    return session.notes.popleft()
+                if session.notes and (note := session.next_note()) is not None:
+                    return note
                 for event in session.ready:
                     return Received(event, self._decode(event))
                 if not self._advance():

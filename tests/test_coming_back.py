@@ -521,7 +521,8 @@ def own_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 def test_each_retry_is_logged(shell: Shell, caplog: pytest.LogCaptureFixture) -> None:
     """Each retry is one line at INFO: what happened, which attempt follows, and when."""
     caplog.set_level(logging.DEBUG)
-    with EventServer(status(503), Answer("retry: 70\n", events(1), RST), status(502), Answer(events(2))) as server:
+    last = Answer(events(2), "data: [DONE]\n\n")
+    with EventServer(status(503), Answer("retry: 70\n", events(1), RST), status(502), last) as server:
         assert shell.read(f"{server.url}/chat", retry=QUICK, resume=LastEventID()).data == ["1", "2"]
     first, second, third = own_records(caplog)
     assert {record.levelno for record in (first, second, third)} == {logging.INFO}

@@ -340,6 +340,88 @@ def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
     assert result.seconds < 2
 
 
+BYE = "event: end\ndata: 2\n\n"
+LAST_EVENTS: dict[str, tuple[Answer, dict[str, Any]]] = {
+    "clean end": (Answer(*TWO), {}),
+    "clean end in one piece": (Answer("".join(TWO)), {}),
+    "[DONE]": (Answer(*TWO, "data: [DONE]\n\n"), {}),
+    "[DONE] in one piece": (Answer(TWO[0], f"{TWO[1]}data: [DONE]\n\n"), {}),
+    "[DONE] asked for": (Answer(f"{''.join(TWO)}data: [DONE]\n\n"), {"terminator": Terminator(data="[DONE]")}),
+    "terminator": (Answer(TWO[0], BYE), {"terminator": Terminator(event="end")}),
+    "terminator in one piece": (Answer(TWO[0] + BYE), {"terminator": Terminator(event="end")}),
+    "terminator and no end": (Answer(TWO[0] + BYE, FOREVER), {"terminator": Terminator(event="end")}),
+    "cut": (Answer(*TWO, Pause(0.02), FIN), {}),
+}
+
+
+@with_batch
+@pytest.mark.parametrize("waits", [False, True], ids=["", "when all was read"])
+@pytest.mark.parametrize(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
+def test_raises_at_the_last_event(
+    shell: Shell, answer: Answer, options: dict[str, Any], waits: bool, has_batch: bool
+) -> None:
+    """A handler that raises at the very last event has abandoned the stream, however far it was read by then."""
+    log = Log()
+    mine = Mine()
+    streams: list[Stream] = []
+    on = log.handlers(batch="ping" if has_batch else None, is_async=shell.kind != "sync")
+
+    def fail() -> None:
+        log.add("raises")
+        raise mine
+
+    @on.event
+    def handle(event: ServerSentEvent) -> Any:
+        if event.data != "2":
+            return None
+        if shell.kind == "sync":
+            for _ in range(500 if waits and has_batch else 0):
+                if streams[0].outcome is None:
+                    time.sleep(0.002)
+            return fail()
+        return wait()
+
+    async def wait() -> None:
+        for _ in range(500 if waits and has_batch else 0):
+            if streams[0].outcome is None:
+                await anyio.sleep(0.002)
+        fail()
+
+    def remember(stream: Stream, on: Handlers) -> Awaitable[StreamStats]:
+        streams.append(stream)
+        return dispatched(stream, on)
+
+    with EventServer(answer) as server:
+        result = run(shell, server.url, on, dispatch=remember, **options)
+    assert result.error is mine
+    assert log.calls == ["open 200", "event 1", "event 2", "raises", "cancel", "close"]
+    assert result.outcome == "abandoned"
+    assert result.stream is not None
+    assert result.stream.state == "closed"
+
+
+@pytest.mark.parametrize("answer", [Answer(*TWO), Answer(*TWO, FIN)], ids=["completed", "interrupted"])
+def test_raises_with_the_last_batch(shell: Shell, answer: Answer) -> None:
+    """What raises when the pending events are handed over at the end has abandoned the stream too."""
+    log = Log(raises_in="batch 2")
+    with EventServer(answer) as server:
+        result = run(shell, server.url, log.handlers(batch="message"))
+    assert (result.error, result.outcome) == (log.mine, "abandoned")
+    assert log.calls[-3:] == ["batch 2", "cancel", "close"]
+
+
+@with_batch
+@pytest.mark.parametrize("behind", [(), ("data: [DONE]\n\n",), (FOREVER,)], ids=["end", "[DONE]", "more"])
+def test_decode_error_at_the_last_event(shell: Shell, behind: tuple[Any, ...], has_batch: bool) -> None:
+    """A last event that does not fit its type fails the stream; `on.error` and the outcome agree."""
+    log = Log()
+    on = log.handlers(batch=int if has_batch else None)
+    with EventServer(Answer("data: 1\n\n", "data: x\n\n", *behind)) as server:
+        result = run(shell, server.url, on, events=int)
+    assert (type(result.error), result.outcome) == (DecodeError, "failed")
+    assert log.calls[-2:] == ["error DecodeError", "close"]
+
+
 @with_batch
 def test_decode_error(shell: Shell, has_batch: bool) -> None:
     """An event that does not fit its type ends a dispatch, as an error of the stream."""
@@ -465,6 +547,110 @@ def test_comments_and_retries(shell: Shell) -> None:
         *("retry StatusError", "open 200", "comment  hello", "event 1", "retry StreamInterrupted", "open 200"),
         *("event 2", "complete 2", "close"),
     ]
+
+
+MIXED = "data: 1\n\n: a\ndata: 2\n: b\n\n: c\n\n: d\nid: 7\n\ndata: 3\n\n: e\n"
+IN_ORDER = ["event 1", "comment  a", "comment  b", "event 2", "comment  c", "comment  d", "event 3", "comment  e"]
+
+
+@with_batch
+@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+def test_comments_in_order(shell: Shell, size: int, has_batch: bool) -> None:
+    """Comments and events are told in the order of their bytes, however these come."""
+    log = Log()
+    on = log.handlers(batch="ping" if has_batch else None)
+    pieces = [MIXED[at : at + size] for at in range(0, len(MIXED), size)]
+    with EventServer(Answer(*pieces)) as server:
+        result = run(shell, server.url, on)
+    assert result.error is None
+    assert log.calls == ["open 200", *IN_ORDER, "complete 3", "close"]
+    assert result.stats is not None
+    assert result.stats.comments == 5
+
+
+COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "[DONE]": ("data: 1\n\n: a\ndata: [DONE]\n\n: b\n", {}, ["event 1", "comment  a"]),
+    "terminator": (
+        ": a\nevent: end\ndata: 1\n\n: b\ndata: 2\n\n: c\n",
+        {"terminator": Terminator(event="end")},
+        ["comment  a", "event 1"],
+    ),
+    "error event": (
+        ": a\n\ndata: 1\n\n: b\nevent: error\ndata: x\n\n: c\n",
+        {"errors": ErrorEvent(event="error")},
+        ["comment  a", "event 1", "comment  b"],
+    ),
+    "pings": (
+        "event: ping\ndata\n\n: a\ndata: 1\n\nevent: ping\ndata\n\n: b\nevent: ping\ndata\n\n: c\ndata: 2\n\n: d\n",
+        {"pings": {"ping"}},
+        ["comment  a", "event 1", "comment  b", "comment  c", "event 2", "comment  d"],
+    ),
+    "pings and [DONE]": (
+        "data: 1\n\nevent: ping\ndata\n\n: a\ndata: [DONE]\n\n: b\n\n",
+        {"pings": {"ping"}},
+        ["event 1", "comment  a"],
+    ),
+    "nothing but comments": (": a\n: b\n\n: c\n", {}, ["comment  a", "comment  b", "comment  c"]),
+    "a cut event": ("data: 1\n\n: a\n: b", {}, ["event 1", "comment  a"]),
+    "an event that is too large": (
+        f": a\ndata: 1\n\n: b\ndata: {'x' * 50}\n\n: c\n",
+        {"max_event_size": 40},
+        ["comment  a", "event 1", "comment  b"],
+    ),
+}
+
+
+@with_batch
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
+def test_comments_at_the_end(
+    shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
+) -> None:
+    """What comes behind the event that ends a stream is told to nobody, and what comes before it is."""
+    log = Log()
+    on = log.handlers(batch="none" if has_batch else None)
+    with EventServer(Answer(*(body[at : at + size] for at in range(0, len(body), size)))) as server:
+        run(shell, server.url, on, **options)
+    shown = [call for call in log.calls if call.startswith(("event", "comment"))]
+    assert shown == calls
+
+
+def test_comments_over_a_resume(shell: Shell) -> None:
+    """The order holds over connections too: what came before a cut is told before what follows it."""
+    log = Log()
+    answers = [
+        Answer(": a\nid: 1\ndata: 1\n\n: b\n", "id: 2\ndata: 2\nretry: 50\n\n: c\n", Pause(0.02), FIN),
+        Answer(": d\nid: 3\ndata: 3\n\n: e\n"),
+    ]
+    with EventServer(*answers) as server:
+        result = run(shell, server.url, log.handlers(), resume=LastEventID(retry=QUICK))
+    assert result.error is None
+    assert log.calls == [
+        *("open 200", "comment  a", "event 1", "comment  b", "event 2", "comment  c", "retry StreamInterrupted"),
+        *("open 200", "comment  d", "event 3", "comment  e", "complete 3", "close"),
+    ]
+
+
+@with_batch
+def test_a_comment_behind_the_event_that_closes(shell: Shell, has_batch: bool) -> None:
+    """A stream that a handler closes tells no comment more, even of what came in one piece."""
+    log = Log()
+    on = log.handlers(batch="none" if has_batch else None)
+    streams: list[Stream] = []
+
+    @on("stop")
+    def stop(event: ServerSentEvent) -> Any:
+        (stream,) = streams
+        return stream.close() if isinstance(stream, EventStream) else stream.aclose()
+
+    def remember(stream: Stream, on: Handlers) -> Awaitable[StreamStats]:
+        streams.append(stream)
+        return dispatched(stream, on)
+
+    with EventServer(Answer(": a\nevent: stop\ndata: 1\n\n: b\n\ndata: 2\n\n: c\n", FOREVER)) as server:
+        result = run(shell, server.url, on, dispatch=remember)
+    assert (result.error, result.outcome) == (None, "cancelled")
+    assert log.calls == ["open 200", "comment  a", "event 1", "cancel", "close"]
 
 
 def test_gives_up(shell: Shell) -> None:

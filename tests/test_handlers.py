@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from sse_client import DecodeError, Handlers, ServerSentEvent, SSEClient, StreamTruncated
 from sse_client._handlers import Call, Conversation, Ended, Happening, Leave, Next, Passed, Received
+from sse_client._session import Outcome
 from sse_client._stats import StreamStats
 from sse_client._steps import Commented, Opened, Retrying
 from sse_client._typed import Nothing
@@ -265,6 +266,8 @@ class Played:
     """Next, the calls, and how the stream was left, in order; without the first `next`, where it never waits."""
     error: BaseException | None
     finished: str | None
+    settled: list[Outcome]
+    """What the outcome was said to be, where the stream itself does not know."""
 
 
 def played(on: Handlers, *happenings: Happening | float, is_typed: bool = True) -> Played:
@@ -272,7 +275,8 @@ def played(on: Handlers, *happenings: Happening | float, is_typed: bool = True) 
     now = 100.0
     left = list(happenings)
     steps: list[str] = []
-    conversation = Conversation(on, lambda: now, StreamStats, is_typed=is_typed)
+    settled: list[Outcome] = []
+    conversation = Conversation(on, lambda: now, StreamStats, settled.append, is_typed=is_typed)
     run = iter(conversation)
     error: BaseException | None = None
     try:
@@ -301,7 +305,7 @@ def played(on: Handlers, *happenings: Happening | float, is_typed: bool = True) 
         error = raised
     assert not left
     finished = conversation.finished
-    return Played(steps, error, finished.data if finished else None)
+    return Played(steps, error, finished.data if finished else None, settled)
 
 
 END = Ended(None, is_cancelled=False)
@@ -480,6 +484,7 @@ def test_exactly_one_end(end: Ended, moment: str) -> None:
     result = played(on, received("1"), received("2"), end)
     assert calls == ["batch 1", "batch 1", moment, "close"]
     assert result.error is end.error
+    assert result.settled == (["failed"] if isinstance(end.error, DecodeError) else [])
     assert result.steps[-1] == (f"leave {type(end.error).__name__}" if end.error else "leave")
 
 
@@ -503,6 +508,7 @@ def test_a_handler_raises(moment: str) -> None:
     result = played(on, happenings[moment], is_typed=False)
     assert result.error is mine
     assert result.steps == ["leave Mine"]
+    assert result.settled == ["abandoned"]
     assert calls == ["raises x", "cancel", "close"]
 
 
@@ -605,7 +611,7 @@ def test_finished() -> None:
         assert event is not None
         finished.append(event.data)
 
-    conversation.append(Conversation(on, lambda: 0.0, StreamStats, is_typed=False))
+    conversation.append(Conversation(on, lambda: 0.0, StreamStats, str, is_typed=False))
     run = iter(conversation[0])
     step = next(run)
     for happening in (received("a"), Commented(""), received("b"), Commented("")):

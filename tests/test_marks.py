@@ -1,13 +1,18 @@
 """Which event ends a stream, and which one is an error: by data, name and fields, and without parsing in vain."""
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from functools import partial
+from traceback import walk_stack
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sse_client._errors import shown
 from sse_client._event import ServerSentEvent
 from sse_client._marks import ErrorEvent, Mark, Terminator, is_done
 
@@ -47,7 +52,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"event": "end"}, says("", "End"), False),
         ({"event": "message"}, says("x"), True),
         ({"field": "type"}, says(TYPE), True),
-        ({"field": "type"}, says('{"type": null}'), True),
+        ({"field": "type"}, says('{"type": 0}'), True),
         ({"field": "type"}, says('{"n": "type"}'), False),
         ({"field": "type"}, says('{"n": {"type": 1}}'), False),
         ({"field": "type"}, says('[{"type": 1}]'), False),
@@ -289,17 +294,87 @@ def test_the_place_of_a_message(path: str, data: str, message: str | None) -> No
         (ErrorEvent(event="e"), '{"code": 7}', 7),
         (ErrorEvent(event="e"), '{"code": "rate_limit"}', "rate_limit"),
         (ErrorEvent(event="e"), '{"code": null}', None),
-        (ErrorEvent(event="e"), '{"error": {"code": 7}}', None),
+        (ErrorEvent(event="e"), '{"error": {"code": 7}, "code": 8}', 7),
+        (ErrorEvent(event="e"), '{"error": {"type": "busy", "status": 5}, "code": 8}', "busy"),
+        (ErrorEvent(event="e"), '{"error": {"code": null, "type": "busy"}}', "busy"),
+        (ErrorEvent(event="e"), '{"error": {"code": "", "status": "UNAVAILABLE"}}', "UNAVAILABLE"),
+        (ErrorEvent(event="e"), '{"error": {"code": 0, "type": "busy"}}', 0),
+        (ErrorEvent(event="e"), '{"error": {"message": "no"}, "code": 8}', 8),
+        (ErrorEvent(event="e"), '{"error": "no", "status": 503}', 503),
+        (ErrorEvent(event="e"), '{"code": null, "status": 503}', 503),
+        (ErrorEvent(event="e"), '{"code": {"n": 1}, "status": [1]}', None),
+        (ErrorEvent(event="e"), '{"type": "error", "message": "no"}', None),
         (ErrorEvent(event="e"), "no object", None),
+        (ErrorEvent(event="e"), '[{"code": 7}]', None),
+        (ErrorEvent(event="e", code="code"), '{"error": {"code": 7}}', None),
         (ErrorEvent(event="e", code="error.type"), '{"error": {"type": "overloaded"}}', "overloaded"),
         (ErrorEvent(event="e", code="error"), '{"error": {"type": 1}}', {"type": 1}),
-        (ErrorEvent(event="e", code=None), '{"code": 7}', None),
     ],
     ids=str,
 )
 def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
-    """The code is where `code=` says, by default in the field `code`, and of any type that JSON has."""
+    """The code is where `code=` says, and of any type; without it, a text or a number is looked for as usual."""
     assert mark.read(says(data))[1] == code
+
+
+@pytest.mark.parametrize("value", ["null", "false", '""', "{}", "[]", " [ ] "])
+def test_an_error_that_is_none(value: str) -> None:
+    """A field that says that there is no error is no error; but to a terminator it is there."""
+    event = says(f'{{"error": {value}, "text": "x"}}')
+    assert ErrorEvent(field="error").match(event) is None
+    assert ErrorEvent(event="message", field="error").match(event) is None
+    assert (ErrorEvent(field="text") | ErrorEvent(field="error")).match(event) is not None
+    assert Terminator(field="error").match(event) is not None
+    # Who asks for a value means it.
+    assert ErrorEvent(field="error", values=[None, False, "", {}, []]).match(event) is not None
+
+
+@pytest.mark.parametrize("value", ["true", "0", "1", '"x"', '" "', '{"code": null}', "[null]"])
+def test_an_error_that_is_one(value: str) -> None:
+    """Any other value of the field is an error."""
+    assert ErrorEvent(field="error").match(says(f'{{"error": {value}}}')) is not None
+
+
+DEPTHS = (10, 100, 150, 190, 210, 500, 900, 950, 980, 990, 2_000, 5_000, 9_000, 100_000)
+DEEP = {
+    "objects": ("", '{"error":', "}", ""),
+    "a list of details": ('{"detail":', "[", "]", "}"),
+    "a list of objects": ('{"message":', '[{"a":', "}]", "}"),
+    "a code": ('{"code":', "[", "]", "}"),
+    "a code of objects": ('{"message": "no", "error": {"code":', '{"a":', "}", "}}"),
+}
+PATHS: list[dict[str, Any]] = [{}, {"message": "code", "code": "code"}, {"code": "error"}]
+
+
+@pytest.mark.parametrize("shape", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("paths", PATHS, ids=["usual", "code", "error"])
+@pytest.mark.parametrize("left", [None, 100, 60])
+def test_an_error_nested_deeply(shape: tuple[str, ...], paths: dict[str, Any], left: int | None) -> None:
+    """However deeply the JSON of an error is nested, it is read, also where Python's own stack is nearly full."""
+    before, begin, end, behind = shape
+    mark = ErrorEvent(event="error", **paths)
+
+    def read(event: ServerSentEvent) -> None:
+        message, code = mark.read(event)
+        assert message is None or isinstance(message, str)
+        assert isinstance(shown(code), str)
+        ErrorEvent(field="error").match(event)
+
+    for depth in DEPTHS:
+        event = says(f"{before}{begin * depth}1{end * depth}{behind}", "error")
+        with_frames(left, partial(read, event))
+
+
+def with_frames(left: int | None, call: Callable[[], Any]) -> Any:
+    """Call it where so many frames are left of Python's stack; `None` for here."""
+    if left is None:
+        return call()
+    depth = sum(1 for _ in walk_stack(None))
+
+    def deeper(more: int) -> Any:
+        return call() if more <= 0 else deeper(more - 1)
+
+    return deeper(sys.getrecursionlimit() - depth - left)
 
 
 @pytest.mark.parametrize(

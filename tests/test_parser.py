@@ -566,6 +566,18 @@ def test_comments() -> None:
     assert comments == [" ping", "", ":a"]
 
 
+@pytest.mark.parametrize(
+    "pieces", [[b": a\n\ndata: 1\n\n: b\ndata: 2\n: c\n\n: d\n"], [b": a\n\ndata: 1\n", b"\n: b\n"]]
+)
+def test_where_a_comment_stands(pieces: list[bytes]) -> None:
+    """During `on_comment`, `completed` says how many events the same piece has completed before it."""
+    places: list[tuple[str, int]] = []
+    parser = EventParser(on_comment=lambda text: places.append((text, parser.completed)))
+    for piece in pieces:
+        parser.feed(piece)
+    assert places == [(" a", 0), (" b", 1), (" c", 1), (" d", 2)][: 4 if len(pieces) == 1 else 2]
+
+
 def test_comments_change_nothing() -> None:
     """A comment in the middle of a block is no part of it."""
     assert events_of(b"event: e\n: x\ndata: a\n: y\ndata: b\n: z\n\n") == [ServerSentEvent("e", "a\nb")]
@@ -690,14 +702,16 @@ def test_unfinished_changes_nothing() -> None:
         (b"data: a\n: ping\n", True),
         (b"data: a\n\nid: 1\r", True),
         (b"d", True),
-        (b": pi", True),
-        (b"retry: 5", True),
+        (b": pi", False),
+        (b"retry: 5", False),
+        (b"retr", True),
+        (b"data: a\n: pi", True),
         (b"data: a\n\nfo", True),
     ],
 )
 @pytest.mark.parametrize("pieces", [whole, byte_by_byte])
 def test_is_mid_block(stream: bytes, expected: bool, pieces: Cutter) -> None:
-    """A line without its end, or a field of an event without its blank line, is the middle of a block."""
+    """A line of an event without its end, or a field of one without its blank line, is the middle of a block."""
     parser = EventParser()
     for piece in pieces(stream):
         parser.feed(piece)

@@ -1,5 +1,6 @@
 """Connecting, retry, resume, ends and timing of a stream, as tables: no server, no clock, no event loop."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -381,6 +382,43 @@ def test_ends(
     result = run(plan(**options), ok(*in_pieces(body, size)))
     assert (result.data, result.outcome) == (data, outcome)
     assert (None if result.error is None else type(result.error)) is error
+
+
+NO_TERMINATOR = rows(
+    ("ids", {"resume": RESUME}, (events(1, 2),), True),
+    ("an-id-alone", {"resume": RESUME}, (A, b"id: 1\n\n"), True),
+    ("none-asked-for", {"resume": RESUME, "ends_at_done": False}, (events(1, 2) + b"data: [DONE]\n\n",), True),
+    ("cursor", {"resume": Cursor(0, lambda cursor, _: cursor, lambda _, request: request)}, (events(1, 2),), True),
+    ("done", {"resume": RESUME}, (events(1, 2) + b"data: [DONE]\n\n",), False),
+    ("done-in-half", {"resume": RESUME}, (events(1, 2) + b"data: [DONE]",), False),
+    ("terminator", {"resume": RESUME, "terminator": DONE}, (events(1, 2) + END,), False),
+    ("no-resume", {}, (events(1, 2),), False),
+    ("no-ids", {"resume": RESUME}, (A + B,), False),
+    ("ids-of-another-stream", {"resume": RESUME, "last_event_id": "7"}, (A + B,), False),
+    ("no-events", {"resume": RESUME}, (b": hi\n\n",), False),
+)
+
+
+@pytest.mark.parametrize(("options", "body", "is_logged"), NO_TERMINATOR)
+def test_an_end_without_a_terminator(
+    options: dict[str, Any], body: tuple[Item, ...], is_logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that could be resumed and ends by its body alone is logged: behind some proxies that may be a cut."""
+    caplog.set_level(logging.INFO, "sse_client")
+    request = replace(POST, url="http://me:secret@test/chat?token=secret")
+    assert run(plan(request, **options), ok(*body)).outcome == "completed"
+    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert [text.startswith("POST http://test/chat ended without a terminator after ") for text in logged] == (
+        [True] * is_logged
+    )
+    assert "secret" not in caplog.text
+
+
+def test_a_204_needs_no_terminator(caplog: pytest.LogCaptureFixture) -> None:
+    """A 204 to a resume says that this was all: nothing is missing."""
+    caplog.set_level(logging.INFO, "sse_client")
+    assert run(plan(resume=RESUME), ok(event(1), RESET), GONE).outcome == "completed"
+    assert "without a terminator" not in caplog.text
 
 
 def test_terminator_is_followed_by_one_drain() -> None:
@@ -1026,6 +1064,18 @@ def test_a_long_code_makes_no_long_error() -> None:
     assert len(str(run(plan(GET), answer(302, location="http://[/" + "x" * 5000)).error)) < 1000
 
 
+@pytest.mark.parametrize("depth", [100, 500, 900, 980, 990, 2_000, 9_000, 100_000])
+@pytest.mark.parametrize(
+    "data",
+    ['{"type": "error", "code": %s}', '{"type": "error", "detail": %s}', '{"type": "error", "error": {"message": %s}}'],
+)
+def test_an_error_event_nested_deeply(data: str, depth: int) -> None:
+    """An error event whose JSON is nested deeply is that error, and no other."""
+    data = data % ("[" * depth + "]" * depth)
+    result = run(plan(errors=ErrorEvent(event="error", code="code")), ok(f"event: error\ndata: {data}\n\n".encode()))
+    assert len(str(result.failed(ErrorEventReceived))) < 1000
+
+
 def test_a_body_that_a_cursor_cannot_send_again() -> None:
     """A cursor that sends the first body again cannot where that is used up; one that sends its own can."""
     request = Request(method="POST", url=URL, content=iter([b"x"]))
@@ -1206,9 +1256,26 @@ def test_a_moved_subscription() -> None:
     assert [step.request.url for step in result.connects] == [URL] + ["http://test/feed"] * 4
 
 
+@pytest.mark.parametrize("options", [{}, {"pings": frozenset({"ping"})}, {"errors": ERRORS}, {"terminator": DONE}])
+def test_done_in_a_subscription(options: dict[str, Any]) -> None:
+    """To a subscription `[DONE]` is an event like any other, as to a browser: it is handed out, and comes again."""
+    body = A + b"data: [DONE]\n\n" + B
+    result = run(subscription(**options), ok(body), ok(b"data: [DONE]\n\n"), ok(b"data: [DONE]"), GONE)
+    assert (result.data, result.outcome) == (["a", "[DONE]", "b", "[DONE]"], "completed")
+    assert result.waits == approx([3, 3, 3])
+
+
+@pytest.mark.parametrize("terminator", [LAST, DONE | LAST])
+def test_done_that_ends_a_subscription(terminator: Terminator) -> None:
+    """A subscription that asks for `[DONE]` ends with it, and it is not handed out, as in any stream that asks."""
+    result = run(subscription(terminator=terminator), ok(A), ok(B + b"data: [DONE]\n\n" + A))
+    assert (result.data, result.outcome) == (["a", "b"], "completed")
+
+
 def test_an_ended_feed() -> None:
-    """`[DONE]` and error events end a subscription too."""
-    assert run(subscription(), ok(A + b"data: [DONE]\n\n")).outcome == "completed"
+    """A terminator and error events end a subscription too."""
+    result = run(subscription(terminator=DONE), ok(A), ok(A + END + B))
+    assert (result.data, result.outcome) == (["a", "a", END_TEXT], "completed")
     assert run(subscription(errors=ERRORS), ok(A + ERROR)).outcome == "error_event"
 
 
@@ -1730,6 +1797,34 @@ def test_leave_after_the_terminator() -> None:
     result = Run(plan(terminator=DONE), ok(A + END)).take(2).leave()
     assert (result.outcome, result.error) == ("completed", None)
     assert isinstance(result.steps[-2], Drain)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (GeneratorExit(), "completed"),
+        (ValueError(), "abandoned"),
+        (KeyboardInterrupt(), "cancelled"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [({"terminator": DONE}, (A + END,)), ({"terminator": DONE}, (A, END)), ({}, (A + B + b"data: [DONE]\n\n",))],
+    ids=["terminator", "terminator-apart", "done"],
+)
+def test_fail_at_the_last_event(
+    error: BaseException, outcome: Outcome, options: dict[str, Any], body: tuple[Item, ...]
+) -> None:
+    """Who fails on the last event has not had it: the stream is abandoned, whether its end has been received or not."""
+    result = Run(plan(**options), ok(*body)).take(2).leave(error)
+    assert (result.outcome, result.error) == (outcome, None)
+    assert result.to_end().outcome == outcome
+
+
+def test_fail_behind_the_end() -> None:
+    """Who fails when the end was told has had it all."""
+    result = run(plan(terminator=DONE), ok(A + END)).leave(ValueError())
+    assert result.outcome == "completed"
 
 
 @pytest.mark.parametrize("error", [None, ValueError()], ids=["in-good-order", "by-an-error"])

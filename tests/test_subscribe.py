@@ -22,8 +22,8 @@ import pytest
 from reference import parse
 from shells import Result, Shell
 
-from sse_client import ContentTypeError, RetryPolicy, SSEError, StatusError, StreamInterrupted
-from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
+from sse_client import ContentTypeError, RetryPolicy, SSEError, StatusError, StreamInterrupted, Terminator
+from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest, scripted_transport
 
 DATA = Path(__file__).parent / "data"
 
@@ -317,3 +317,31 @@ def test_the_differences_are_known() -> None:
 def test_the_data_is_what_it_says(name: str) -> None:
     """The browser's log has openings and errors in it: a replay that compares nothing proves nothing."""
     assert sum(entry[1] == name for case in CASES for entry in case["observed"]["log"]) > 80
+
+
+# [DONE] --------------------------------------------------------------------------------------------------------------
+
+DONE = "data: [DONE]\n\n"
+
+
+def test_done_is_an_event(shell: Shell) -> None:
+    """An unnamed [DONE] does not end a feed: it is handed out, and the feed reconnects."""
+    transport = scripted_transport(Answer("data: 1\n\n", DONE, "data: 2\n\n"), Answer(DONE), Answer(status=204))
+    result = shell.read("http://feed.test/", method="SUBSCRIBE", http={"transport": transport})
+    assert (result.data, result.error) == (["1", "[DONE]", "2", "[DONE]"], None)
+    assert result.stream is not None
+    assert (result.stream.outcome, len(transport.requests)) == ("completed", 3)
+
+
+@pytest.mark.parametrize(
+    ("terminator", "data"),
+    [(Terminator(data="[DONE]"), ["1"]), (Terminator(event="end"), ["1", "[DONE]", "bye"])],
+    ids=["[DONE]", "end"],
+)
+def test_a_terminator_ends_a_feed(shell: Shell, terminator: Terminator, data: list[str]) -> None:
+    """A terminator that is asked for ends a feed too, and then [DONE] alone does only if it is the one."""
+    transport = scripted_transport(Answer("data: 1\n\n", DONE, "event: end\ndata: bye\n\n"))
+    result = shell.read("http://feed.test/", method="SUBSCRIBE", http={"transport": transport}, terminator=terminator)
+    assert (result.data, result.error) == (data, None)
+    assert result.stream is not None
+    assert (result.stream.outcome, len(transport.requests)) == ("completed", 1)

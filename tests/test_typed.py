@@ -660,6 +660,86 @@ def test_accept_json_empty(shell: Shell) -> None:
     assert json_of(shell, accept_json=True, events=Text).events == []
 
 
+BOTH = "application/json, text/event-stream"
+
+
+@pytest.mark.parametrize("accept", ["x/y", "text/event-stream"])
+@pytest.mark.parametrize("place", ["", "call", "client", "http"])
+def test_accept_json_asks_for_it(shell: Shell, place: str, accept: str) -> None:
+    """With `accept_json=True` a call says that it takes both, unless the user has said what to accept."""
+    own = {"headers": {"accept": accept}}
+    client, http = (own if place == "client" else None), (own if place == "http" else None)
+    options: dict[str, Any] = own if place == "call" else {}
+    with EventServer(Answer("{}", headers={"Content-Type": "application/json"})) as server:
+        shell.read(server.url, client=client, http=http, accept_json=True, **options)
+        assert server.requests[0].headers["accept"] == (accept if place else BOTH)
+
+
+def test_accept_json_asks_for_it_again(shell: Shell) -> None:
+    """Each attempt says so, also behind a redirect."""
+    moved = Answer(status=307, headers={"Location": "/there"}, framing="length")
+    json = Answer("{}", headers={"Content-Type": "application/json"})
+    policy = RetryPolicy(initial_delay=0.01, jitter=0)
+    with EventServer(Answer(status=503, framing="length"), moved, json) as server:
+        assert shell.read(server.url, accept_json=True, retry=policy).error is None
+        assert [request.headers["accept"] for request in server.requests] == [BOTH] * 3
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json", "text/event-stream"])
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.parametrize("options", [{}, {"events": Text}, {"retry": None}], ids=["", "typed", "no retry"])
+def test_accepted(shell: Shell, content_type: str | None, framing: Any, options: dict[str, Any]) -> None:
+    """With `accept_json=True` a 202 without a body is an empty stream, whatever its media type, and complete."""
+    with EventServer(Answer(status=202, headers={"Content-Type": content_type}, framing=framing)) as server:
+        result = shell.read(server.url, accept_json=True, **options)
+        assert len(server.requests) == 1
+    assert (result.events, result.error) == ([], None)
+    assert result.stream is not None
+    assert (result.stream.outcome, result.stream.response.status_code) == ("completed", 202)
+
+
+def test_accepted_needs_no_terminator(shell: Shell) -> None:
+    """Nor is a terminator missing in what is no stream: as behind a 204."""
+    with EventServer(Answer(status=202, headers={"Content-Type": None}, framing="length")) as server:
+        result = shell.read(server.url, accept_json=True, terminator=Terminator(event="end"))
+    assert result.error is None
+    assert result.stream is not None
+    assert result.stream.outcome == "completed"
+
+
+ACCEPTED = {"Content-Type": "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "options"),
+    [
+        (Answer(status=202, headers=ACCEPTED, framing="length"), {}),
+        (Answer("queued", status=202, headers=ACCEPTED, framing="length"), {"accept_json": True}),
+        (Answer(status=200, headers=ACCEPTED, framing="length"), {"accept_json": True}),
+        (Answer(FIN, status=202, headers={**ACCEPTED, "Content-Length": "9"}, framing="length"), {"accept_json": True}),
+    ],
+    ids=["not asked for", "with a body", "200", "cut"],
+)
+def test_not_accepted(shell: Shell, answer: Answer, options: dict[str, Any]) -> None:
+    """Without `accept_json=`, with a body, or with another status, it is a `ContentTypeError` as ever."""
+    with EventServer(answer) as server:
+        result = shell.read(server.url, **options)
+    assert isinstance(result.error, ContentTypeError)
+
+
+def test_accepted_in_a_resume(shell: Shell) -> None:
+    """In the place of the rest of a stream a 202 without a body is a failed attempt."""
+    policy = RetryPolicy(initial_delay=0.01, jitter=0)
+    answers = (
+        Answer("id: 1\ndata: {}\nretry: 50\n\n", FIN),
+        Answer(status=202, headers={"Content-Type": None}, framing="length"),
+        Answer("id: 2\ndata: {}\n\n"),
+    )
+    with EventServer(*answers) as server:
+        result = shell.read(server.url, accept_json=True, resume=LastEventID(retry=policy))
+    assert (result.error, [event.id for event in result.events]) == (None, ["1", "2"])
+
+
 def test_the_name_of_a_type_is_none() -> None:
     """A type's name in the place of the type is refused where it is written, and not at the first event."""
     with pytest.raises(TypeError, match="expected the type itself for events, got its name, 'Text'"):

@@ -71,7 +71,8 @@ class Plain:
 
     @property
     def is_mid_block(self) -> bool:
-        return bool(self._line or self._data or self._event or self._has_id)
+        is_line = bytes(self._line).partition(b":")[0] not in (b"", b"retry")
+        return bool(is_line or self._data or self._event or self._has_id)
 
     @property
     def is_bom(self) -> bool:
