@@ -40,12 +40,12 @@ from ._http import (
     DeadlineReached,
     apieces_of,
     aresolve,
+    asend,
     build_request,
     failure_of,
     head_of,
     is_woken_by_closing,
     library_of,
-    send_options,
     set_read_timeout_below,
     transport_errors,
     turn_to_body,
@@ -620,7 +620,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             try:
                 response = await self._send(step, headers, channel)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel), self._now())
+                session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
                 return
         self._response = response
         if session.has_deadlines:
@@ -638,14 +638,14 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         connect_timeout = inf if step.connect is None else step.connect
         with self._cancellable(connect_timeout + response_timeout) as scope:
 
-            async def trace(name: str, _: Any) -> None:
-                channel.note(name)
+            async def trace(name: str, info: Any) -> None:
+                channel.note(name, info)
                 if name.endswith("send_request_headers.started"):
                     scope.deadline = anyio.current_time() + response_timeout
 
             request.extensions["trace"] = trace
             request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
-            response = await self._client.send(request, **send_options(step))
+            response = await asend(self._client, request, step, self._hooks)
             turn_to_body(request, self._plan.timeouts.read)
             set_read_timeout_below(response, self._plan.timeouts.read)
             return response

@@ -20,13 +20,13 @@ from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Response, VirtualTime
+from ._http import Hooks, Response, VirtualTime
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._session import RECONNECT, Outcome, Session, State, id_header
+from ._session import Outcome, Session, State, id_header
 from ._stats import StreamStats
 from ._steps import Failure, Opened, Plan
 from ._timeouts import Timeouts
@@ -72,13 +72,16 @@ class Options(ReadOptions, total=False):
     timeout: Timeouts | float | None
     """Seconds for the whole call, or a `Timeouts`; `None` switches all clocks off. By default the client's."""
     retry: RetryPolicy | None
-    """What to do when there is no answer, or a bad one; `None` never tries again. By default the client's."""
+    """What to do when there is no answer, or a bad one; `None` never tries again. By default the client's, and for a
+    subscription `RetryPolicy.RECONNECT`."""
     resume: LastEventID | Cursor[Any] | None
     """How to take a broken stream up again. By default it is not."""
     last_event_id: str
     """The ID to go on behind, from an earlier stream."""
-    follow_redirects: bool
-    """Whether to follow a redirect to another origin too, without any credentials."""
+    cross_origin_redirects: bool
+    """Whether to follow a redirect to another origin too, without auth, cookies, or any header of yours. What repeats
+    or resumes the request goes along: `Last-Event-ID` and the idempotency key. Within its origin a redirect is always
+    followed."""
 
 
 class SyncOptions(Options, total=False):
@@ -140,10 +143,10 @@ class BaseClient:
             request=request,
             is_subscription=is_subscription,
             can_refresh=callable(request.headers) or callable(self._headers),
-            follow_redirects=options.get("follow_redirects", False),
+            cross_origin_redirects=options.get("cross_origin_redirects", False),
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
-            retry=options.get("retry", RECONNECT if is_subscription else self._retry),
+            retry=options.get("retry", RetryPolicy.RECONNECT if is_subscription else self._retry),
             resume=options.get("resume", dialect.resume),
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
@@ -230,6 +233,7 @@ class BaseStream(Generic[T]):
         self._conversation: Conversation | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
         self._channel = Channel()
+        self._hooks = Hooks(library)
         self._now: Callable[[], float] = time.monotonic
         self._virtual_time: VirtualTime | None = None
         self._wait_until_closed: Callable[[], object] | None = None  # where a thread can

@@ -7,7 +7,9 @@ imported for the other's sake.
 
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -92,16 +94,21 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
             extensions=extensions,
             **arguments,
         )
+        if step.is_exact:
+            # httpx has replaced its query by the parameters that the client has for all requests.
+            own = library.URL(request.url)
+            built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
         if built.url.port is not None and built.url.port > 65535:
             raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
         return built
     # Made without the client, which would add its own headers and cookies.
     every = library.Headers(client.headers)
     every.update(merged)
-    kept = {name: every[name] for name in ("Accept", "Content-Type") if name in every}
-    return library.Request(
-        request.method, request.url, headers={**kept, "Accept-Encoding": "identity"}, extensions=extensions, **arguments
-    )
+    kept = library.Headers({name: every[name] for name in ("Accept", "Content-Type") if name in every})
+    kept["Accept-Encoding"] = "identity"
+    # No secrets: without them the other origin would replay what was resumed, or do twice what was repeated.
+    kept.update({name.encode(): value for name, value in step.headers.items()})
+    return library.Request(request.method, request.url, headers=kept, extensions=extensions, **arguments)
 
 
 def is_default(name: str, value: str | None) -> bool:
@@ -121,6 +128,22 @@ def send_options(step: Connect) -> dict[str, Any]:
     elif step.request.auth is not None:
         options["auth"] = step.request.auth
     return options
+
+
+def send(client: Any, request: Any, step: Connect, hooks: "Hooks") -> Any:
+    """Send the request; return the response, also if a hook of the client refused it for its status."""
+    hooks.surround(client, _before_hooks, _after_hooks)
+    with hooks.around(request):
+        return client.send(request, **send_options(step))
+    return hooks.refused
+
+
+async def asend(client: Any, request: Any, step: Connect, hooks: "Hooks") -> Any:
+    """The same, async."""
+    hooks.surround(client, _abefore_hooks, _aafter_hooks)
+    with hooks.around(request):
+        return await client.send(request, **send_options(step))
+    return hooks.refused
 
 
 def resolve(source: AsyncHeadersSource | None) -> Headers | None:
@@ -218,14 +241,21 @@ def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     return library.HTTPError, library.StreamError, library.InvalidURL, OSError, *_aiohttp_errors("ClientError")
 
 
-def failure_of(error: Exception, library: ModuleType, channel: Channel | None = None) -> Failure:
-    """Describe what a client raised."""
+def failure_of(
+    error: Exception, library: ModuleType, channel: Channel | None = None, hooks: "Hooks | None" = None
+) -> Failure:
+    """Describe what a client raised. What one of its hooks raised is the user's own, and raised again as it is."""
+    if hooks is not None and hooks.have_raised(error):
+        raise error
     if isinstance(error, library.LocalProtocolError) and "header" in str(error):
         # Its text quotes the header, and with it whatever is secret: no text of it, and not even as the cause.
         return Failure(None, "a header of the request is none that HTTP can carry", was_sent=False, is_final=True)
     if isinstance(error, _aiohttp_errors("ClientResponseError")):
         # The same of the URL and its query, and of all headers.
         return Failure(None, "the answer is no HTTP")
+    if isinstance(error, library.RemoteProtocolError) and str(error).startswith("Invalid URL in location header"):
+        # httpx looks at a redirect that it is not to follow. Its text quotes the URL.
+        return Failure(None, "the Location of a redirect is no URL", was_sent=False, is_final=True)
     is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError | library.InvalidURL)
     was_sent = not _is_unsent(error, library)
     # Behind a proxy's refusal none has gone out; its CONNECT was traced like a request.
@@ -247,6 +277,127 @@ def _is_unsent(error: Exception, library: ModuleType) -> bool:
         # To httpx-aiohttp a connection that was lost behind the request is a ConnectTimeout too.
         return isinstance(error.__cause__, _aiohttp_errors("ClientConnectorError", "ConnectionTimeoutError"))
     return isinstance(error, library.ConnectError | library.ConnectTimeout | library.PoolTimeout | library.ProxyError)
+
+
+# Hooks of the user's client ------------------------------------------------------------------------------------------
+
+# In a request's extensions, while it is sent: the `Hooks` that are told where it is.
+HOOKS = "sse_client.hooks"
+
+
+class Hooks:
+    """
+    Whether a request is in the event hooks of its client, and the response that one of them refused.
+
+    A hook may raise whatever a transport raises; only where it was raised tells that it is the user's own. And httpx
+    closes a response whose hook raises, but one that is refused for its status is still to be read. So if a client
+    has hooks, they are put between two of ours, which do nothing for the requests of others.
+    """
+
+    __slots__ = ("_are_running", "_library", "_response", "refused")
+
+    def __init__(self, library: ModuleType) -> None:
+        self.refused: Any = None
+        """The response that a hook raised an `HTTPStatusError` for; it can be read."""
+        self._library = library
+        self._are_running = False
+        self._response: Any = None  # while the hooks have it
+
+    def surround(self, client: Any, before: Any, after: Any) -> None:
+        """Put the client's hooks between ours, unless they are."""
+        hooks = client.event_hooks
+        if any(each and (each[0] is not before or each[-1] is not after) for each in hooks.values()):
+            client.event_hooks = {
+                name: [before, *(hook for hook in each if hook is not before and hook is not after), after]
+                for name, each in hooks.items()
+            }
+
+    @contextmanager
+    def around(self, request: Any) -> Generator[None]:
+        """While the request is sent. An `HTTPStatusError` for its response ends here: that response is the answer."""
+        self._are_running = False
+        self.refused = None
+        request.extensions[HOOKS] = self
+        try:
+            yield
+        except self._library.HTTPStatusError as error:
+            if not self._is_answer(error.response):
+                raise
+            self.refused = error.response
+            self._are_running = False
+        finally:
+            request.extensions.pop(HOOKS, None)
+            self._let_go()
+
+    def enter(self, message: Any) -> None:
+        """Take that the hooks get this request, or response, next."""
+        self._are_running = True
+        if hasattr(message, "request"):
+            self._response = message
+            message.close = partial(_close, message)
+            message.aclose = partial(_aclose, message)
+
+    def leave(self) -> None:
+        """Take that none of them has raised."""
+        self._are_running = False
+        self._let_go()
+
+    def have_raised(self, error: Exception) -> bool:
+        """Whether what came out of `send` is an error of the user's own code."""
+        # A status error that is not about the answer: of a request that a hook, or an auth, made itself.
+        is_of_another = isinstance(error, self._library.HTTPStatusError)
+        return is_of_another or (self._are_running and not isinstance(error, DeadlineReached))
+
+    def _is_answer(self, response: Any) -> bool:
+        try:
+            return _hooks_of(response) is self
+        except RuntimeError:  # a response without a request
+            return False
+
+    def _let_go(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            del response.close, response.aclose
+
+
+def _hooks_of(message: Any) -> Hooks | None:
+    """Who is to be told about this request, or that of this response."""
+    hooks: Hooks | None = getattr(message, "request", message).extensions.get(HOOKS)
+    return hooks
+
+
+def _before_hooks(message: Any) -> None:
+    if (hooks := _hooks_of(message)) is not None:
+        hooks.enter(message)
+
+
+def _after_hooks(message: Any) -> None:
+    if (hooks := _hooks_of(message)) is not None:
+        hooks.leave()
+
+
+async def _abefore_hooks(message: Any) -> None:
+    _before_hooks(message)
+
+
+async def _aafter_hooks(message: Any) -> None:
+    _after_hooks(message)
+
+
+def _close(response: Any) -> None:
+    """Close a response that the hooks have, unless httpx does so because one of them refused it for its status."""
+    if not _is_refused(response):
+        type(response).close(response)
+
+
+async def _aclose(response: Any) -> None:
+    if not _is_refused(response):
+        await type(response).aclose(response)
+
+
+def _is_refused(response: Any) -> bool:
+    error = sys.exception()
+    return isinstance(error, library_of(response, "Response").HTTPStatusError) and error.response is response
 
 
 # Below aiohttp -------------------------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ class EventParser:
     """What the last `retry` field said, in milliseconds; `None` before there is one."""
     completed: int
     """During `on_comment`: how many events this `feed` has completed before the comment."""
+    repeated_ids: int
+    """How many events had an `id` of their own that repeats the ID before them."""
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class EventParser:
         self.last_event_id = last_event_id
         self.reconnection_time = None
         self.completed = 0
+        self.repeated_ids = 0
 
         self._max_event_size = max_event_size
         self._on_comment = on_comment
@@ -88,8 +91,7 @@ class EventParser:
         self._is_open = False
         self._data: list[str] = []
         self._event = ""
-        self._id = last_event_id
-        self._has_id = False
+        self._id: str | None = None
         self._retry: int | None = None
         self._data_size = 0  # in bytes of UTF-8, with the LF behind each line
         self._size = 0  # of all that is kept for the block
@@ -137,7 +139,7 @@ class EventParser:
         if self._at_start:
             line = line.removeprefix(BOM)
         is_harmless = line.partition(b":")[0] in (b"", RETRY)
-        return bool(not is_harmless or self._data or self._event or self._has_id)
+        return bool(not is_harmless or self._data or self._event or self._id is not None)
 
     def unfinished(self) -> ServerSentEvent | None:
         """
@@ -252,17 +254,23 @@ class EventParser:
         """Take lines, without their ends: the standard's own algorithm (section 9.2.6)."""
         data = self._data
         known = len(data)
+        last_event_id = self.last_event_id
         for line in lines:
             if not line:
-                self.last_event_id = self._id
+                if (own_id := self._id) is not None:
+                    if own_id == last_event_id and data:
+                        self.repeated_ids += 1
+                    self.last_event_id = last_event_id = own_id
+                    self._id = None
                 if data:
                     text = data[0] if len(data) == 1 else "\n".join(data)
-                    events.append(ServerSentEvent(self._event or "message", text, self._id, self._retry))
+                    events.append(ServerSentEvent(self._event or "message", text, last_event_id, self._retry))
                     data.clear()
                 self._event = ""
-                self._has_id = False
                 self._retry = None
-                self._size = self._data_size = known = 0
+                known = 0
+                if self._size:
+                    self._size = self._data_size = 0
                 continue
             field, _, value = line.partition(": ")
             if ":" in field:  # no space behind the first colon
@@ -272,7 +280,6 @@ class EventParser:
             elif field == "event":
                 self._event = value
             elif field == "id":
-                self._has_id = True
                 if "\0" not in value:
                     self._id = value
             elif field == "retry":
@@ -291,7 +298,7 @@ class EventParser:
         self._is_open = lines[-1] != ""
         if self._is_open:
             self._data_size += sum(utf8_length(value) + 1 for value in data[known:])
-            self._size = self._data_size + utf8_length(self._event) + (utf8_length(self._id) if self._has_id else 0)
+            self._size = self._data_size + utf8_length(self._event) + utf8_length(self._id or "")
 
     def _feed_within_limit(self, data: bytearray, events: list[ServerSentEvent]) -> None:
         """Take whole lines, one at a time, and stop at the one that makes its event too large."""

@@ -36,7 +36,13 @@ class Request:
     @property
     def is_repeatable(self) -> bool:
         """Whether the body can be sent again: an iterator or a file is used up by the first attempt."""
-        return (self.content is None or isinstance(self.content, str | bytes)) and not self.files
+        # As httpx takes them: what is no form in `data` is a body of its own, as in `content`.
+        is_form = isinstance(self.data, Mapping)
+        return (
+            _is_text(self.content)
+            and (all(map(_is_value, self.data.values())) if is_form else _is_text(self.data))
+            and _are_text(self.files)
+        )
 
     def without_body(self) -> "Request":
         return Request(
@@ -47,3 +53,25 @@ class Request:
             cookies=self.cookies,
             auth=self.auth,
         )
+
+
+def _is_text(body: Any) -> bool:
+    return body is None or isinstance(body, str | bytes)
+
+
+def _is_value(value: Any) -> bool:
+    """Whether the value of a form field can be written again; httpx makes text of nearly anything."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_value, value))
+    return not any(hasattr(value, name) for name in ("__next__", "__anext__", "read"))
+
+
+def _are_text(files: Any) -> bool:
+    """Whether all files are given by their content: alone, or behind a name."""
+    if not files:
+        return True
+    if not isinstance(files, Mapping | list | tuple):
+        return False  # an iterator of files is used up itself
+    pairs = files.items() if isinstance(files, Mapping) else files
+    contents = (file[1] if isinstance(file, tuple) else file for _, file in pairs)
+    return all(isinstance(content, str | bytes) for content in contents)

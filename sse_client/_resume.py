@@ -17,8 +17,8 @@ from ._retry import RetryPolicy
 
 C = TypeVar("C", default=Any)
 
-# Five attempts in a row, counted anew with each event. No jitter: the server's own `retry` says when to come back.
-DEFAULT = RetryPolicy(max_retries=5, initial_delay=1.0, max_delay=30.0, jitter=0.0)
+# A copy, which no user has: a subscription keeps to its own policy unless another was given.
+DEFAULT = replace(RetryPolicy.RESUME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +26,31 @@ class LastEventID:
     """
     Send the request again with the header `Last-Event-ID` (WHATWG HTML, section 9.2.4).
 
-    `method` and `url` replace the first request's, where the server resumes elsewhere; `url` may be a function of
-    the first response. A method without a body (GET) drops it.
+    `method` and `url` replace the first request's, if the server resumes elsewhere. `url` may be a function of the
+    first response; what it returns is relative to the URL of that response, and `None` means that the stream cannot
+    be resumed. The URL is requested as it is, without `params`, and with all headers of the call, whatever its
+    origin. A method without a body (GET) drops it.
+
+    An ID that came without an event can be resumed from too. With `retry`, see `RetryPolicy`.
+
+    Some servers repeat the event that they are asked to resume after. So the first event of a resumed connection is
+    skipped if it has an `id` of its own and its ID, name and data are those of the last event; the log says so. Other
+    servers give one ID to several events: in a stream that has had two such events in a row nothing is skipped. If
+    the first two that ever share an ID are equal in name and data too, and the cut falls between them, the second
+    looks like a repeat, and is lost.
     """
 
     method: str | None = None
-    url: str | Callable[[Any], str] | None = None
+    url: str | Callable[[Any], str | None] | None = None
     retry: RetryPolicy = field(default=DEFAULT)
 
-    def request(self, request: Request, response: Any) -> Request:
-        """Make the request that takes the stream up again."""
-        url = self.url(response) if callable(self.url) else self.url
+    def request(self, request: Request, response: Any) -> Request | None:
+        """Make the request that resumes the stream; `None` if it cannot be resumed."""
+        url = self.url
+        if callable(url) and (url := url(response)) is None:
+            return None
         if url is not None:
-            request = replace(request, url=url, params=None)
+            request = replace(request, url=str(url), params=None)
         if self.method is not None:
             request = replace(request, method=self.method.upper())
             if request.method in ("GET", "HEAD"):
@@ -52,11 +64,12 @@ class Cursor(Generic[C]):
     Make the next request from what was received, where the server has a way of its own to go on.
 
     `advance` is called with the cursor and each event that the user has finished with, and returns the new cursor.
-    `request` is called with the cursor and the first request, and returns the one to send; use
-    `dataclasses.replace(request, …)`.
+    `request` is called with the cursor and the first request, and returns the one to send, or `None` if the stream
+    cannot be resumed; use `dataclasses.replace(request, …)`. A URL with a query of its own is requested as it is. A
+    repeated event is skipped as with `LastEventID`.
     """
 
     initial: C
     advance: Callable[[C, ServerSentEvent], C]
-    request: Callable[[C, Request], Request]
+    request: Callable[[C, Request], Request | None]
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 
 from ._errors import SSEError
 
@@ -21,10 +22,20 @@ class RetryPolicy:
     """
     How often to try again, and how long to wait before each time. Delays are in seconds.
 
+    Which policy applies: before the first event the call's `retry=`, else the client's, else `RetryPolicy()`; from
+    then on that of `resume=`, by default `RetryPolicy.RESUME`. A subscription has one for all of its life: that of
+    `resume=` if one was given there, else the call's `retry=`, else `RetryPolicy.RECONNECT`; never the client's. To
+    change one number and keep the others, write `dataclasses.replace(RetryPolicy.RECONNECT, max_delay=60.0)`.
+
     Retried are: no connection; the statuses 408, 409, 425, 429 and 5xx but 501 and 505; whatever a server marks
     with `x-should-retry: true`. A server's `retry-after-ms` or `Retry-After` is a floor under the delay; where it is
     above 120 s, the error is raised at once.
     """
+
+    RESUME: ClassVar["RetryPolicy"]
+    """The default of `resume=`: five attempts in a row, 1 s after the cut, up to 30 s."""
+    RECONNECT: ClassVar["RetryPolicy"]
+    """The default of a subscription: no limit of attempts, 3 s after the connection ends, up to 30 s."""
 
     max_retries: int | None = 2
     """Attempts after the first, or after the last that brought an event; `None` for no limit."""
@@ -64,6 +75,12 @@ class RetryPolicy:
         # A server's own reconnection time may well be above our limit: the doubling stops, the time stays.
         backoff = min(first * 2.0 ** min(failures - 1, 64), max(self.max_delay, first))
         return max(backoff, server_delay or 0.0) + self.jitter * random
+
+
+# Without jitter: the server's own `retry` says when to resume, or to reconnect.
+RetryPolicy.RESUME = RetryPolicy(max_retries=5, initial_delay=1.0, max_delay=30.0, jitter=0.0)
+# 3 s as Chromium and Firefox have it.
+RetryPolicy.RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
 
 
 def is_retryable(status_code: int) -> bool:

@@ -52,7 +52,7 @@ from ._event import ServerSentEvent
 from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from ._parser import EventParser
 from ._request import Request
-from ._resume import Cursor, LastEventID
+from ._resume import DEFAULT, Cursor, LastEventID
 from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
 from ._stats import StreamStats
 from ._steps import (
@@ -115,9 +115,7 @@ MAX_SUBSCRIPTION_DELAY = 86_400.0
 
 STATUSES = frozenset(HTTPStatus)
 
-# `subscribe`: 3 s as Chromium and Firefox have it, where the server does not say.
-RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
-
+USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
 
 # What ends a stream by default.
 DONE_EVENT = ServerSentEvent(data=DONE)
@@ -143,11 +141,11 @@ class Session:
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
         *("_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
-        *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
+        *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_head", "_is_first_foreign"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
-        *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled"),
-        *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
+        *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled", "_ahead"),
+        *("_first_id", "_latest_id", "_recent_ids", "_past_ids", "_shares_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
     )
@@ -198,7 +196,8 @@ class Session:
         self._redirect_url: str | None = None
         self._is_foreign = False
         self._refusal = ""  # why a redirect was not followed
-        self._first_response: Any = None
+        self._first_head: Head | None = None  # of the first stream, which a resume may ask for its URL
+        self._is_first_foreign = False
 
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
@@ -227,12 +226,14 @@ class Session:
         # What no parser understands: the unknown lines of this connection; and by what was known before it, whether
         # there is nothing else in it.
         self._strays: Strays | None = None
+        self._ahead = 0  # events of this piece that the parser has handed over before the rest of it
         self._at_open: tuple[int, int, str] | None = None
 
         # IDs that came before the last one, and so must not come after a resume.
         self._first_id = self._latest_id = ""
         self._recent_ids = deque[str](maxlen=MAX_IDS) if isinstance(plan.resume, LastEventID) else NO_IDS
         self._past_ids = NO_PAST_IDS
+        self._shares_ids = False  # whether two events in a row had one ID of their own
 
         # Times.
         timeouts = plan.timeouts
@@ -449,7 +450,8 @@ class Session:
             self._stop(None, now)
             return
         error = self._response_error(head, body)
-        if head.status_code == 401 and self._can_refresh:
+        can_refresh = head.status_code == 401 and self._can_refresh
+        if can_refresh and self._request.is_repeatable:
             self._has_refreshed = True
             self._redirects = 0
             self._enter("connecting")
@@ -460,6 +462,7 @@ class Session:
                 now,
                 is_worth_it=self._is_worth_repeating(error),
                 server_delay=parse_delay(head.headers, self._utc_now()),
+                why_not=USED_UP if can_refresh else "",
             )
 
     def received(self, data: bytes, now: float) -> bool:
@@ -600,8 +603,12 @@ class Session:
 
     @property
     def _has_begun(self) -> bool:
-        """Whether the user has had an event: from then on, the first request is never simply sent again."""
-        return self._finished > 0
+        """
+        Whether the first request must not simply be sent again.
+
+        The user has had an event; or, if the stream is resumed by ID, it has one to resume after.
+        """
+        return self._finished > 0 or (isinstance(self._plan.resume, LastEventID) and self._has_place)
 
     def _connect(self, now: float) -> Step:
         if self._started_at is None:
@@ -617,26 +624,40 @@ class Session:
         if not self._redirects:
             self._attempts += 1
         timeouts, left = self._plan.timeouts, self._left(now)
-        request = self._request
+        request, is_exact = self._request, self._is_exact
         if self._redirect_url is not None:
-            request = replace(request, url=self._redirect_url, params=None)
+            request, is_exact = replace(request, url=self._redirect_url, params=None), True
         return Connect(
             request,
             headers,
             self._is_foreign,
+            is_exact,
             _at_most(timeouts.connect, left),
             _at_most(timeouts.response, left),
             self._plan.accepts_json,
         )
 
-    def _next_request(self) -> Request:
-        """Make what is sent when the stream comes back."""
-        resume = self._plan.resume
+    def _next_request(self) -> Request | None:
+        """Make the request of the next attempt; `None` if the user's own code says that there is none."""
+        plan = self._plan
+        resume = plan.resume
         if not self._has_begun or resume is None:
-            return self._plan.request
-        if isinstance(resume, LastEventID):
-            return resume.request(self._plan.request, self._first_response)
-        return resume.request(self._cursor, self._plan.request)
+            return plan.request
+        if isinstance(resume, Cursor):
+            return resume.request(self._cursor, plan.request)
+        first = self._first_head
+        request = resume.request(plan.request, None if first is None else first.response)
+        if request is not None and callable(resume.url) and first is not None:
+            return replace(request, url=joined(first.url, request.url))
+        return request
+
+    @property
+    def _is_exact(self) -> bool:
+        """Whether the URL of the request is one of a resume, which parameters of the client would change."""
+        request, first = self._request, self._plan.request
+        if isinstance(self._plan.resume, LastEventID):
+            return request is not first and self._plan.resume.url is not None
+        return request.params is None and request.url != first.url and "?" in request.url
 
     def _headers(self) -> dict[str, bytes]:
         plan = self._plan
@@ -648,7 +669,14 @@ class Session:
             last_event_id = self._finished_id
         else:
             last_event_id = plan.last_event_id
-        if value := id_header(last_event_id):
+        try:
+            value = id_header(last_event_id)
+        except ValueError as error:
+            if not plan.is_subscription:
+                raise
+            logger.info("%s: %s; reconnecting without it", label(self._request), error)
+            value = b""
+        if value:
             headers["Last-Event-ID"] = value
         return headers
 
@@ -656,15 +684,16 @@ class Session:
         self._connections += 1
         if self._time_to_headers is None:
             self._time_to_headers = now - self._started_at if self._started_at is not None else 0.0
-            self._first_response = head.response
+            self._first_head, self._is_first_foreign = head, self._is_foreign
         if self._plan.is_subscription:
             self._failures = 0
         if self._has_begun:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
         self._has_refreshed = False
         self._note(Opened(head.response))
+        self._shares_ids = self._shares_ids or self._parser.repeated_ids > 0
         self._parser = self._new_parser(self._finished_id)
-        self._feed = self._parser.feed
+        self._feed = self._feed_first if self._plan.resume is not None and self._finished_id else self._parser.feed
         self._strays = None
         self._at_open = self._finished, self._comments, self._finished_id
         self._body = None
@@ -673,6 +702,52 @@ class Session:
             self._feed = self._collect
         self._enter("reading")
         self._received_at = self._waiting_since = now
+
+    def _feed_first(self, data: bytes) -> list[ServerSentEvent]:
+        """
+        Take the beginning of a stream that may be resumed, up to its first event, and drop that if it is a repeat.
+
+        A server may repeat the event that it was asked to resume after. An equal ID alone is no repeat: servers give
+        one ID to several events, and an event without an ID of its own has the last one.
+        """
+        parser, pings = self._parser, self._plan.pings
+        events: list[ServerSentEvent] = []
+        lines = data.splitlines(keepends=True)  # of bytes: at CR, LF and CRLF, and nowhere else
+        for number, line in enumerate(lines, start=1):
+            # Line by line, for the parser tells of all its events together which IDs are their own.
+            before, repeated_ids = parser.last_event_id, parser.repeated_ids
+            events += parser.feed(line)
+            if not events or events[-1].event in pings:
+                continue
+            first = events[-1]
+            has_own_id = first.id != before or parser.repeated_ids > repeated_ids
+            if has_own_id and not self._shares_ids and self._is_repeat(first):
+                logger.info("%s: the server repeated the last event, which is skipped", label(self._request))
+                del events[-1]
+                parser.repeated_ids = repeated_ids
+                self._at_open = None  # it was understood all the same
+            elif not self._finished:
+                parser.repeated_ids = 0  # the ID before it is that of another stream
+            self._feed = parser.feed
+            self._ahead = len(events)
+            try:
+                events += parser.feed(b"".join(lines[number:]))
+            except EventTooLarge:
+                if not events:  # else the next call raises it
+                    raise
+            finally:
+                self._ahead = 0
+            return events
+        return events
+
+    def _is_repeat(self, event: ServerSentEvent) -> bool:
+        """Whether the event equals the last that the user has finished with."""
+        last = self._previous[-1] if self._previous else None
+        return (
+            last is not None
+            and bool(event.id)
+            and (event.id, event.event, event.data) == (last.id, last.event, last.data)
+        )
 
     def _new_parser(self, last_event_id: str) -> EventParser:
         return EventParser(
@@ -686,7 +761,7 @@ class Session:
         self._comments += 1
         if self.notes is not None:
             # All events before this piece have been handed out.
-            self.notes.append(Commented(text, self._finished + self._parser.completed))
+            self.notes.append(Commented(text, self._finished + self._ahead + self._parser.completed))
 
     def _keep_stray(self, line: str) -> None:
         if self._strays is None:
@@ -737,13 +812,13 @@ class Session:
             refusal = "the body cannot be sent again"
         elif head.url.startswith("https:") and not target.startswith("https:"):
             refusal = "it leads from https to http"
-        elif is_foreign and not self._plan.follow_redirects:
-            refusal = f"it leads to another origin, {origin(target)}; follow_redirects=True allows that"
+        elif is_foreign and not self._plan.cross_origin_redirects:
+            refusal = f"it leads to another origin, {origin(target)}; cross_origin_redirects=True allows that"
         if refusal is not None:
             self._refusal = f"; the redirect is not followed: {refusal}"
             return False
         self._redirects += 1
-        self._redirect_url = target
+        self._redirect_url = target if is_foreign else with_user_of(head.url, target)
         self._is_foreign = self._is_foreign or is_foreign
         return True
 
@@ -964,7 +1039,7 @@ class Session:
     @property
     def _can_refresh(self) -> bool:
         plan = self._plan
-        return plan.can_refresh and not self._has_refreshed and not self._is_foreign and self._request.is_repeatable
+        return plan.can_refresh and not self._has_refreshed and not self._is_foreign
 
     def _is_worth_repeating(self, error: ResponseError) -> bool:
         # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
@@ -975,13 +1050,16 @@ class Session:
     def _policy(self) -> tuple[RetryPolicy | None, str]:
         """Return by what policy to come back, or None and why not."""
         plan = self._plan
-        if plan.is_subscription or not self._has_begun:
+        resume = plan.resume
+        if plan.is_subscription:
+            return (plan.retry if resume is None or resume.retry is DEFAULT else resume.retry), ""
+        if not self._has_begun:
             return plan.retry, ""
-        if plan.resume is None:
+        if resume is None:
             return None, ""
-        if isinstance(plan.resume, LastEventID) and not self._has_place:
+        if isinstance(resume, LastEventID) and not self._has_place:
             return None, "the stream gave no event ID to go on behind"
-        return plan.resume.retry, ""
+        return resume.retry, ""
 
     @property
     def _has_place(self) -> bool:
@@ -996,11 +1074,12 @@ class Session:
         is_worth_it: bool = True,
         is_ambiguous: bool = False,
         server_delay: float | None = None,
+        why_not: str = "",
     ) -> None:
         """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
         self._failures += 1
         self._last_failure = error
-        delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay)
+        delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay, why_not)
         if delay is not None:
             logger.info("%s: %s; attempt %d follows in %.2f s", label(self._request), error, self._attempts + 1, delay)
             self._note(Retrying(error, delay))
@@ -1015,13 +1094,19 @@ class Session:
         self._give_up(error, now, why_not)
 
     def _verdict(
-        self, error: SSEError, now: float, is_worth_it: bool, is_ambiguous: bool, server_delay: float | None
+        self,
+        error: SSEError,
+        now: float,
+        is_worth_it: bool,
+        is_ambiguous: bool,
+        server_delay: float | None,
+        why_not: str,
     ) -> tuple[float | None, str]:
         """Return after what delay to come back, or None and why not, where the user can do something about it."""
         plan = self._plan
-        policy, why_not = self._policy()
+        policy, why_no_policy = self._policy()
         if policy is None:
-            return None, why_not
+            return None, why_no_policy or why_not
         if is_ambiguous and not self._is_safe_to_repeat(policy):
             is_worth_it = False
             why_not = (
@@ -1035,8 +1120,10 @@ class Session:
         if not is_worth_it:
             return None, why_not
         request = self._next_request()
+        if request is None:
+            return None, ""
         if not request.is_repeatable:
-            return None, "not sent again: a body that is an iterator or a file is used up by one attempt"
+            return None, USED_UP
         delay = self._delay(policy, server_delay)
         if delay is None:
             return None, "the server asks to be left alone for too long"
@@ -1074,12 +1161,15 @@ class Session:
         self._enter("waiting")
         self._wait_until = now + delay
         self._redirects = 0
-        resume = self._plan.resume
-        goes_on = self._has_begun and isinstance(resume, LastEventID) and resume.url is None
+        resume = self._plan.resume if self._has_begun else None
+        url = resume.url if isinstance(resume, LastEventID) else None
+        names_url = url is not None or isinstance(resume, Cursor)
         # What goes on, goes on where it was (the browsers do the same); what starts again, starts at the beginning.
-        if not goes_on and not self._plan.is_subscription:
+        goes_on = resume is not None or self._plan.is_subscription
+        if names_url or not goes_on:
             self._redirect_url = None
-            self._is_foreign = False
+            # A URL that another origin has named is as foreign as that.
+            self._is_foreign = callable(url) and self._is_first_foreign
 
     def _give_up(self, error: SSEError, now: float, why: str = "") -> None:
         """Stop with the error, and with all that is known about it."""
@@ -1160,6 +1250,21 @@ def id_header(last_event_id: str) -> bytes:
     if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
         raise ValueError(f"the last event ID {quote(last_event_id)} cannot be sent in a header")
     return value
+
+
+def with_user_of(url: str, target: str) -> str:
+    """Return the target with the user of the URL, unless it names one: an origin's credentials are for all of it."""
+    user, at, _ = urlsplit(url).netloc.rpartition("@")
+    parts = urlsplit(target)
+    return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
+
+
+def joined(base: str, url: str) -> str:
+    """Return the URL as seen from the base; unchanged if it is no URL, of which the client makes an error."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url
 
 
 def media_type(head: Head) -> str:

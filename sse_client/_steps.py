@@ -27,7 +27,9 @@ class Connect:
     headers: Mapping[str, bytes]
     """Headers of this attempt, above all others."""
     is_foreign: bool
-    """The request goes to another origin: without auth, cookies, or any header but Accept and Content-Type."""
+    """The request goes to another origin: without auth, cookies, or any header but `headers`, Accept, Content-Type."""
+    is_exact: bool
+    """The URL is requested as it is: parameters that the client adds to all requests are not added to it."""
     connect: float | None
     response: float | None
     accepts_json: bool = False
@@ -143,12 +145,13 @@ class Plan:
     is_subscription: bool = False
     can_refresh: bool = False
     """Whether the headers come from a function, which a 401 asks once more."""
-    follow_redirects: bool = False
+    cross_origin_redirects: bool = False
     """Whether to follow to another origin too."""
     idempotency_key: tuple[str, str] | None = None
     """The header and the key that go with every attempt."""
     last_event_id: str = ""
     retry: RetryPolicy | None = None
+    """The policy before the first event, or of a subscription that `resume` has none for."""
     resume: LastEventID | Cursor[Any] | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     terminator: Terminator | None = None

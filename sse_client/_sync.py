@@ -42,7 +42,7 @@ from ._http import (
     library_of,
     pieces_of,
     resolve,
-    send_options,
+    send,
     transport_errors,
     turn_to_body,
 )
@@ -65,6 +65,9 @@ class SSEClient(BaseClient):
 
     With `http_client` it uses yours, an `httpx.Client` or `httpx2.Client` with all that you have set there, and leaves
     it open; without, it makes an `httpx.Client` of its own, and closes it.
+
+    A response hook of yours may raise: an `HTTPStatusError` (`raise_for_status`) is taken for the response that it
+    carries, with its retries and errors; any other exception is yours, and comes out as it is.
 
     `headers` go with every call; a function is asked for them before each attempt. `retry` and `timeout` are the
     defaults of its calls. `idempotency_key_header` names a header that carries one key with all attempts of a call
@@ -528,7 +531,7 @@ class EventStream(BaseStream[T], Iterator[T]):
             try:
                 response = self._send(step, headers, channel)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel), self._now())
+                session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
                 return
             finally:
                 channel.deadline = inf
@@ -542,7 +545,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         request = build_request(self._client, self._library, step, headers)
         request.extensions["trace"] = channel.trace
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
-        response = self._client.send(request, **send_options(step))
+        response = send(self._client, request, step, self._hooks)
         channel.answered(response)
         turn_to_body(request, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
         return response

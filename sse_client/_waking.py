@@ -60,7 +60,7 @@ class Channel:
 
     def trace(self, name: str, info: Mapping[str, Any]) -> None:
         """Follow httpcore's `trace` extension: a new connection's socket is known before there is a response."""
-        self.note(name)
+        self.note(name, info)
         if name.endswith(("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")):
             self._adopt(info.get("return_value"))
         elif name == "http2.send_request_headers.started":
@@ -68,9 +68,10 @@ class Channel:
         elif name == "http11.send_request_headers.started" and self._response_timeout is not None:
             self.watch(time.monotonic() + self._response_timeout)
 
-    def note(self, name: str) -> None:
-        """Note how far the request has come."""
-        self.was_sent = self.was_sent or name.endswith("send_request_headers.started")
+    def note(self, name: str, info: Mapping[str, Any]) -> None:
+        """Note how far the request has come. A `CONNECT` is none: it asks a proxy for the way to the server."""
+        is_sent = name.endswith("send_request_headers.started")
+        self.was_sent = self.was_sent or (is_sent and getattr(info.get("request"), "method", b"") != b"CONNECT")
 
     def answered(self, response: Any) -> None:
         """Take the response: from here on, this is the socket that its body comes over."""

@@ -274,7 +274,7 @@ def test_redirect(shell: Shell) -> None:
             headers = {"X-Token": "test-token", "Authorization": "test-token"}
             assert shell.read(server.url, headers=headers).error is not None
             assert other.requests == []
-            assert shell.read(server.url, headers=headers, json={}, follow_redirects=True).data == ["1"]
+            assert shell.read(server.url, headers=headers, json={}, cross_origin_redirects=True).data == ["1"]
     (request,) = other.requests
     assert (request.method, request.json()) == ("POST", {})
     assert "test-token" not in str(request.headers)

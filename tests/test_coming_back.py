@@ -229,22 +229,22 @@ def redirect(code: int, location: str) -> Answer:
 
 @pytest.mark.parametrize("code", [307, 308])
 def test_a_redirect_to_another_origin_is_refused(shell: Shell, code: int) -> None:
-    """Another origin is not asked without `follow_redirects=True`; nothing of the request reaches it."""
+    """Another origin is not asked without `cross_origin_redirects=True`; nothing of the request reaches it."""
     with EventServer(OK) as other, EventServer(redirect(code, f"{other.url}/b?key=k-secret")) as server:
         result = shell.read(server.url, **SECRETS)
     assert isinstance(result.error, StatusError)
     assert result.error.status_code == code
     assert "another origin" in str(result.error)
-    assert "follow_redirects=True" in str(result.error)
+    assert "cross_origin_redirects=True" in str(result.error)
     assert "secret" not in str(result.error)
     assert len(server.requests) == 1
     assert other.connections == 0
 
 
 def test_a_redirect_to_another_origin_is_followed_without_credentials(shell: Shell) -> None:
-    """With `follow_redirects=True` it gets the body, Accept and Content-Type, and no other header of the user's."""
+    """With `cross_origin_redirects=True` it gets the body, Accept and Content-Type, and no other header of the user's."""
     with EventServer(OK) as other, EventServer(redirect(307, f"{other.url}/b")) as server:
-        result = shell.read(server.url, follow_redirects=True, **SECRETS)
+        result = shell.read(server.url, cross_origin_redirects=True, **SECRETS)
     assert (result.error, result.data) == (None, ["ok"])
     [here], [there] = server.requests, other.requests
     assert "secret" in repr(here.headers)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from math import inf, nextafter
 from typing import Any, TypeAlias, TypeVar
 
@@ -29,7 +30,7 @@ from sse_client._marks import ErrorEvent, Terminator
 from sse_client._request import Request
 from sse_client._resume import Cursor, LastEventID
 from sse_client._retry import RetryPolicy
-from sse_client._session import MIN_TIMEOUT, RECONNECT, Outcome, Session
+from sse_client._session import MIN_TIMEOUT, Outcome, Session
 from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._timeouts import Timeouts
 
@@ -107,7 +108,7 @@ def plan(request: Request = POST, **options: Any) -> Plan:
 
 
 def subscription(**options: Any) -> Plan:
-    return Plan(**{"request": GET, "is_subscription": True, "retry": RECONNECT, **options})
+    return Plan(**{"request": GET, "is_subscription": True, "retry": RetryPolicy.RECONNECT, **options})
 
 
 class Run:
@@ -770,7 +771,7 @@ def test_no_policy_no_retry(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", [REFUSED, answer(503)])
-@pytest.mark.parametrize("body", [{"content": iter([b"x"])}, {"files": {"file": b"x"}}], ids=["iterator", "files"])
+@pytest.mark.parametrize("body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"])
 def test_a_body_that_is_used_up(body: dict[str, Any], reply: Reply) -> None:
     """A body that can be sent once is not sent twice, and the error says so."""
     result = run(plan(Request(method="POST", url=URL, **body)), reply)
@@ -1104,7 +1105,7 @@ def test_a_server_that_starts_over() -> None:
 def test_how_far_back_is_looked(number: int, is_noticed: bool) -> None:
     """Noticed are the first ID of the stream and the last 1,024; the very last is accepted, for IDs may repeat."""
     long = tuple(event(each) for each in range(1, 3001))
-    result = run(plan(resume=RESUME), ok(*long, RESET), ok(event(number)))
+    result = run(plan(resume=RESUME), ok(*long, RESET), ok(event(number, "again")))
     assert (result.outcome == "interrupted") is is_noticed
     assert len(result.data) == 3000 + (not is_noticed)
 
@@ -1562,9 +1563,9 @@ def test_what_is_no_redirect(status: int) -> None:
 
 @pytest.mark.parametrize("location", ["http://other/b", "http://test:81/b"])
 def test_another_origin_gets_no_credentials(location: str) -> None:
-    """With `follow_redirects=True` another origin is followed, and marked as foreign from then on."""
+    """With `cross_origin_redirects=True` another origin is followed, and marked as foreign from then on."""
     result = run(
-        plan(follow_redirects=True),
+        plan(cross_origin_redirects=True),
         answer(307, location=location),
         answer(307, location="/c"),
         answer(307, location=URL),
@@ -1608,9 +1609,9 @@ def test_a_resume_goes_on_behind_the_redirect() -> None:
 def test_a_foreign_stream_stays_foreign() -> None:
     """A resume on another origin is without credentials too; a retry, which begins anew, is not."""
     foreign = answer(307, location="http://other/b")
-    result = run(plan(resume=RESUME, follow_redirects=True), foreign, ok(event(1), RESET), ok(A))
+    result = run(plan(resume=RESUME, cross_origin_redirects=True), foreign, ok(event(1), RESET), ok(A))
     assert [step.is_foreign for step in result.connects] == [False, True, True]
-    result = run(plan(GET, follow_redirects=True), foreign, answer(503), ok(A))
+    result = run(plan(GET, cross_origin_redirects=True), foreign, answer(503), ok(A))
     assert [step.is_foreign for step in result.connects] == [False, True, False]
 
 
@@ -1643,7 +1644,7 @@ def test_401_again_after_an_opened_stream() -> None:
 
 def test_401_of_another_origin() -> None:
     """Another origin never gets the headers, so there is nothing to ask for."""
-    result = run(plan(can_refresh=True, follow_redirects=True), answer(307, location="http://other/"), answer(401))
+    result = run(plan(can_refresh=True, cross_origin_redirects=True), answer(307, location="http://other/"), answer(401))
     assert (result.failed(StatusError).status_code, len(result.connects)) == (401, 2)
 
 

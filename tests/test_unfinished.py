@@ -20,12 +20,13 @@ from typing import Any
 import httpx
 import pytest
 
+from sse_client import RetryPolicy
 from sse_client._errors import StreamInterrupted, StreamTruncated
 from sse_client._event import ServerSentEvent
 from sse_client._marks import Terminator
 from sse_client._parser import EventParser
 from sse_client._request import Request
-from sse_client._session import RECONNECT, Session
+from sse_client._session import Session
 from sse_client._steps import Connect, Failure, Head, Plan, Stop, Wait
 
 URL = "http://test/chat"
@@ -211,7 +212,12 @@ def test_a_cut_terminator_behind_a_reset(terminator: Terminator, block: str, who
 @pytest.mark.parametrize(("terminator", "block", "whole"), CUTS.values(), ids=CUTS)
 def test_a_cut_terminator_of_a_subscription(terminator: Terminator, block: str, whole: list[str]) -> None:
     """A subscription that has a terminator ends where the same block would end any other stream; else it reconnects."""
-    options: dict[str, Any] = {"request": GET, "is_subscription": True, "retry": RECONNECT, "terminator": terminator}
+    options: dict[str, Any] = {
+        "request": GET,
+        "is_subscription": True,
+        "retry": RetryPolicy.RECONNECT,
+        "terminator": terminator,
+    }
     for length in range(len(block) - 1):
         session, step = read("data: a\n\n" + block[:length], **options)
         assert (session.outcome, type(step)) == (("completed", Stop) if block[:length] in whole else (None, Wait)), (

@@ -120,7 +120,7 @@ def options(client: SSEClient) -> None:
     )
     client.post("/", errors=ErrorEvent(event="error") | ErrorEvent(field="type", values=["error"], code="error.type"))
     client.post("/", params=[("a", "b")], cookies={"c": "d"}, data={"e": "f"}, files={"g": b"h"}, auth=("me", "…"))
-    client.get("/", follow_redirects=True)
+    client.get("/", cross_origin_redirects=True)
 
 
 def headers(client: SSEClient, aclient: AsyncSSEClient) -> None:
