@@ -137,7 +137,8 @@ class Session:
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
-        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
+        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
+        *("_needles", "_names"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -201,7 +202,9 @@ class Session:
         self._reconnection_time: float | None = None  # in seconds
         self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
-        self._needles = needles_of(plan.errors, plan.terminator)
+        self._needles: tuple[str, ...] | None
+        self._names: frozenset[str] | None
+        self._needles, self._names = needles_of(plan.errors, plan.terminator) or (None, None)
         self._examines = bool(plan.errors or plan.terminator or plan.resume or plan.pings or not plan.ends_at_done)
 
         # IDs that came before the last one, and so must not come after a resume.
@@ -705,18 +708,23 @@ class Session:
     def _examine(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events up to the one that ends the stream, or should not have come."""
         plan = self._plan
-        errors, terminator, needles, past_ids = plan.errors, plan.terminator, self._needles, self._past_ids
+        errors, terminator, past_ids = plan.errors, plan.terminator, self._past_ids
+        needles, names = None if past_ids else self._needles, self._names
         if plan.pings:
             events = [event for event in events if event.event not in plan.pings]
         for index, event in enumerate(events):
             data = event.data
-            if needles is not None and not past_ids:
+            if needles is not None:
                 # Nearly every event of a stream is seen off here. One character is found five times as fast as two.
                 for needle in needles:
                     if needle in data:
                         break
                 else:
-                    if ("\\" not in data or "\\u" not in data) and (data != DONE or event.event != "message"):
+                    if (
+                        ("\\" not in data or "\\u" not in data)
+                        and (data != DONE or event.event != "message")
+                        and (names is None or event.event not in names)
+                    ):
                         continue
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
