@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Generic, TypedDict, cast
 from uuid import uuid4
 
-from ._accumulate import Accumulation
+from ._accumulate import Accumulation, first_value
 from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
@@ -304,10 +304,10 @@ class BaseStream(Generic[T]):
     def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
         """The fold to use, and what it begins with."""
         if fold is not None:
-            return fold, initial
+            return fold, first_value(initial)
         if self._dialect.fold is None:
             raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        return self._dialect.fold, self._dialect.initial
+        return self._dialect.fold, first_value(self._dialect.initial)
 
     def _check_whole(self, accumulation: Accumulation[Any]) -> None:
         """Raise where the stream is over without an error, but not complete."""

@@ -24,6 +24,7 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -200,7 +201,8 @@ class Session:
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
-        self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
+        # A copy: `advance` may change it in place, and the plan may be that of many streams.
+        self._cursor: Any = deepcopy(plan.resume.initial) if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
         self._needles: tuple[str, ...] | None
         self._names: frozenset[str] | None

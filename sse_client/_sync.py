@@ -471,13 +471,14 @@ class EventStream(BaseStream[T], Iterator[T]):
     @overload
     def accumulate(self) -> "Reply[T, Any]": ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "Reply[T, S]": ...
     @overload
     def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
 
+        `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
         iterates the stream. Without arguments, the dialect's fold is used.
         """

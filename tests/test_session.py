@@ -1087,6 +1087,24 @@ def test_ids_may_repeat_without_a_resume() -> None:
 # Cursor.
 
 
+def test_each_stream_has_a_cursor_of_its_own() -> None:
+    """A cursor that `advance` changes in place is not that of other streams with the same `resume=`."""
+
+    def advance(cursor: list[str], event: ServerSentEvent) -> list[str]:
+        cursor.append(event.data)
+        return cursor
+
+    def request(cursor: list[str], request: Request) -> Request:
+        return replace(request, json=list(cursor))
+
+    initial: list[str] = []
+    resume = Cursor(initial, advance, request)
+    for _ in range(2):
+        result = run(plan(resume=resume), ok(A, RESET), ok(B))
+        assert result.connects[1].request.json == ["a"]
+    assert resume.initial == []
+
+
 def test_a_cursor() -> None:
     """`advance` is called once for each finished event, in order, and `request` makes the next one from its result."""
     advanced: list[str] = []
