@@ -284,6 +284,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     def __aiter__(self) -> Self:
         self._check_entered()
+        self._session.begin()
         return self
 
     async def __anext__(self) -> T:
@@ -744,7 +745,8 @@ class AsyncReply(Accumulation[S], Generic[T, S]):
         Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
         the stream before its end.
         """
-        async for _ in self._stream:
-            pass
+        with suppress(StopAsyncIteration):
+            while True:
+                await self._stream.__anext__()
         self._stream._check_whole(self)
         return self.snapshot

@@ -298,6 +298,7 @@ class BaseStream(Generic[T]):
                 accumulation.take(value)
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
+        self._session.begin()
         self._accumulations.append(accumulation)
         self._is_plain = False
 
@@ -320,6 +321,7 @@ class BaseStream(Generic[T]):
 
     def _converse(self, on: Handlers, *, is_async: bool) -> Conversation:
         on.check(is_async=is_async, is_typed=self._is_typed)
+        self._session.begin()
         if self._conversation is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session

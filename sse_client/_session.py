@@ -139,7 +139,7 @@ class Session:
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_response"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
-        *("_needles", "_names"),
+        *("_needles", "_names", "_is_told"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
@@ -197,6 +197,7 @@ class Session:
         self._batch: list[ServerSentEvent] = []
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
+        self._is_told = False  # the user knows how the stream ended, or has left it
         self._previous = NO_EVENTS  # the batch before, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
@@ -269,6 +270,17 @@ class Session:
             duration=0.0 if started is None else (now if stopped is None else stopped) - started,
         )
 
+    def begin(self) -> None:
+        """
+        Take that the user begins a loop, a dispatch or an accumulation.
+
+        Raises `RuntimeError` if the end of the stream was told, or the user has left it: another loop would look like
+        an empty stream. After `close()` there is no such error: who presses Stop does not wait for a loop to begin.
+        """
+        if self._is_told:
+            text = f"this stream is over ({self.outcome}), and can be read only once: make a new request"
+            raise RuntimeError(text) from self._error
+
     def close(self, outcome: Outcome = "cancelled") -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
         if not self.is_closing:
@@ -292,6 +304,7 @@ class Session:
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
         left = length_hint(self.ready)
+        self._is_told = True
         if error is None:
             self._finish_batch(now)
         else:
@@ -357,6 +370,8 @@ class Session:
             case "draining":
                 return DRAIN
             case _:
+                if not self.is_closing or self._error is not None:
+                    self._is_told = True
                 return Stop(self._error)
 
     def _left(self, now: float) -> float:

@@ -282,6 +282,10 @@ class EventStream(BaseStream[T], Iterator[T]):
     # Iterating -------------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034
+        self._session.begin()
+        return self._events()
+
+    def _events(self) -> Iterator[T]:
         # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
         session = self._session
         while True:
@@ -628,7 +632,7 @@ class Reply(Accumulation[S], Generic[T, S]):
         Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
         the stream before its end.
         """
-        for _ in self._stream:
+        for _ in self._stream._events():
             pass
         self._stream._check_whole(self)
         return self.snapshot
