@@ -41,6 +41,7 @@ from ._http import (
     apieces_of,
     aresolve,
     build_request,
+    check_url,
     failure_of,
     head_of,
     is_woken_by_closing,
@@ -90,6 +91,8 @@ class AsyncSSEClient(BaseClient):
         super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
         self._owns_client = http_client is None
         if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
             self._http_client: Any = httpx.AsyncClient(base_url=base_url or "", auth=auth, limits=limits)
             self._library = library_of(self._http_client, "AsyncClient")

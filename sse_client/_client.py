@@ -20,7 +20,7 @@ from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Response, VirtualTime
+from ._http import Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -97,6 +97,9 @@ class AsyncOptions(Options, total=False):
 class BaseClient:
     """The defaults of a client, and how a call becomes a plan."""
 
+    _http_client: Any
+    _library: ModuleType
+
     def __init__(
         self,
         *,
@@ -120,6 +123,10 @@ class BaseClient:
         is_subscription: bool,
     ) -> Plan:
         _check(options, AsyncOptions)
+        resume = options.get("resume", dialect.resume)
+        for each in (url, resume.url if isinstance(resume, LastEventID) else None):
+            if each is not None and not callable(each):
+                check_url(self._library, str(each), self._http_client.base_url)
         request = Request(
             method=method.upper(),
             url=str(url),
@@ -143,7 +150,7 @@ class BaseClient:
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
             retry=options.get("retry", RECONNECT if is_subscription else self._retry),
-            resume=options.get("resume", dialect.resume),
+            resume=resume,
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
         )

@@ -1033,10 +1033,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 def label(request: Request) -> str:
     """How a request is called in texts: without its query and user, which hold secrets."""
-    # By hand: what is called may be no URL at all, and that is just what the text is about.
-    scheme, separator, rest = request.url.partition("?")[0].rpartition("://")
-    host, slash, path = rest.partition("/")
-    return f"{request.method} {scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    return request.label
 
 
 def id_header(last_event_id: str) -> bytes:

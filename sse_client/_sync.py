@@ -37,6 +37,7 @@ from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Re
 from ._http import (
     VIRTUAL_TIME,
     build_request,
+    check_url,
     failure_of,
     head_of,
     library_of,
@@ -85,6 +86,8 @@ class SSEClient(BaseClient):
         super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
         self._owns_client = http_client is None
         if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
             self._http_client: Any = httpx.Client(base_url=base_url or "", auth=auth, limits=limits)
             self._library = library_of(self._http_client, "Client")
