@@ -238,7 +238,7 @@ class BaseStream(Generic[T]):
         self._channel = Channel()
         self._now: Callable[[], float] = time.monotonic
         self._virtual_time: VirtualTime | None = None
-        self._wait_until_closed: Callable[[], object] | None = None  # where a thread can
+        self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
         self._tap: Callable[[Any, Any], Any] = _untapped
 
     def _use_virtual_time(self) -> VirtualTime:

@@ -342,10 +342,11 @@ class VirtualTime:
     The transport waits for the server in it, the shell for its next attempt. A read gives up at `deadline`.
     """
 
-    def __init__(self, now: float, wait_until_closed: Callable[[], object] | None) -> None:
+    def __init__(self, now: float, wait_until_closed: Callable[[float], bool] | None) -> None:
         self.deadline = inf
         self.wait_until_closed = wait_until_closed
-        """For a thread that would wait for ever; `None` where a cancellation ends that."""
+        """For a thread that would wait for ever: waits so many real seconds, and returns whether the stream was closed.
+        `None` where a cancellation ends that."""
         self._now = now
 
     def now(self) -> float:
