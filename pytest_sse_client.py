@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sse_client.testing import EventServer, ScriptedTransport
+    from sse_client.testing import EventServer, Script, ScriptedTransport
 
 
 @pytest.fixture
@@ -42,18 +42,21 @@ def sse_cassette(request: pytest.FixtureRequest) -> "Callable[..., ScriptedTrans
     """
     Play cassettes: `sse_cassette("chat.jsonl")` returns a transport that answers with what was recorded.
 
-    The file is looked for in the folder `cassettes` beside the test's own file. `faults=` puts each connection through
-    `Faults`; `speed=` is that of `replay`, `math.inf` where nothing is said.
+    Of several cassettes, `sse_cassette("a.jsonl", "b.jsonl")`, each answers the requests after those of the one before.
+    The files are looked for in the folder `cassettes` beside the test's own file. `faults=` puts each connection
+    through `Faults`; `speed=` is that of `replay`, `math.inf` where nothing is said.
     """
     from math import inf
 
     from sse_client.testing import Faults, replay, scripted_transport
 
-    def play(name: str, *, speed: float = inf, faults: Faults | None = None) -> "ScriptedTransport":
-        path = Path(request.path).parent / "cassettes" / name
-        if not path.exists():
-            pytest.fail(f"there is no cassette {path}: make one with sse_client.testing.record(stream, path)")
-        answers = replay(path, speed=speed)
+    def play(name: str, *more: str, speed: float = inf, faults: Faults | None = None) -> "ScriptedTransport":
+        answers: list[Script] = []
+        for each in (name, *more):
+            path = Path(request.path).parent / "cassettes" / each
+            if not path.exists():
+                pytest.fail(f"there is no cassette {path}: make one with sse_client.testing.record(stream, path)")
+            answers += replay(path, speed=speed)
         return scripted_transport(*(answers if faults is None else map(faults, answers)))
 
     return play

@@ -42,6 +42,7 @@ from ._http import (
     aresolve,
     asend,
     build_request,
+    check_url,
     failure_of,
     head_of,
     is_woken_by_closing,
@@ -90,6 +91,8 @@ class AsyncSSEClient(BaseClient):
         super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
         self._owns_client = http_client is None
         if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
             self._http_client: Any = httpx.AsyncClient(base_url=base_url or "", auth=auth, limits=limits)
             self._library = library_of(self._http_client, "AsyncClient")
@@ -284,6 +287,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     def __aiter__(self) -> Self:
         self._check_entered()
+        self._session.begin()
         return self
 
     async def __anext__(self) -> T:
@@ -537,13 +541,14 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
     @overload
     def accumulate(self) -> "AsyncReply[T, Any]": ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "AsyncReply[T, S]": ...
     @overload
     def accumulate(self, fold: Callable[[S | None, T], S]) -> "AsyncReply[T, S]": ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
 
+        `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
         it iterates the stream. Without arguments, the dialect's fold is used.
         """
@@ -743,7 +748,8 @@ class AsyncReply(Accumulation[S], Generic[T, S]):
         Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
         the stream before its end.
         """
-        async for _ in self._stream:
-            pass
+        with suppress(StopAsyncIteration):
+            while True:
+                await self._stream.__anext__()
         self._stream._check_whole(self)
         return self.snapshot

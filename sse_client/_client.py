@@ -15,12 +15,12 @@ from types import ModuleType
 from typing import Any, Generic, TypedDict, cast
 from uuid import uuid4
 
-from ._accumulate import Accumulation
+from ._accumulate import Accumulation, first_value
 from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Hooks, Response, VirtualTime
+from ._http import Hooks, Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -101,6 +101,9 @@ class AsyncOptions(Options, total=False):
 class BaseClient:
     """The defaults of a client, and how a call becomes a plan."""
 
+    _http_client: Any
+    _library: ModuleType
+
     def __init__(
         self,
         *,
@@ -124,6 +127,10 @@ class BaseClient:
         is_subscription: bool,
     ) -> Plan:
         _check(options, AsyncOptions)
+        resume = options.get("resume", dialect.resume)
+        for each in (url, resume.url if isinstance(resume, LastEventID) else None):
+            if each is not None and not callable(each):
+                check_url(self._library, str(each), self._http_client.base_url)
         request = Request(
             method=method.upper(),
             url=str(url),
@@ -147,7 +154,7 @@ class BaseClient:
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
             retry=options.get("retry", RetryPolicy.RECONNECT if is_subscription else self._retry),
-            resume=options.get("resume", dialect.resume),
+            resume=resume,
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
         )
@@ -236,7 +243,7 @@ class BaseStream(Generic[T]):
         self._hooks = Hooks(library)
         self._now: Callable[[], float] = time.monotonic
         self._virtual_time: VirtualTime | None = None
-        self._wait_until_closed: Callable[[], object] | None = None  # where a thread can
+        self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
         self._tap: Callable[[Any, Any], Any] = _untapped
 
     def _use_virtual_time(self) -> VirtualTime:
@@ -303,16 +310,17 @@ class BaseStream(Generic[T]):
                 accumulation.take(value)
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
+        self._session.begin()
         self._accumulations.append(accumulation)
         self._is_plain = False
 
     def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
         """The fold to use, and what it begins with."""
         if fold is not None:
-            return fold, initial
+            return fold, first_value(initial)
         if self._dialect.fold is None:
             raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        return self._dialect.fold, self._dialect.initial
+        return self._dialect.fold, first_value(self._dialect.initial)
 
     def _check_whole(self, accumulation: Accumulation[Any]) -> None:
         """Raise where the stream is over without an error, but not complete."""
@@ -325,6 +333,7 @@ class BaseStream(Generic[T]):
 
     def _converse(self, on: Handlers, *, is_async: bool) -> Conversation:
         on.check(is_async=is_async, is_typed=self._is_typed)
+        self._session.begin()
         if self._conversation is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session

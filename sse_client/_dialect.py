@@ -33,7 +33,7 @@ class Dialect(Generic[T]):
     fold: Callable[[Any, T], Any] | None = None
     """What `stream.accumulate()` makes of the events."""
     initial: Any = None
-    """What the fold begins with."""
+    """What the fold begins with, or a function that makes it. Each stream has its own: a value is copied, deeply."""
     unknown: Unknown = "skip"
     """What becomes of an event that `events` has no place for."""
 

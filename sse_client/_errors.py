@@ -220,7 +220,12 @@ class EventTooLarge(SSEError):
 
 
 class DecodeError(SSEError):
-    """An event does not fit its type; the cause is pydantic's `ValidationError`. The stream can be read on."""
+    """
+    An event does not fit its type; the cause is pydantic's `ValidationError`. The stream can be read on.
+
+    So is one whose JSON has half of a surrogate pair, an emoji that the server cut in two: no `str` of pydantic can
+    hold it. `event.json()` can.
+    """
 
     event: ServerSentEvent
     """The event as it came."""

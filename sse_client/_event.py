@@ -32,6 +32,9 @@ class ServerSentEvent:
         """
         Parse the data as JSON.
 
+        Half of a surrogate pair (`"\\ud83d"`, of an emoji that the server cut in two) is kept as it is: the other half
+        may come in the next event. `text.encode("utf-16", "surrogatepass").decode("utf-16")` joins the two.
+
         Raises `ValueError` (most often `json.JSONDecodeError`) where the data is not JSON.
         """
         try:

@@ -6,15 +6,17 @@ imported for the other's sake.
 """
 
 import inspect
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, suppress
+from functools import partial, wraps
 from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
 
-from ._request import AsyncHeadersSource, Headers
+from ._errors import quote
+from ._request import AsyncHeadersSource, Headers, public_url
 from ._steps import Connect, Failure, Head
 from ._waking import Channel, must_be_decoded
 
@@ -53,7 +55,50 @@ def library_of(value: object, name: str) -> ModuleType:
 
 # Requests ------------------------------------------------------------------------------------------------------------
 
+# What nearly every URL looks like, which a parser takes eight times as long to tell.
+PLAIN_URL = re.compile(r"https?://(?!.*xn--)[A-Za-z0-9.-]+(:[0-9]{1,4}|:[1-5][0-9]{4})?(/[!-~]{0,1000})?")
 
+
+def check_url(library: ModuleType, url: str, base_url: Any = None) -> None:
+    """Refuse a URL that no request can go to, before there is one. The text says nothing of it that may be secret."""
+    if PLAIN_URL.fullmatch(url):
+        return
+    parsed: Any = None
+    with suppress(library.InvalidURL, ValueError):  # whose text may quote a password: it is not our error's context
+        parsed = library.URL(url)
+    shown = quote(public_url(url))
+    if parsed is None or (parsed.port or 0) > 65535:
+        raise ValueError(f"expected a URL, got {shown}; special characters in it must be percent-encoded")
+    is_relative = not parsed.scheme and not parsed.host
+    whole = base_url if is_relative and base_url is not None else parsed
+    if whole.scheme not in ("http", "https") or not whole.host:
+        text = f"expected a URL that begins with http:// or https://, got {shown}"
+        raise ValueError(f"{text}; a relative one needs a client with such a base_url" if is_relative else text)
+
+
+def _without_values(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Have an error say which header cannot be encoded, in place of the codec's own, which holds the whole value."""
+
+    @wraps(build)
+    def guarded(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
+        try:
+            return build(client, library, step, headers)
+        except UnicodeEncodeError as error:
+            is_text = error.encoding == "utf-8"
+        # Behind the `except`, so that it is not the context of this one.
+        for each in headers:
+            for name, value in each.items() if isinstance(each, Mapping) else each or ():
+                if not all(part.isascii() for part in (name, value) if isinstance(part, str)):
+                    what = f"the value of the header {str(name)!r}" if name.isascii() else "the name of a header"
+                    raise ValueError(f"{what} is not ASCII: encode it yourself, and give bytes")
+        if is_text:
+            raise ValueError("the request has text that UTF-8 cannot encode: half of a surrogate pair")
+        raise ValueError("a cookie of the request is not ASCII")
+
+    return guarded
+
+
+@_without_values
 def build_request(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
     """
     Make the client's own request for an attempt.
@@ -256,7 +301,10 @@ def failure_of(
     if isinstance(error, library.RemoteProtocolError) and str(error).startswith("Invalid URL in location header"):
         # httpx looks at a redirect that it is not to follow. Its text quotes the URL.
         return Failure(None, "the Location of a redirect is no URL", was_sent=False, is_final=True)
-    is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError | library.InvalidURL)
+    if isinstance(error, (library.InvalidURL, *_aiohttp_errors("InvalidURL"))):
+        # The same of a password in it that was taken for a port.
+        return Failure(None, "the URL is not valid", was_sent=False, is_final=True)
+    is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError)
     was_sent = not _is_unsent(error, library)
     # Behind a proxy's refusal none has gone out; its CONNECT was traced like a request.
     if channel is not None and channel.was_sent is not None and not isinstance(error, library.ProxyError):
@@ -445,10 +493,11 @@ class VirtualTime:
     The transport waits for the server in it, the shell for its next attempt. A read gives up at `deadline`.
     """
 
-    def __init__(self, now: float, wait_until_closed: Callable[[], object] | None) -> None:
+    def __init__(self, now: float, wait_until_closed: Callable[[float], bool] | None) -> None:
         self.deadline = inf
         self.wait_until_closed = wait_until_closed
-        """For a thread that would wait for ever; `None` where a cancellation ends that."""
+        """For a thread that would wait for ever: waits so many real seconds, and returns whether the stream was closed.
+        `None` where a cancellation ends that."""
         self._now = now
 
     def now(self) -> float:

@@ -8,7 +8,7 @@ any JSON is parsed.
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -21,7 +21,7 @@ DONE = "[DONE]"
 PLAIN = re.compile(r"[A-Za-z0-9_.: -]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mark:
     """What an event is recognised by. Two marks of one kind are joined by `|`."""
 
@@ -45,14 +45,50 @@ class Mark:
                 raise TypeError(f"{kind}(values=…) needs the field= that holds them")
             if isinstance(self.values, str):
                 raise TypeError(f"expected a collection for values, got {self.values!r}; write {{{self.values!r}}}")
-            # A tuple: what JSON holds need not be hashable.
-            object.__setattr__(self, "values", tuple(self.values))
+            # A tuple: what JSON holds need not be hashable. In an order of its own: that of a set changes between runs.
+            values = {_same(value): value for value in reversed(tuple(self.values))}.values()
+            object.__setattr__(self, "values", tuple(sorted(values, key=_rank)))
 
     def __or__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
         joined = (*self.alternatives, dataclasses.replace(other, alternatives=()), *other.alternatives)
         return dataclasses.replace(self, alternatives=joined)
+
+    def __eq__(self, other: object) -> bool:
+        return self._meaning() == other._meaning() if isinstance(other, Mark) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._meaning())
+
+    def __repr__(self) -> str:
+        marks: tuple[Mark, ...] = (self, *self.alternatives)
+        return " | ".join(mark._shown() for mark in marks)
+
+    def _meaning(self) -> Hashable:
+        """What marks that mean the same have in common."""
+        marks: tuple[Mark, ...] = (self, *self.alternatives)
+        conditions = (mark._conditions() for mark in marks)
+        # The first that fits says where an error's message is: if they differ in that, their order counts.
+        is_ordered = len({mark._places() for mark in marks}) > 1
+        return type(self), tuple(dict.fromkeys(conditions)) if is_ordered else frozenset(conditions)
+
+    def _conditions(self) -> Hashable:
+        values = None if self.values is None else frozenset(map(_same, self.values))
+        return self.data, self.event, self.field, values, self._places()
+
+    def _places(self) -> Hashable:
+        """Where the mark says that something else is to be found."""
+        return None
+
+    def _shown(self) -> str:
+        """The mark without its alternatives, as it was given."""
+        given: list[str] = []
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if each.repr and value != each.default:
+                given.append(f"{each.name}={_as_set(value) if each.name == 'values' else repr(value)}")
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def match(self, event: ServerSentEvent) -> Self | None:
         """Return the alternative that the event bears, or `None`."""
@@ -101,34 +137,65 @@ class Mark:
         value = found[self.field]
         if values is None:
             return self._is_present(value)
-        # In JSON, true is not 1.
-        return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in values)
+        return any(value == each and _same(value) == _same(each) for each in values)
 
     def _is_present(self, value: Any) -> bool:  # noqa: ARG002
         """Whether a field that holds the value counts as there."""
         return True
 
 
-def needles_of(*marks: Mark | None) -> tuple[str, ...] | None:
-    """
-    Return texts of which one is in the data of each event that bears one of the marks, but for \\u escapes.
+def _same(value: Any) -> Hashable:
+    """What equal values have in common: in JSON, true is not 1, and an object is the same in any order."""
+    if isinstance(value, bool):
+        return bool, value
+    if isinstance(value, list):
+        return list, tuple(_same(each) for each in cast("Iterable[Any]", value))
+    if isinstance(value, dict):
+        return dict, frozenset((name, _same(each)) for name, each in cast("dict[str, Any]", value).items())
+    if not isinstance(value, Hashable):
+        raise TypeError(f"expected values that JSON can have, got {value!r}")
+    return value
 
-    `None` where there is no telling: a mark goes by the name, or by what JSON can write in several ways.
+
+def _rank(value: Any) -> tuple[str, str]:
+    return type(value).__name__, repr(value)
+
+
+def _as_set(values: tuple[Any, ...]) -> str:
+    """Values as the set that they mean, or as a list, if Python has no such set."""
+    text = ", ".join(map(repr, values))
+    try:
+        is_set = len(set(values)) == len(values) > 0
+    except TypeError:
+        is_set = False
+    return f"{{{text}}}" if is_set else f"[{text}]"
+
+
+def needles_of(*marks: Mark | None) -> tuple[tuple[str, ...], frozenset[str] | None] | None:
+    """
+    Return texts and names: an event that bears one of the marks has one of the texts in its data, or one of the names.
+
+    But for \\u escapes in the data. `None` if a mark goes by what JSON can write in several ways.
     """
     needles: list[str] = []
+    names: set[str] = set()
     for mark in marks:
         alternatives: tuple[Mark, ...] = () if mark is None else (mark, *mark.alternatives)
         for each in alternatives:
             values = cast("tuple[Any, ...] | None", each.values)
-            if each.data is not None:
+            if each.event is not None and each.event != "message":
+                names.add(each.event)  # which says more than any text: few events have it
+            elif each.data is not None:
                 needles.append(each.data)
             elif values and _are_plain(values):
                 needles.extend(values)
             elif each.field is not None and _are_plain((each.field,)):
                 needles.append(each.field)
+            elif each.event is not None and each.field is None:
+                names.add(each.event)
             else:
                 return None
-    return tuple(needles)
+    return tuple(needles), frozenset(names) or None
 
 
 def _are_plain(values: tuple[Any, ...]) -> bool:
@@ -150,7 +217,7 @@ def _object_in(event: ServerSentEvent) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Terminator(Mark):
     """
     The event that ends a stream: nothing behind it is read, and without it the stream is `StreamTruncated`.
@@ -161,7 +228,7 @@ class Terminator(Mark):
     """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ErrorEvent(Mark):
     """
     An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
@@ -177,6 +244,9 @@ class ErrorEvent(Mark):
     """Where the server's own words are."""
     code: str | None = None
     """Where the error's code is."""
+
+    def _places(self) -> Hashable:
+        return self.message, self.code
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
         """Return the message and the code that the event carries, `None` for what it does not."""

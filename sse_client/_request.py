@@ -1,5 +1,6 @@
 """A request as the user asked for it: httpx's arguments, kept until an attempt needs them."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -13,8 +14,28 @@ AsyncHeadersSource: TypeAlias = HeadersSource | Callable[[], Awaitable[Headers |
 # RFC 9110, section 9.2.2: sent twice, these mean the same as sent once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
+# Up to its host, the host with its user, the path, and what follows it.
+URL = re.compile(r"((?:[^:/?#]*:)?//|)([^/?#]*)([^?#]*)(.*)", re.DOTALL)
+HOST = re.compile(r"([^:@\[\]]*|\[[^@\[\]]*\])(:[0-9]*)?")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+def public_url(url: str) -> str:
+    """
+    Return the URL as texts name it: without its user, query and fragment, which hold secrets.
+
+    By hand: what is named may be no URL at all, and that is just what the text is about. A password with a "/", "?"
+    or "#" in it looks like the end of a host. If an "@" may be the end of one, nothing but the scheme is named.
+    """
+    match = URL.fullmatch(url)
+    assert match is not None
+    scheme, authority, path, rest = match.groups()
+    is_host = HOST.fullmatch(authority) is not None and bool(authority or not scheme)
+    if ("@" in path and (":" in authority or not is_host)) or ("@" in rest and not is_host):
+        return f"{scheme}…"
+    return f"{scheme}{authority.rpartition('@')[2]}{path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Request:
     """What to send. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` mean what they mean in httpx."""
 
@@ -28,6 +49,14 @@ class Request:
     data: Any = None
     files: Any = None
     auth: Any = None
+
+    @property
+    def label(self) -> str:
+        """How the request is named in texts."""
+        return f"{self.method} {public_url(str(self.url))}"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.label}>"
 
     @property
     def is_idempotent(self) -> bool:

@@ -24,6 +24,7 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
@@ -143,7 +144,8 @@ class Session:
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_head", "_is_first_foreign"),
         *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
-        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines", "_needles"),
+        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
+        *("_needles", "_names", "_is_told"),
         *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled", "_ahead"),
         *("_first_id", "_latest_id", "_recent_ids", "_past_ids", "_shares_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
@@ -207,13 +209,17 @@ class Session:
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
         self._settled: Outcome | None = None
+        self._is_told = False  # the user knows how the stream ended, or has left it
         self._previous = NO_EVENTS  # the batch before, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
-        self._cursor: Any = plan.resume.initial if isinstance(plan.resume, Cursor) else None
+        # A copy: `advance` may change it in place, and the plan may be that of many streams.
+        self._cursor: Any = deepcopy(plan.resume.initial) if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
-        self._needles = needles_of(plan.errors, plan.terminator)
+        self._needles: tuple[str, ...] | None
+        self._names: frozenset[str] | None
+        self._needles, self._names = needles_of(plan.errors, plan.terminator) or (None, None)
         self._ends_at_done = plan.ends_at_done
         if plan.is_subscription:
             # To a browser it is an event like any other: only a terminator that is asked for ends a feed.
@@ -290,6 +296,17 @@ class Session:
             duration=0.0 if started is None else (now if stopped is None else stopped) - started,
         )
 
+    def begin(self) -> None:
+        """
+        Take that the user begins a loop, a dispatch or an accumulation.
+
+        Raises `RuntimeError` if the end of the stream was told, or the user has left it: another loop would look like
+        an empty stream. After `close()` there is no such error: who presses Stop does not wait for a loop to begin.
+        """
+        if self._is_told:
+            text = f"this stream is over ({self.outcome}), and can be read only once: make a new request"
+            raise RuntimeError(text) from self._error
+
     def close(self, outcome: Outcome = "cancelled") -> None:
         """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
         if not self.is_closing:
@@ -319,6 +336,7 @@ class Session:
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
         left = length_hint(self.ready)
+        self._is_told = True
         if error is None:
             self._finish_batch(now)
         else:
@@ -393,6 +411,8 @@ class Session:
             case "draining":
                 return DRAIN
             case _:
+                if not self.is_closing or self._error is not None:
+                    self._is_told = True
                 return Stop(self._error)
 
     def _left(self, now: float) -> float:
@@ -855,7 +875,8 @@ class Session:
     def _examine(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events up to the one that ends the stream, or should not have come."""
         plan = self._plan
-        errors, terminator, needles, past_ids = plan.errors, plan.terminator, self._needles, self._past_ids
+        errors, terminator, past_ids = plan.errors, plan.terminator, self._past_ids
+        needles, names = None if past_ids else self._needles, self._names
         if plan.pings:
             self._at_open = None  # a ping, too, is something that was understood
             received, events = events, [event for event in events if event.event not in plan.pings]
@@ -863,13 +884,17 @@ class Session:
                 self._place_comments(received, events)
         for index, event in enumerate(events):
             data = event.data
-            if needles is not None and not past_ids:
+            if needles is not None:
                 # Nearly every event of a stream is seen off here. One character is found five times as fast as two.
                 for needle in needles:
                     if needle in data:
                         break
                 else:
-                    if ("\\" not in data or "\\u" not in data) and (data != DONE or event.event != "message"):
+                    if (
+                        ("\\" not in data or "\\u" not in data)
+                        and (data != DONE or event.event != "message")
+                        and (names is None or event.event not in names)
+                    ):
                         continue
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again behind {quote(self._finished_id)}"
@@ -1234,10 +1259,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 def label(request: Request) -> str:
     """How a request is called in texts: without its query and user, which hold secrets."""
-    # By hand: what is called may be no URL at all, and that is just what the text is about.
-    scheme, separator, rest = request.url.partition("?")[0].rpartition("://")
-    host, slash, path = rest.partition("/")
-    return f"{request.method} {scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    return request.label
 
 
 def id_header(last_event_id: str) -> bytes:

@@ -37,6 +37,7 @@ from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Re
 from ._http import (
     VIRTUAL_TIME,
     build_request,
+    check_url,
     failure_of,
     head_of,
     library_of,
@@ -88,6 +89,8 @@ class SSEClient(BaseClient):
         super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
         self._owns_client = http_client is None
         if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
             self._http_client: Any = httpx.Client(base_url=base_url or "", auth=auth, limits=limits)
             self._library = library_of(self._http_client, "Client")
@@ -285,6 +288,10 @@ class EventStream(BaseStream[T], Iterator[T]):
     # Iterating -------------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034
+        self._session.begin()
+        return self._events()
+
+    def _events(self) -> Iterator[T]:
         # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
         session = self._session
         while True:
@@ -474,13 +481,14 @@ class EventStream(BaseStream[T], Iterator[T]):
     @overload
     def accumulate(self) -> "Reply[T, Any]": ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "Reply[T, S]": ...
     @overload
     def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
 
+        `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
         iterates the stream. Without arguments, the dialect's fold is used.
         """
@@ -630,7 +638,7 @@ class Reply(Accumulation[S], Generic[T, S]):
         Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
         the stream before its end.
         """
-        for _ in self._stream:
+        for _ in self._stream._events():
             pass
         self._stream._check_whole(self)
         return self.snapshot

@@ -7,6 +7,7 @@ pydantic.
 """
 
 import enum
+import re
 import types
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Generic, Literal, TypeAlias, Union, get_args, get_origin
@@ -21,6 +22,9 @@ from ._event import ServerSentEvent
 T = TypeVar("T", default=ServerSentEvent)
 
 Unknown: TypeAlias = Literal["skip", "keep", "raise"]
+
+# An escape of one half of a surrogate pair: what JSON has for a character beyond the first 65,536, like an emoji.
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
 Validate: TypeAlias = Callable[[str], Any]
 
 
@@ -95,8 +99,10 @@ class Decoder(Generic[T]):
     def _error(self, event: ServerSentEvent, error: ValidationError) -> DecodeError:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        text = f"this {quote(event.event)} event is no {self._label}: {first['msg']}" + (f" ({where})" if where else "")
-        return DecodeError(text, event=event)
+        said = first["msg"] + (f" ({where})" if where else "")
+        if first["type"] == "json_invalid" and HALF.search(event.data) and _is_json(event):
+            said = "its JSON has half of a surrogate pair, which pydantic cannot take; the event's json() can"
+        return DecodeError(f"{quote(event.event)} event does not match {self._label}: {said}", event=event)
 
 
 def shape(form: Any) -> Any:
@@ -162,6 +168,14 @@ def _validator(members: list[Any]) -> Validate | None:
         return None
     # Through the module, which loads the larger half of pydantic only now: who wants raw events does not wait for it.
     return pydantic.TypeAdapter(members[0] if len(members) == 1 else _union(members)).validator.validate_json
+
+
+def _is_json(event: ServerSentEvent) -> bool:
+    try:
+        event.json()
+    except ValueError:
+        return False
+    return True
 
 
 def _is_unknown(error: ValidationError) -> bool:

@@ -44,9 +44,10 @@ class Reader:
     async def __anext__(self) -> ServerSentEvent:
         if isinstance(self.stream, AsyncEventStream):
             return await self.stream.__anext__()
-        for event in self.stream:
-            return event
-        raise StopAsyncIteration
+        try:
+            return next(self.stream)
+        except StopIteration:
+            raise StopAsyncIteration from None
 
 
 @asynccontextmanager

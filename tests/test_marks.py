@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sse_client._errors import shown
 from sse_client._event import ServerSentEvent
-from sse_client._marks import ErrorEvent, Mark, Terminator, is_done
+from sse_client._marks import ErrorEvent, Mark, Terminator, is_done, needles_of
 
 TYPE = '{"type": "done", "n": 1}'
 
@@ -143,6 +143,11 @@ def test_what_is_there_is_found(name: str, value: str, is_ascii: bool) -> None:
         (["a"], '["a"]', True),
         ({"a": 1}, '{"a": 1}', True),
         ([], "{}", False),
+        ([1], "[true]", False),
+        ([True], "[1]", False),
+        ([True], "[true]", True),
+        ({"a": [0]}, '{"a": [false]}', False),
+        ({"a": 1, "b": 2}, '{"b": 2, "a": 1.0}', True),
     ],
 )
 def test_values_are_those_of_json(value: Any, json_text: str, is_match: bool) -> None:
@@ -203,6 +208,118 @@ def test_a_mark_is_a_value() -> None:
     assert Terminator(data="a") != Terminator(data="b")
     with pytest.raises(FrozenInstanceError):
         Terminator(data="a").data = "b"  # type: ignore[misc]
+
+
+A, B, C = Terminator(field="t", values={"a"}), Terminator(event="b"), Terminator(data="c")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Terminator(field="t", values=["a", "b"]), Terminator(field="t", values={"b", "a"})),
+        (Terminator(field="t", values=["a", "a"]), Terminator(field="t", values=["a"])),
+        (Terminator(field="t", values=[1]), Terminator(field="t", values=[1.0])),
+        (Terminator(field="t", values=[["a"], {"x": [1]}]), Terminator(field="t", values=[{"x": [1.0]}, ["a"]])),
+        (Terminator(field="t", values=[{"x": 1, "y": 2}]), Terminator(field="t", values=[{"y": 2, "x": 1}])),
+        (A | B, B | A),
+        (A | B | C, C | (B | A)),
+        (A | A, A),
+        (ErrorEvent(event="a") | ErrorEvent(event="b"), ErrorEvent(event="b") | ErrorEvent(event="a")),
+    ],
+    ids=[f"{number}" for number in range(9)],
+)
+def test_equal(one: Mark, other: Mark) -> None:
+    """Marks that mean the same are equal and hash alike, in whatever order their values and alternatives are."""
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Terminator(field="t", values=[1]), Terminator(field="t", values=[True])),
+        (Terminator(field="t", values=[[1]]), Terminator(field="t", values=[[True]])),
+        (Terminator(field="t", values=[0, False]), Terminator(field="t", values=[0])),
+        (Terminator(field="t", values=["1"]), Terminator(field="t", values=[1])),
+        (Terminator(field="t", values=[["a", "b"]]), Terminator(field="t", values=[["b", "a"]])),
+        (Terminator(field="t", values=[]), Terminator(field="t")),
+        (Terminator(field="t", values=[None]), Terminator(field="t")),
+        (Terminator(event="a"), Terminator(data="a")),
+        (Terminator(event="a"), ErrorEvent(event="a")),
+        (A | B, A),
+        (A | B, A | C),
+        (ErrorEvent(event="a"), ErrorEvent(event="a", message="m")),
+        (
+            ErrorEvent(event="a", message="m") | ErrorEvent(field="b", message="n"),
+            ErrorEvent(field="b", message="n") | ErrorEvent(event="a", message="m"),
+        ),
+        (Terminator(event="a"), "a"),
+    ],
+    ids=[f"{number}" for number in range(14)],
+)
+def test_not_equal(one: Mark, other: object) -> None:
+    """In JSON true is not 1; and the order of error events counts where the first that fits reads another message."""
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        (Terminator(event="end"), "Terminator(event='end')"),
+        (Terminator(data="[DONE]", event="end"), "Terminator(data='[DONE]', event='end')"),
+        (Terminator(field="t", values={"b", "a"}), "Terminator(field='t', values={'a', 'b'})"),
+        (Terminator(field="t", values=["b", "a", "b"]), "Terminator(field='t', values={'a', 'b'})"),
+        (Terminator(field="t", values=[["a"]]), "Terminator(field='t', values=[['a']])"),
+        (Terminator(field="t", values=[1, True]), "Terminator(field='t', values=[True, 1])"),
+        (Terminator(field="t", values=[]), "Terminator(field='t', values=[])"),
+        (
+            Terminator(field="type", values={"done"}) | Terminator(event="end") | Terminator(data=""),
+            "Terminator(field='type', values={'done'}) | Terminator(event='end') | Terminator(data='')",
+        ),
+        (
+            ErrorEvent(event="error", message="a.b", code="c") | ErrorEvent(field="fault"),
+            "ErrorEvent(event='error', message='a.b', code='c') | ErrorEvent(field='fault')",
+        ),
+    ],
+    ids=[f"{number}" for number in range(9)],
+)
+def test_repr(mark: Mark, text: str) -> None:
+    """The repr is what was given, with all alternatives, in the same order in every run; it can be evaluated."""
+    assert repr(mark) == text
+    assert eval(text) == mark
+
+
+def test_values_that_json_cannot_have() -> None:
+    """A value that no JSON has, and Python cannot hash, is refused."""
+    with pytest.raises(TypeError, match=r"expected values that JSON can have, got \{1\}"):
+        Terminator(field="t", values=[{1}])
+
+
+@pytest.mark.parametrize(
+    ("marks", "texts", "names"),
+    [
+        ([None, None], (), ()),
+        ([Terminator(data="[DONE]")], ("[DONE]",), ()),
+        ([Terminator(field="type", values={"done"})], ("done",), ()),
+        ([Terminator(field="type", values=[1])], ("type",), ()),
+        ([Terminator(event="end")], (), ("end",)),
+        ([Terminator(event="end"), ErrorEvent(event="error")], (), ("end", "error")),
+        ([Terminator(field="type"), ErrorEvent(event="error")], ("type",), ("error",)),
+        ([Terminator(event="end", field="ü")], (), ("end",)),
+        ([Terminator(event="end") | Terminator(field="type", values={"done"})], ("done",), ("end",)),
+        ([Terminator(event="message", field="type")], ("type",), ()),
+        ([Terminator(event="message")], (), ("message",)),
+    ],
+    ids=[f"{number}" for number in range(11)],
+)
+def test_needles(marks: list[Mark | None], texts: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Nearly every event is told by a look at its text and its name to bear no mark."""
+    assert needles_of(*marks) == (texts, frozenset(names) or None)
+
+
+def test_no_needles() -> None:
+    """A field that JSON can write in several ways is not searched for."""
+    assert needles_of(Terminator(event="end"), ErrorEvent(field="größe")) is None
 
 
 @pytest.mark.parametrize(

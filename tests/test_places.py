@@ -32,6 +32,7 @@ from sse_client import (
     Request,
     RetryPolicy,
     ServerSentEvent,
+    SSEClient,
     SSEError,
     StatusError,
     StreamInterrupted,
@@ -39,7 +40,6 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
-from sse_client._client import BaseClient
 from sse_client._dialect import RAW
 from sse_client._steps import Plan
 from sse_client.testing import RST, Answer, scripted_transport
@@ -138,7 +138,7 @@ def test_priming_in_all_shells(shell: Shell) -> None:
 ONE, TWO, SIX = (RetryPolicy(max_retries=number, initial_delay=number, jitter=0) for number in (1, 2, 6))
 
 
-class Client(BaseClient):
+class Client(SSEClient):
     """A client that only makes plans."""
 
     def __init__(self) -> None:

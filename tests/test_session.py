@@ -771,7 +771,9 @@ def test_no_policy_no_retry(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", [REFUSED, answer(503)])
-@pytest.mark.parametrize("body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"])
+@pytest.mark.parametrize(
+    "body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"]
+)
 def test_a_body_that_is_used_up(body: dict[str, Any], reply: Reply) -> None:
     """A body that can be sent once is not sent twice, and the error says so."""
     result = run(plan(Request(method="POST", url=URL, **body)), reply)
@@ -1136,6 +1138,24 @@ def test_ids_may_repeat_without_a_resume() -> None:
 
 
 # Cursor.
+
+
+def test_each_stream_has_a_cursor_of_its_own() -> None:
+    """A cursor that `advance` changes in place is not that of other streams with the same `resume=`."""
+
+    def advance(cursor: list[str], event: ServerSentEvent) -> list[str]:
+        cursor.append(event.data)
+        return cursor
+
+    def request(cursor: list[str], request: Request) -> Request:
+        return replace(request, json=list(cursor))
+
+    initial: list[str] = []
+    resume = Cursor(initial, advance, request)
+    for _ in range(2):
+        result = run(plan(resume=resume), ok(A, RESET), ok(B))
+        assert result.connects[1].request.json == ["a"]
+    assert resume.initial == []
 
 
 def test_a_cursor() -> None:
@@ -1644,7 +1664,8 @@ def test_401_again_after_an_opened_stream() -> None:
 
 def test_401_of_another_origin() -> None:
     """Another origin never gets the headers, so there is nothing to ask for."""
-    result = run(plan(can_refresh=True, cross_origin_redirects=True), answer(307, location="http://other/"), answer(401))
+    asked = plan(can_refresh=True, cross_origin_redirects=True)
+    result = run(asked, answer(307, location="http://other/"), answer(401))
     assert (result.failed(StatusError).status_code, len(result.connects)) == (401, 2)
 
 

@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from math import inf, isnan
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 from urllib.parse import urlsplit, urlunsplit
 from weakref import ref
 
-from pydantic import Base64Bytes, BaseModel
+from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from sse_client._async import AsyncEventStream
 from sse_client._sync import EventStream
@@ -89,20 +89,22 @@ def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ..
     once. A connection that was lost is cut behind its last piece; one whose recording stops before its end goes silent
     there. The script goes to `EventServer(*replay(path))`, or `scripted_transport`; `Faults` cuts its pieces anew.
 
-    Raises `ValueError` for a speed that is not above 0, and for a file that is no cassette.
+    Raises `ValueError` for a speed that is not above 0, and for a file that is no cassette: it names the wrong line.
     """
     if isnan(speed) or speed <= 0:
         raise ValueError(f"expected speed > 0, got {speed!r}")
     connections: list[tuple[float, list[_Entry]]] = []
     asked_at = 0.0
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        entry = _Entry.model_validate_json(line)
+    for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
+        entry = _Entry.of(line, f"{Path(path)}, line {number}")
         if entry.request is not None:
             asked_at = entry.time
         elif entry.response is not None:
             connections.append((entry.time - asked_at, [entry]))
         elif connections:
             connections[-1][1].append(entry)
+        else:
+            raise ValueError(f"{Path(path)}, line {number}: expected a response before what came of it")
     if not connections:
         raise ValueError(f"expected a cassette in {path}, got a file without a response")
     return tuple(_answer(delay, *entries, speed=speed) for delay, entries in connections)
@@ -120,6 +122,15 @@ class _Entry(BaseModel, strict=True, extra="forbid"):
     base64: Base64Bytes | None = None
     end: bool = False
     lost: str | None = None
+
+    @classmethod
+    def of(cls, line: bytes, place: str) -> Self:
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = "".join(f" ({name})" for name in first["loc"][:1])
+            raise ValueError(f"{place}: expected an entry of a cassette, got: {first['msg']}{where}") from error
 
 
 def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer:

@@ -47,6 +47,9 @@ else:
 
 MAX_HEAD = 100 * 1024  # bytes: httpcore's own bound
 
+# Of real time: long enough for another thread or task that is about to close the stream, shorter than a test may take.
+PATIENCE = 3.0
+
 
 def scripted_transport(*scripts: Script) -> "ScriptedTransport":
     """
@@ -56,7 +59,8 @@ def scripted_transport(*scripts: Script) -> "ScriptedTransport":
     function of the script raises is raised from the request: `httpx.ConnectError` for a server that is not there.
 
     Time is virtual: a stream of `sse_client` has its clocks run out, and its retries wait, in no time at all. A
-    `Pause` that nothing would end, neither a clock nor somebody who closes the stream, is a `RuntimeError`.
+    `Pause` that nothing would ever end is a `RuntimeError`: if no clock runs out, another thread or task has three real
+    seconds to close the stream.
 
     It can be called with a request too, which is what respx wants as a `side_effect`.
     """
@@ -91,7 +95,7 @@ class ScriptedTransport(Transport):
         with self._begun(request) as exchange:
             while not exchange.has_head:
                 if not exchange.advance():
-                    await anyio.sleep_forever()
+                    await await_for_ever()
             return exchange.response()
 
     @contextmanager
@@ -106,6 +110,19 @@ class ScriptedTransport(Transport):
         except BaseException:
             exchange.close()
             raise
+
+
+WAITED = (
+    "the script pauses for ever, and nothing would ever end that: no timeout is set that would run out, and the stream "
+    f"was not closed within {PATIENCE:g} s"
+)
+
+
+async def await_for_ever() -> NoReturn:
+    """Wait, in a task, for a cancellation, which is what closes the stream there too."""
+    with anyio.move_on_after(PATIENCE):
+        await anyio.sleep_forever()
+    raise RuntimeError(WAITED)
 
 
 class _Exchange:
@@ -179,8 +196,9 @@ class _Exchange:
     def wait_for_ever(self) -> NoReturn:
         """Wait, on a thread, for somebody who closes the stream."""
         if self._time is None or self._time.wait_until_closed is None:
-            raise RuntimeError("the script pauses for ever, and there is no timeout that ends it")
-        self._time.wait_until_closed()
+            raise RuntimeError("the script pauses for ever, and no timeout would ever end that")
+        if not self._time.wait_until_closed(PATIENCE):
+            raise RuntimeError(WAITED)
         raise self._library.ReadError("the stream was closed")
 
     def close(self) -> None:
@@ -283,7 +301,7 @@ class _Pieces(AsyncIterator[bytes]):
         if piece is None:
             raise StopAsyncIteration
         if not piece:
-            await anyio.sleep_forever()
+            await await_for_ever()
         return piece
 
 

@@ -162,7 +162,7 @@ ENDS: dict[str, tuple[list[Any], str]] = {
     "done": ([DONE], "complete"),
     "done, and then an error": ([DONE, data(error="too late")], "complete"),
     "an error": ([data(error="no documents")], "ErrorEventReceived"),
-    "an empty error": ([data(error="")], "ErrorEventReceived"),
+    "an empty error, which is none, and then done": ([data(error=""), DONE], "complete"),
     "an error, and then done": ([data(error="no documents"), DONE], "ErrorEventReceived"),
     "an end": ([], "StreamTruncated"),
     "a cut": ([FIN], "StreamInterrupted"),

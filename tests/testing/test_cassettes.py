@@ -519,38 +519,41 @@ def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "line"),
     [
-        "",
-        "\n",
-        "data: 1\n\n",
-        "[]",
-        "{}",
-        '{"time": 0, "request": "POST"}',
-        json.dumps(HEAD)[:-1],
-        f"{json.dumps(HEAD)}\n{{",
-        f'{json.dumps(HEAD)}\n{{"time": 1, "base64": "a"}}',
-        "1",
-        '"response"',
-        '{"response": 200}',
-        '{"time": 0, "response": "OK", "headers": []}',
-        '{"time": 0, "response": 200, "headers": 1}',
-        f"{json.dumps(HEAD)}\n1",
-        f'{json.dumps(HEAD)}\n{{"data": "1"}}',
-        f'{json.dumps(HEAD)}\n{{"time": 1, "data": 1}}',
+        ("", 0),
+        ("\n", 1),
+        ("data: 1\n\n", 1),
+        ("[]", 1),
+        ("{}", 1),
+        ('{"time": 0, "request": "POST"}', 0),
+        (json.dumps(HEAD)[:-1], 1),
+        (f"{json.dumps(HEAD)}\n{{", 2),
+        (f'{json.dumps(HEAD)}\n{{"time": 1, "base64": "a"}}', 2),
+        ("1", 1),
+        ('"response"', 1),
+        ('{"response": 200}', 1),
+        ('{"time": 0, "response": "OK", "headers": []}', 1),
+        ('{"time": 0, "response": 200, "headers": 1}', 1),
+        (f"{json.dumps(HEAD)}\n1", 2),
+        (f'{json.dumps(HEAD)}\n{{"data": "1"}}', 2),
+        (f'{json.dumps(HEAD)}\n{{"time": 1, "data": "1"}}\n{{"time": 1, "data": 1}}', 3),
+        (f'{{"time": 0, "request": "POST"}}\n{{"time": 1, "data": "1"}}\n{json.dumps(HEAD)}', 2),
     ],
 )
-def test_no_cassette(path: Path, text: str) -> None:
-    """A file that is no cassette is a `ValueError`."""
+def test_no_cassette(path: Path, text: str, line: int) -> None:
+    """A file that is no cassette is a `ValueError` that names it, and the line that is wrong."""
     path.write_text(text)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="expected a") as caught:
         replay(path)
+    assert str(path) in str(caught.value)
+    assert not line or str(caught.value).startswith(f"{path}, line {line}: ")
 
 
 def test_no_cassette_in_utf_8(path: Path) -> None:
     """A file of bytes that are no text is a `ValueError`, too, and one that is not there is what it is elsewhere."""
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError):
+    path.write_bytes(json.dumps(HEAD).encode() + b"\n\xff\xfe")
+    with pytest.raises(ValueError, match="line 2: expected an entry of a cassette, got: Invalid JSON"):
         replay(path)
     path.unlink()
     with pytest.raises(FileNotFoundError):

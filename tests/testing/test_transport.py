@@ -53,6 +53,7 @@ from sse_client.testing import (
     Pause,
     RecordedRequest,
     ScriptedTransport,
+    _transport,
     pings,
     scripted_transport,
 )
@@ -675,12 +676,40 @@ def test_nobody_would_end_it(library: ModuleType, answer: Answer) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("answer", [Answer(EVENT, FOREVER), Answer(EVENT, delay=inf)], ids=["body", "head"])
-async def test_a_task_waits(library: ModuleType, answer: Answer) -> None:
-    """A task that waits for ever can be cancelled, so it waits."""
+async def test_a_task_waits(library: ModuleType, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that waits for ever can be cancelled, so it waits; after a while it is told that nobody does."""
     async with library.AsyncClient(transport=scripted_transport(answer), timeout=None) as client:
         with anyio.move_on_after(SOON) as scope:
             await client.post(URL)
-    assert scope.cancelled_caught
+        assert scope.cancelled_caught
+        monkeypatch.setattr(_transport, "PATIENCE", SOON)
+        with pytest.raises(RuntimeError, match="pauses for ever"):
+            await client.post(URL)
+
+
+@pytest.mark.parametrize("answer", [Answer(EVENT, FOREVER), Answer(EVENT, delay=inf)], ids=["body", "head"])
+@pytest.mark.parametrize("timeout", [None, Timeouts(read=None, response=None)], ids=["none", "connect alone"])
+def test_a_test_that_would_hang(
+    shell: Shell, answer: Answer, timeout: Timeouts | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream without a clock that could run out is told that its script never goes on, and is closed by that."""
+    assert 1 <= _transport.PATIENCE <= 5
+    monkeypatch.setattr(_transport, "PATIENCE", SOON)
+    transport = scripted_transport(answer)
+    streams: list[Any] = []
+
+    async def main() -> None:
+        async with shell.any_client(http={"transport": transport}) as client:
+            stream: Any = client.post(URL, timeout=timeout)
+            streams.append(stream)
+            async with entered(stream) as reader:
+                async for _ in reader:
+                    pass
+
+    with pytest.raises(RuntimeError, match="the script pauses for ever, and nothing would ever end that: no timeout"):
+        shell.run(main)
+    assert streams[0].outcome == "abandoned"
+    assert transport.requests[0].done.is_set()
 
 
 # Several streams -----------------------------------------------------------------------------------------------------

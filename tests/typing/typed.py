@@ -276,6 +276,10 @@ def latest(snapshot: Text | None, event: Text) -> Text:
     return event
 
 
+def gather(snapshot: list[str], event: Text) -> list[str]:
+    return [*snapshot, event.content]
+
+
 def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
     reply = stream.accumulate(count, 0)
     assert_type(reply.snapshot, int)
@@ -284,8 +288,13 @@ def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
         assert_type(event, Text)
     assert_type(stream.accumulate(latest).final(), Text)
     assert_type(stream.accumulate(join_text(text_of), "").final(), str)
+    assert_type(stream.accumulate(join_text(text_of), "").snapshot, str)
+    assert_type(stream.accumulate(gather, list).final(), list[str])
+    assert_type(stream.accumulate(gather, []).final(), list[str])
+    assert_type(stream.accumulate(gather, lambda: ["a"]).final(), list[str])
+    assert_type(stream.accumulate(lambda count, event: count + len(event.content), 0).final(), int)
     assert_type(client.post("/", dialect=CHAT).accumulate().final(), Any)
-    stream.accumulate(count, "")  # type: ignore[arg-type]
+    stream.accumulate(count, "")  # type: ignore[misc]
     client.post("/", events=Done).accumulate(count, 0)  # type: ignore[arg-type]
 
 
@@ -296,8 +305,9 @@ async def accumulate_async(client: AsyncSSEClient, stream: AsyncEventStream[Text
     async for event in reply:
         assert_type(event, Text)
     assert_type(await stream.accumulate(latest).final(), Text)
+    assert_type(await stream.accumulate(gather, list).final(), list[str])
     assert_type(await client.post("/", dialect=CHAT).accumulate().final(), Any)
-    await stream.accumulate(count, "").final()  # type: ignore[arg-type]
+    await stream.accumulate(count, "").final()  # type: ignore[misc]
 
 
 def folds() -> None:

@@ -1,0 +1,267 @@
+"""
+What errors, logs and reprs say: the field's own words, with what was expected and what came, and never a secret.
+
+A secret is the value of a header or cookie, and of a URL its user, query and fragment.
+"""
+
+import logging
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from pydantic import BaseModel
+from shells import Result, Shell
+
+from sse_client import (
+    AsyncSSEClient,
+    DecodeError,
+    ErrorEvent,
+    ErrorEventReceived,
+    LastEventID,
+    ServerSentEvent,
+    SSEClient,
+    SSEError,
+)
+from sse_client._errors import quote
+from sse_client.testing import FIN, Answer, scripted_transport
+
+ONE = Answer("data: 1\n\n")
+URL = "http://test/chat"
+
+
+def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Result:
+    """Read a scripted stream."""
+    return shell.read(url, http={"transport": scripted_transport(*(answers or (ONE,)))}, **options)
+
+
+def chain(error: BaseException | None) -> list[str]:
+    """All that is said of an error, at any depth, also where Python would not show it."""
+    said: list[str] = []
+    while error is not None:
+        said += [str(error), repr(error), *getattr(error, "__notes__", ()), *traceback.format_exception_only(error)]
+        error = error.__cause__ or error.__context__
+    return said
+
+
+# Half an emoji -------------------------------------------------------------------------------------------------------
+
+
+class Text(BaseModel):
+    content: str = ""
+
+
+HALVES = [
+    r'{"content": "\ud83d"}',
+    r'{"content": "\ud83dx"}',
+    r'{"content": "\ude00"}',
+    r'{"content": "\uD83D\n"}',
+    r'{"content": "a", "other": "\ud83d"}',
+    r'{"\udbff": "a"}',
+]
+
+
+@pytest.mark.parametrize("data", HALVES)
+def test_half_a_surrogate_pair(shell: Shell, data: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A typed stream raises an error that says what is wrong, can be logged and pickled, and has the event."""
+    error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
+    assert isinstance(error, DecodeError)
+    half = "its JSON has half of a surrogate pair, which pydantic cannot take; the event's json() can"
+    assert str(error) == f"'message' event does not match Text: {half}"
+    logging.getLogger("sse_client").error("%s %r", error, error.event)
+    for text in (*chain(error), repr(error.event), caplog.text):
+        text.encode()
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error)
+    assert again.event.json() == error.event.json()
+
+
+@pytest.mark.parametrize("data", HALVES)
+def test_half_of_a_pair_in_an_untyped_stream(shell: Shell, data: str) -> None:
+    """`json()` keeps the half."""
+    (event,) = read(shell, Answer(f"data: {data}\n\n")).events
+    assert any(
+        "\ud800" <= character <= "\udfff" for text in [*event.json(), *event.json().values()] for character in text
+    )
+
+
+def test_halves_are_joined() -> None:
+    """Two halves that came in two events make one emoji, in the way that the docstring tells."""
+    text = "".join(ServerSentEvent(data=data).json() for data in (r'"\ud83d"', r'"\ude00"'))
+    assert text.encode("utf-16", "surrogatepass").decode("utf-16") == "\U0001f600"
+
+
+@pytest.mark.parametrize("data", [r'{"content": "\ud83d', r'{"content": "\ud83d"', r'{"content": \ud83d}'])
+def test_what_is_no_json_at_all(shell: Shell, data: str) -> None:
+    """Where the data is not JSON, the half of a pair in it is not what is wrong."""
+    error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
+    assert isinstance(error, DecodeError)
+    assert str(error).startswith("'message' event does not match Text: Invalid JSON:")
+
+
+def test_half_a_pair_in_an_error_event(shell: Shell) -> None:
+    """An error event keeps the half in its message; its text can be encoded."""
+    answer = Answer('data: {"error": "\\ud83d", "code": "\\ude00"}\n\n')
+    error = read(shell, answer, errors=ErrorEvent(field="error", code="code")).error
+    assert isinstance(error, ErrorEventReceived)
+    assert (error.message, error.code) == ("\ud83d", "\ude00")
+    for text in chain(error):
+        text.encode()
+
+
+def test_quotes_can_be_encoded() -> None:
+    """A quotation of half a pair is ASCII."""
+    assert quote("a\ud83d").encode() == rb"'a\ud83d'"
+
+
+# Secrets -------------------------------------------------------------------------------------------------------------
+
+NOT_ASCII = "sécret"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"headers": {"X-Key": NOT_ASCII}}, "the value of the header 'X-Key' is not ASCII: encode it yourself"),
+        ({"headers": [("X-Key", NOT_ASCII)]}, "the value of the header 'X-Key' is not ASCII: encode it yourself"),
+        ({"headers": lambda: {"X-Key": NOT_ASCII}}, "the value of the header 'X-Key' is not ASCII"),
+        ({"client": {"headers": {"X-Key": NOT_ASCII}}}, "the value of the header 'X-Key' is not ASCII"),
+        ({"headers": {"sécret": "secret"}}, "the name of a header is not ASCII"),
+        ({"cookies": {"session": NOT_ASCII}}, "a cookie of the request is not ASCII"),
+        (
+            {"params": {"key": "secret\ud83d"}},
+            "the request has text that UTF-8 cannot encode: half of a surrogate pair",
+        ),
+        ({"json": {"key": "secret\ud83d"}}, "the request has text that UTF-8 cannot encode"),
+        ({"data": {"key": "secret\ud83d"}}, "the request has text that UTF-8 cannot encode"),
+        ({"content": "secret\ud83d"}, "the request has text that UTF-8 cannot encode"),
+    ],
+    ids=[
+        *("header", "pairs", "function", "client", "name", "cookie", "params", "json", "data", "content"),
+    ],
+)
+def test_what_cannot_be_encoded(shell: Shell, options: dict[str, Any], text: str) -> None:
+    """What HTTP cannot carry is an error that names it, and holds nothing of its value at any depth."""
+    with pytest.raises(ValueError, match=text) as caught:
+        read(shell, **options)
+    assert type(caught.value) is ValueError
+    assert not [said for said in chain(caught.value) if "cret" in said]
+
+
+def test_a_header_given_as_bytes(shell: Shell) -> None:
+    """As bytes, the same header can be sent."""
+    assert read(shell, headers={b"X-Key": NOT_ASCII.encode()}).data == ["1"]
+
+
+PASSWORDS = ["sec/ret", "sec?ret", "sec#ret", "s@sec/ret", "s@sec?ret", "12/secret", "sec/ret?#"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize("place", ["url", "resume", "function", "base_url"])
+def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
+    """A password with a "/", "?" or "#" in it is never told, whatever the error is that it leads to."""
+    url = f"http://user:{password}@host/chat"
+    refused, cut = Answer(status=400), Answer("id: 1\ndata: 1\n\n", FIN)
+    transport = scripted_transport(*([refused] if place == "url" else [cut, refused]))
+    resume = LastEventID(url=(lambda response: url) if place == "function" else url)
+    with pytest.raises((ValueError, SSEError)) as caught:
+        if place == "base_url":
+            SSEClient(base_url=url).post("/chat", retry=None).__enter__()
+        with SSEClient(http_client=httpx.Client(transport=transport), retry=None) as client:
+            list(client.post(url) if place == "url" else client.post(URL, resume=resume))
+    assert not [said for said in chain(caught.value) if "sec" in said or "ret" in said]
+
+
+@pytest.mark.parametrize("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
+def test_a_fragment_is_not_told(shell: Shell, answer: Answer) -> None:
+    """Nothing behind the "#" of a URL is in the text of an error, nor in the stream's repr."""
+    result = read(shell, answer, url=f"{URL}#token=secret")
+    assert result.error is not None
+    assert f"POST {URL}" in str(result.error)
+    assert not [said for said in [*chain(result.error), repr(result.stream)] if "secret" in said]
+
+
+# Arguments -----------------------------------------------------------------------------------------------------------
+
+
+def sync_call(**options: Any) -> None:
+    with SSEClient() as client:
+        client.post(options.pop("url", URL), **options)
+
+
+def async_call(**options: Any) -> None:
+    async def main() -> None:
+        async with AsyncSSEClient() as client:
+            client.post(options.pop("url", URL), **options)
+
+    anyio.run(main)
+
+
+calls = pytest.mark.parametrize("call", [sync_call, async_call])
+
+
+@calls
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("localhost:8000/chat", "begins with http:// or https://, got 'localhost:8000/chat'"),
+        ("example.org/chat?key=secret", "got 'example.org/chat'; a relative one needs a client with such a base_url"),
+        ("/chat", "got '/chat'; a relative one needs a client with such a base_url"),
+        ("", "got ''; a relative one"),
+        ("//example.org/chat", "got '//example.org/chat'"),
+        ("ftp://example.org/chat", "got 'ftp://example.org/chat'"),
+        ("http://", "got 'http://'"),
+        ("http:///chat", "got 'http:///chat'"),
+        ("http://example.org:x/chat", "expected a URL, got 'http://example.org:x/chat'"),
+        ("http://example.org:70000/", "expected a URL, got"),
+        ("http://example.org/a\nb", "expected a URL, got 'http://example.org/a\\\\nb'"),
+        ("http://example.org/\ud83d", r"expected a URL, got 'http://example.org/\\ud83d'"),
+        ("http://[::1", "expected a URL, got"),
+        (f"http://example.org/{'x' * 70_000}", "expected a URL, got"),
+    ],
+    ids=[
+        *("host", "domain", "path", "empty", "schemeless", "ftp", "nothing", "no host", "port", "high port"),
+        *("line", "half", "bracket", "long"),
+    ],
+)
+def test_urls(call: Callable[..., None], url: str, text: str) -> None:
+    """A URL that no request can go to is a ValueError of the call itself, without a request and without its query."""
+    with pytest.raises(ValueError, match=text.replace("(", r"\(")) as caught:
+        call(url=url)
+    str(caught.value).encode()
+    assert "secret" not in "".join(chain(caught.value))
+    with pytest.raises(ValueError, match="expected a URL"):
+        call(resume=LastEventID(url=url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.org", "HTTP://Example.org:80/?a=b#c", "https://user:pw@[::1]:65535/", "http://é.example/ü?q=ü"],
+)
+def test_good_urls(url: str) -> None:
+    """What has a scheme and a host is a URL."""
+    sync_call(url=url)
+    sync_call(resume=LastEventID(url=url))
+
+
+def test_relative_urls() -> None:
+    """A relative URL needs a `base_url`, of the client or of the HTTP client that it was given."""
+    for client in (SSEClient(base_url=URL), SSEClient(http_client=httpx.Client(base_url=URL))):
+        with client:
+            for url in ("/chat", "chat", "", "?a=b"):
+                client.post(url)
+                client.post(URL, resume=LastEventID(url=url))
+            with pytest.raises(ValueError, match="got 'localhost:8000/chat'"):
+                client.post("localhost:8000/chat")
+
+
+@pytest.mark.parametrize("client", [SSEClient, AsyncSSEClient])
+@pytest.mark.parametrize("base_url", ["localhost:8000", "/api", "ftp://host", "http://user:se/cret@host"])
+def test_base_urls(client: Any, base_url: str) -> None:
+    """A `base_url` that is none is a ValueError of the client."""
+    with pytest.raises(ValueError, match="expected a URL") as caught:
+        client(base_url=base_url)
+    assert "cret" not in "".join(chain(caught.value))
