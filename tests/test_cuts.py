@@ -297,8 +297,8 @@ def is_between_blocks(received: bytes) -> bool:
     """Whether nothing of an event has come since the last blank line."""
     text = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     last = b"" if text.endswith(b"\n\n") else text.rpartition(b"\n\n")[2]
-    # What has no event in it, and is whole, can be missed by nobody.
-    return last in (b"", b"\n", b"retry:10\n", b":\n")
+    # What has no event in it can be missed by nobody, whether it is whole or not.
+    return last in (b"", b"\n", b":", b":\n", b"retry", b"retry:", b"retry:1", b"retry:10", b"retry:10\n")
 
 
 def test_a_body_up_to_the_close_with_a_terminator(shell: Shell) -> None:
