@@ -242,7 +242,7 @@ def test_a_redirect_to_another_origin_is_refused(shell: Shell, code: int) -> Non
 
 
 def test_a_redirect_to_another_origin_is_followed_without_credentials(shell: Shell) -> None:
-    """With `cross_origin_redirects=True` it gets the body, Accept and Content-Type, and no other header of the user's."""
+    """With `cross_origin_redirects=True` it gets the body, Accept, Content-Type, and no other header of the user's."""
     with EventServer(OK) as other, EventServer(redirect(307, f"{other.url}/b")) as server:
         result = shell.read(server.url, cross_origin_redirects=True, **SECRETS)
     assert (result.error, result.data) == (None, ["ok"])

@@ -733,7 +733,9 @@ def test_no_policy_no_retry(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("reply", [REFUSED, answer(503)])
-@pytest.mark.parametrize("body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"])
+@pytest.mark.parametrize(
+    "body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"]
+)
 def test_a_body_that_is_used_up(body: dict[str, Any], reply: Reply) -> None:
     """A body that can be sent once is not sent twice, and the error says so."""
     result = run(plan(Request(method="POST", url=URL, **body)), reply)
@@ -1577,7 +1579,9 @@ def test_401_again_after_an_opened_stream() -> None:
 
 def test_401_of_another_origin() -> None:
     """Another origin never gets the headers, so there is nothing to ask for."""
-    result = run(plan(can_refresh=True, cross_origin_redirects=True), answer(307, location="http://other/"), answer(401))
+    result = run(
+        plan(can_refresh=True, cross_origin_redirects=True), answer(307, location="http://other/"), answer(401)
+    )
     assert (result.failed(StatusError).status_code, len(result.connects)) == (401, 2)
 
 
