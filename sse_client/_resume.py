@@ -31,7 +31,8 @@ class LastEventID:
     be resumed. The URL is requested as it is, without `params`, and with all headers of the call, whatever its
     origin. A method without a body (GET) drops it.
 
-    An ID that came without an event can be resumed from too. With `retry`, see `RetryPolicy`.
+    The ID is that of the last event you finished processing, or of a block of an ID alone after it. `retry` is the
+    policy of a resume, or of a whole subscription; see `RetryPolicy`.
 
     Some servers repeat the event that they are asked to resume after. So the first event of a resumed connection is
     skipped if it has an `id` of its own and its ID, name and data are those of the last event; the log says so. Other

@@ -196,9 +196,7 @@ def test_one_number_of_a_default_is_changed() -> None:
 
 def test_a_subscription_honours_the_policy_of_a_resume(shell: Shell) -> None:
     """`subscribe(resume=LastEventID(retry=…))` ends after as many failures in a row as that policy allows."""
-    transport = scripted_transport(
-        lambda _: Answer(status=503) if len(transport.requests) > 1 else Answer("id: 1\ndata: 1\n\n")
-    )
+    transport = scripted_transport(Answer("id: 1\ndata: 1\n\n"), *[Answer(status=503)] * 5, Answer(status=204))
     result = shell.read(
         "http://test/", method="SUBSCRIBE", http={"transport": transport}, resume=LastEventID(retry=TWO)
     )

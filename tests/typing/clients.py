@@ -4,6 +4,7 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, assert_type
 
 import httpx
@@ -113,7 +114,11 @@ def options(client: SSEClient) -> None:
     client.post("/", resume=None)
     client.post("/", resume=LastEventID())
     client.post("/", resume=LastEventID(method="GET", url=lambda response: f"/streams/{response.headers['id']}"))
+    client.post("/", resume=LastEventID(url=lambda response: response.headers.get("location")))
     client.post("/", resume=Cursor(0, lambda cursor, event: cursor + 1, lambda cursor, request: request))
+    client.post("/", resume=Cursor(0, lambda cursor, event: cursor + 1, lambda cursor, request: None))
+    client.subscribe("/", retry=replace(RetryPolicy.RECONNECT, max_delay=60.0))
+    client.subscribe("/", resume=LastEventID(retry=replace(RetryPolicy.RESUME, max_retries=None)))
     client.post("/", terminator=None, errors=None, max_event_size=1000)
     client.post(
         "/", terminator=Terminator(data="end") | Terminator(event="end") | Terminator(field="type", values={"end"})
