@@ -82,9 +82,12 @@ class Decoder:
 
     is_whole: bool
     """Whether the body may end here: the end mark of its coding has come."""
+    has_more: bool
+    """Whether there may be something to take without another piece."""
 
     def __init__(self, step: int) -> None:
         self.is_whole = False
+        self.has_more = False
         self._step = step
         self._input = b""
         self._at = 0  # how much of the input has been decoded
@@ -92,29 +95,23 @@ class Decoder:
         self._is_full = False  # the last call returned as much as it may, and may hold more of its own
         self._fault: Exception | None = None
 
-    @property
-    def has_more(self) -> bool:
-        """Whether there may be something to take without another piece."""
-        return self._is_full or self._at < len(self._input) or self._fault is not None
-
     def feed(self, data: bytes) -> None:
         """Give it the next piece of the compressed body. All of the piece before must have been taken."""
         assert not self.has_more
-        self._input, self._at = data, 0
+        self._input, self._at, self.has_more = data, 0, True
 
     def take(self) -> bytes:
         """Return the next piece of the decoded body, `b""` if that needs more bytes. Raises `CodingError`."""
-        pieces: list[bytes] = []
-        size = 0
-        while self.has_more and size < MAX_PIECE:
+        output = b""
+        while self.has_more and len(output) < STEP:
             if self._fault is not None:
-                if size:
+                if output:
                     break
                 raise CodingError(str(self._fault)) from self._fault
             self._is_full = False
-            pieces.append(self._decode(self._input[self._at : self._at + self._step]))
-            size += len(pieces[-1])
-        return b"".join(pieces)
+            output += self._decode(self._input[self._at : self._at + self._step])
+            self.has_more = self._is_full or self._at < len(self._input) or self._fault is not None
+        return output
 
     def _decode(self, data: bytes) -> bytes:
         """Decode from the beginning of the data, and move on by as much as it took."""

@@ -211,14 +211,18 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
         self._error: type[Exception] = library_of(response, "Response").DecodingError
 
     def __next__(self) -> bytes:
-        if not self._decoder.has_more:
+        decoder = self._decoder
+        if not decoder.has_more:
             try:
                 piece = next(self._pieces)
             except StopIteration:
                 self._check_whole()
                 raise
-            self._decoder.feed(piece)
-        return self._take()
+            decoder.feed(piece)
+        try:
+            return decoder.take()
+        except CodingError as error:
+            raise self._error(str(error)) from error
 
     async def __anext__(self) -> bytes:
         if self._response.is_closed:
