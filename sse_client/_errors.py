@@ -142,7 +142,11 @@ class StatusError(ResponseError):
 
 
 class ContentTypeError(ResponseError):
-    """A good status with another media type: a JSON error at 200, an HTML login page."""
+    """
+    A good status with another media type: a JSON error at 200, an HTML login page.
+
+    Or an event stream in a content coding that cannot be decoded.
+    """
 
 
 class StreamError(SSEError):

@@ -15,10 +15,13 @@ from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
 
+import anyio.lowlevel
+
+from ._codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
 from ._errors import quote
 from ._request import AsyncHeadersSource, Headers, public_url
 from ._steps import Connect, Failure, Head
-from ._waking import Channel, must_be_decoded
+from ._waking import Channel
 
 # Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
 DEFAULT_HEADERS = {
@@ -212,7 +215,14 @@ async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
 
 def head_of(response: Any) -> Head:
     """What the session needs to know of a response."""
-    return Head(response.status_code, response.headers, str(response.url), response)
+    coding = coding_of(response.headers.get("content-encoding", ""))
+    return Head(
+        response.status_code,
+        response.headers,
+        str(response.url),
+        response,
+        undecodable="" if decoder_for(coding) is not None else coding,
+    )
 
 
 def turn_to_body(request: Any, read_timeout: float | None) -> None:
@@ -231,49 +241,88 @@ def turn_to_body(request: Any, read_timeout: float | None) -> None:
 
 def pieces_of(response: Any) -> Iterator[bytes]:
     """
-    Iterate the body as it comes.
+    Iterate the body as it comes, decoded if that is possible.
 
     Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
     body, before we have let go of its socket.
     """
-    if _has_codings(response):
-        return _Undecodable(response)
     if _is_httpx_business(response):
         return cast("Iterator[bytes]", response.iter_bytes())
-    return iter(response.stream)
+    pieces = iter(response.stream)
+    decoder = _decoder_of(response)
+    return pieces if decoder is None else _Decoded(response, pieces, decoder)
 
 
 def apieces_of(response: Any) -> AsyncIterator[bytes]:
     """The same, async."""
-    if _has_codings(response):
-        return _Undecodable(response)
     if _is_httpx_business(response):
         return cast("AsyncIterator[bytes]", response.aiter_bytes())
-    return aiter(response.stream)
+    pieces = aiter(response.stream)
+    decoder = _decoder_of(response)
+    return pieces if decoder is None else _Decoded(response, pieces, decoder)
 
 
-def _has_codings(response: Any) -> bool:
-    """Whether the body is compressed more than once, which nobody does who means well: it grows a millionfold."""
-    return "," in response.headers.get("content-encoding", "")
+def _decoder_of(response: Any) -> Decoder | None:
+    return decoder_for(coding_of(response.headers.get("content-encoding", "")))
 
 
-class _Undecodable(Iterator[bytes], AsyncIterator[bytes]):
-    """A body that is not read; asked for, it raises the client's own error."""
+class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
+    """
+    The pieces of a compressed body, decoded.
 
-    def __init__(self, response: Any) -> None:
-        self._codings = response.headers["content-encoding"]
+    One that decodes to nothing is `b""`: whoever reads has a clock to look at. Raises `EndedEarly` at an end that is
+    not the body's, and the client's own `DecodingError`.
+    """
+
+    def __init__(self, response: Any, pieces: Any, decoder: Decoder) -> None:
+        self._response = response
+        self._pieces = pieces
+        self._decoder = decoder
         self._error: type[Exception] = library_of(response, "Response").DecodingError
 
     def __next__(self) -> bytes:
-        raise self._error(f"expected one content coding at most, got {self._codings!r}")
+        decoder = self._decoder
+        if not decoder.has_more:
+            try:
+                piece = next(self._pieces)
+            except StopIteration:
+                self._check_whole()
+                raise
+            decoder.feed(piece)
+        try:
+            return decoder.take()
+        except CodingError as error:
+            raise self._error(str(error)) from error
 
     async def __anext__(self) -> bytes:
-        return next(self)
+        if self._response.is_closed:
+            # Read on only to unwind the generators below, by who has no use for what is in them.
+            return cast("bytes", await self._pieces.__anext__())
+        if self._decoder.has_more:
+            await anyio.lowlevel.checkpoint()  # a body may grow for long without a read
+        else:
+            try:
+                piece = await self._pieces.__anext__()
+            except StopAsyncIteration:
+                self._check_whole()
+                raise
+            self._decoder.feed(piece)
+        return self._take()
+
+    def _take(self) -> bytes:
+        try:
+            return self._decoder.take()
+        except CodingError as error:
+            raise self._error(str(error)) from error
+
+    def _check_whole(self) -> None:
+        if not self._decoder.is_whole:
+            raise EndedEarly("the body ended before the end mark of its compression") from None
 
 
 def _is_httpx_business(response: Any) -> bool:
-    """Whether there is more to the body than its stream: to decode it, or to say that it has been used up."""
-    return must_be_decoded(response) or response.is_stream_consumed or response.is_closed
+    """Whether the body has been read already: httpx has it, decoded, or says that it has been used up."""
+    return bool(response.is_stream_consumed or response.is_closed)
 
 
 class DeadlineReached(TimeoutError):
@@ -283,7 +332,10 @@ class DeadlineReached(TimeoutError):
 def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     """What a client raises for reasons outside of the program."""
     # StreamError: a response that somebody else has closed or read is no HTTPError.
-    return library.HTTPError, library.StreamError, library.InvalidURL, OSError, *_aiohttp_errors("ClientError")
+    return (
+        *(library.HTTPError, library.StreamError, library.InvalidURL, OSError, EndedEarly),
+        *_aiohttp_errors("ClientError"),
+    )
 
 
 def failure_of(
@@ -316,6 +368,7 @@ def failure_of(
         is_timeout=isinstance(error, library.TimeoutException | TimeoutError),
         is_final=is_final,
         is_deadline=isinstance(error, DeadlineReached) or (channel is not None and channel.is_expired),
+        is_early_end=isinstance(error, EndedEarly),
     )
 
 

@@ -22,6 +22,7 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 """
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -51,7 +52,7 @@ from ._errors import (
 )
 from ._event import ServerSentEvent
 from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
-from ._parser import EventParser
+from ._parser import BOM, EventParser
 from ._request import Request
 from ._resume import DEFAULT, Cursor, LastEventID
 from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
@@ -87,6 +88,18 @@ EVENT_STREAM = "text/event-stream"
 # Enough for any error page worth reading; a body of errors may never end.
 MAX_BODY = 64 * 1024
 MAX_BODY_SECONDS = 5.0
+
+# The fields of the standard (section 9.2.6): a body that begins with one of them is an event stream.
+FIELDS = (b"data", b"event", b"id", b"retry")
+
+# No text has these, and hardly a compressed body is without.
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+
+# A comma in quotes separates nothing. The end of the quotes may be missing, so that the search stays linear.
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
+
+# What has to be installed for the client to decode a coding.
+EXTRAS = {"br": "httpx[brotli]", "zstd": "httpx[zstd]"}
 
 # What stands behind a terminator is a last chunk, now and then a comment: not worth more than a new connection costs.
 MAX_DRAIN = 64 * 1024
@@ -143,7 +156,7 @@ class Session:
         *("_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_head", "_is_first_foreign"),
-        *("_parser", "_feed", "_body", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
+        *("_parser", "_feed", "_body", "_beginning", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
         *("_needles", "_names", "_is_told"),
         *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled", "_ahead"),
@@ -205,6 +218,7 @@ class Session:
         self._parser = self._new_parser(plan.last_event_id)
         self._feed = self._parser.feed
         self._body: bytearray | None = None  # of a JSON answer in place of a stream
+        self._beginning = b""  # of a body that is, or may be, no stream
         self._batch: list[ServerSentEvent] = []
         self._closing_outcome: Outcome = "cancelled"
         self._is_cut_short = False  # closed before all that had come was handed out
@@ -430,6 +444,7 @@ class Session:
     def answered(self, head: Head, now: float) -> None:
         """Take the head of an answer."""
         self.head = head
+        self._beginning = b""
         if self._started_at is None:
             self._started_at = now  # the response came from the user
         if self._is_over:
@@ -469,7 +484,7 @@ class Session:
         if self._is_accepted(head, body):
             self._stop(None, now)
             return
-        error = self._response_error(head, body)
+        error = self._response_error(head, (self._beginning + body)[:MAX_BODY])
         can_refresh = head.status_code == 401 and self._can_refresh
         if can_refresh and self._request.is_repeatable:
             self._has_refreshed = True
@@ -550,6 +565,28 @@ class Session:
             raise EventTooLarge(f"the JSON answer is larger than {self._plan.max_event_size:,} bytes")
         return []
 
+    def _look(self, data: bytes) -> list[ServerSentEvent]:
+        """
+        Take the first bytes of a body that says it is compressed, in a way that nobody here can decode.
+
+        Servers also say so of bodies that are not, so it is read if it plainly is an event stream, and refused if not.
+        """
+        self._beginning += data
+        is_stream = begins_a_stream(self._beginning)
+        if is_stream is None:
+            return []
+        if not is_stream:
+            self._enter("refusing")
+            return []
+        data, self._beginning = self._beginning, b""
+        self._feed = self._first_feed
+        return self._feed(data)
+
+    @property
+    def _first_feed(self) -> Callable[[bytes], list[ServerSentEvent]]:
+        """What takes the first bytes of an event stream."""
+        return self._feed_first if self._plan.resume is not None and self._finished_id else self._parser.feed
+
     def ended(self, now: float) -> bool:
         """Take that the body has ended in good order; return whether that put an event into `ready`."""
         self._finish_batch(now)
@@ -563,6 +600,10 @@ class Session:
             if self._is_accepted(self.head, self._body):
                 self._stop(None, now)
                 return False
+            if self.head.undecodable and not is_text(self._body):
+                self._beginning = bytes(self._body)
+                self._enter("refusing")
+                return False
             events = self._examine([ServerSentEvent(data=self._body.decode("utf-8", "replace"))])
             if self._phase == "reading":
                 self._terminate(0)
@@ -570,9 +611,9 @@ class Session:
         self._ended(now)
         return False
 
-    def _ended(self, now: float) -> None:
+    def _ended(self, now: float, *, is_whole: bool = True) -> None:
         try:
-            self._parser.feed(b"")
+            self._parser.feed(self._beginning)
         except EventTooLarge as error:
             self._give_up(error, now)
             return
@@ -585,7 +626,7 @@ class Session:
         elif (refusal := self._no_event_stream()) is not None:
             self._fail(refusal, now, is_worth_it=self._is_worth_repeating(refusal))
         else:
-            self._end_without_more(now)
+            self._end_without_more(now, is_whole=is_whole)
 
     def lost(self, failure: Failure, now: float) -> None:
         """Take that the body broke off."""
@@ -600,6 +641,8 @@ class Session:
             self._time_out(clock, now, failure.cause)
         elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
             self._time_out("read", now, failure.cause)
+        elif failure.is_early_end:
+            self._ended(now, is_whole=False)
         elif (stray := self._stray_error()) is not None:
             # An error that is an event would have ended the stream before this.
             stray.__cause__ = failure.cause
@@ -713,13 +756,15 @@ class Session:
         self._note(Opened(head.response))
         self._shares_ids = self._shares_ids or self._parser.repeated_ids > 0
         self._parser = self._new_parser(self._finished_id)
-        self._feed = self._feed_first if self._plan.resume is not None and self._finished_id else self._parser.feed
+        self._feed = self._first_feed
         self._strays = None
         self._at_open = self._finished, self._comments, self._finished_id
         self._body = None
         if self._plan.accepts_json and media_type(head) != EVENT_STREAM:
             self._body = bytearray()
             self._feed = self._collect
+        elif head.undecodable:
+            self._feed = self._look
         self._enter("reading")
         self._received_at = self._waiting_since = now
 
@@ -795,6 +840,7 @@ class Session:
     def _is_stream(self, head: Head) -> bool:
         found = media_type(head)
         is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
+        is_json = is_json and "," not in found
         # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
         takes_json = self._plan.accepts_json and not self._has_begun
         return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and takes_json))
@@ -845,17 +891,22 @@ class Session:
     def _response_error(self, head: Head, body: bytes) -> ResponseError:
         status_code, got = head.status_code, media_type(head)
         request = label(self._request)
+        is_readable = not head.undecodable or is_text(body)
         kind: type[ResponseError]
         if self._is_good(status_code):
             kind = ContentTypeError
             text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
+            if not is_readable or self._is_stream(head):
+                text = f"{text} {undecoded(head)}"
             text = f"{text} (status {status_code})"
         else:
             kind = StatusError
             phrase = HTTPStatus(status_code).phrase if status_code in STATUSES else ""
             text = f"{request} was answered {status_code} {phrase}".rstrip()
+            if not is_readable:
+                text = f"{text} {undecoded(head)}"
         error = kind(text, status_code=status_code, headers=head.headers, body=body)
-        said = error.message or body.decode("utf-8", "replace").strip()
+        said = error.message or (body.decode("utf-8", "replace").strip() if is_readable else "")
         error.args = ("".join((text, f": {quote(said)}" if said else "", self._refusal)),)
         self._refusal = ""
         return error
@@ -979,10 +1030,12 @@ class Session:
             body=strays.body,
         )
 
-    def _end_without_more(self, now: float) -> None:
+    def _end_without_more(self, now: float, *, is_whole: bool = True) -> None:
         """The server has said in good order that nothing more comes: the end, unless something is missing."""
         if self._plan.terminator is not None:
             text = f"the stream ended{self._so_far}, before its terminator"
+        elif not is_whole:
+            text = f"the stream ended{self._so_far}, before the end of its compressed body"
         elif self._phase == "reading" and self._parser.is_mid_block:
             text = f"the stream ended{self._so_far}, in the middle of the next"
         else:
@@ -1290,8 +1343,47 @@ def joined(base: str, url: str) -> str:
 
 
 def media_type(head: Head) -> str:
-    """The type and subtype of a `Content-Type`, without its parameters."""
-    return head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    """
+    The type and subtype of a `Content-Type`, without its parameters.
+
+    A server and its proxy may both send the header, and a client joins the values with commas: it is one type if all
+    are equal, and otherwise all of them, which are none that we read.
+    """
+    values = QUOTED.sub("", head.headers.get("content-type", "")).split(",")
+    types = dict.fromkeys(value.partition(";")[0].strip().lower() for value in values)
+    return ", ".join(each for each in types if each)
+
+
+def begins_a_stream(body: bytes) -> bool | None:
+    """Whether a body's first line is a comment or a field of the standard; `None` if that takes more bytes."""
+    if BOM.startswith(body):
+        return None
+    line = body.removeprefix(BOM)
+    if line.startswith(b":"):
+        return True
+    for field in FIELDS:
+        if field.startswith(line):
+            return None
+        if line.startswith(field):
+            return line[len(field)] in b":\r\n"
+    return False
+
+
+def is_text(body: bytes | bytearray) -> bool:
+    """Whether the beginning of a body is text, for all that can be seen."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(body) - 3:  # the last character may be cut
+            return False
+    return CONTROLS.search(body) is None
+
+
+def undecoded(head: Head) -> str:
+    """Say in which coding a response came, and what would decode it."""
+    extra = EXTRAS.get(head.undecodable)
+    remedy = f" without {extra}" if extra else ""
+    return f"in the content coding {quote(head.undecodable)}, which cannot be decoded{remedy}"
 
 
 def origin(url: str) -> str:

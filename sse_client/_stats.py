@@ -18,7 +18,7 @@ class StreamStats:
     comments: int = 0
     """Comments, which servers send to keep a connection alive."""
     bytes: int = 0
-    """Bytes of the bodies, without transfer coding."""
+    """Bytes of the bodies, without transfer coding and decompressed."""
     time_to_headers: float | None = None
     """From the first attempt to the headers of the first event stream."""
     time_to_first_event: float | None = None

@@ -117,6 +117,8 @@ class Head:
     url: str
     response: Any = None
     """The response itself, for a resume that asks it for a URL."""
+    undecodable: str = ""
+    """The content coding of the body, if the shell cannot decode it and hands the body on as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class Failure:
     """Whether the read was ended because of `Session.deadline`."""
     is_final: bool = False
     """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
+    is_early_end: bool = False
+    """Whether the body ended cleanly, but before the end mark of its compression."""
 
 
 # What the user wants -------------------------------------------------------------------------------------------------

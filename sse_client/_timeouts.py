@@ -12,7 +12,7 @@ class Timeouts:
     stream is waiting, not while your own code handles an event.
 
     In the sync client, `first_event`, `idle` and `total` end a blocked read by shutting its socket down. Where there is
-    none to shut (a compressed body, a transport that does not show it), a silence ends by the transport's own read
+    none to shut (a transport that does not show it), a silence ends by the transport's own read
     timeout, which can be one number only: what is left of `total`, or the longer of `first_event` and `idle`. Over
     HTTP/2, whose streams share a connection, they run out with the next byte, or with `read`.
     """

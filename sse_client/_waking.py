@@ -15,11 +15,6 @@ from math import inf
 from typing import Any
 
 
-def must_be_decoded(response: Any) -> bool:
-    """Whether the client has to decompress the body."""
-    return response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
-
-
 class Channel:
     """
     The socket under one response, for another thread to shut down: that wakes a blocked read at once, sync and async.
@@ -77,7 +72,7 @@ class Channel:
         """Take the response: from here on, this is the socket that its body comes over."""
         self.deadline = inf
         self._is_shared = response.http_version == "HTTP/2"
-        if response.http_version in ("HTTP/1.0", "HTTP/1.1") and not must_be_decoded(response):
+        if response.http_version in ("HTTP/1.0", "HTTP/1.1"):
             self._adopt(response.extensions.get("network_stream"))
         else:
             self.release()

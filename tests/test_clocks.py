@@ -7,6 +7,7 @@ Most of a clock's test is waiting, so all six shells wait at once: a test here i
 import math
 import socket
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -303,14 +304,30 @@ def test_total(body: str, framing: Any) -> None:
         assert run.error.events_received == len(run.events)
 
 
+GZIP = zlib.compressobj(wbits=31)
+COMPRESSED = GZIP.compress(EVENT.encode()) + GZIP.flush(zlib.Z_SYNC_FLUSH)
+EMPTY_BLOCK = b"\0\0\0\xff\xff"  # RFC 1951, section 3.2.4
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize(
-    ("options", "clock"), [({"total": 0.3}, "total"), ({"first_event": 0.3, "idle": 0.2}, "first_event")]
+    ("clock", "mark", "steps"),
+    [
+        ("total", "start", [FOREVER]),
+        ("total", "start", [COMPRESSED, FOREVER]),
+        ("total", "start", [COMPRESSED, *[EMPTY_BLOCK, Pause(0.01)] * 200]),
+        ("first_event", "open", [FOREVER]),
+        ("first_event", "open", [COMPRESSED[:10], *[EMPTY_BLOCK, Pause(0.01)] * 200]),
+        ("idle", "event", [COMPRESSED, FOREVER]),
+        ("idle", "event", [COMPRESSED, *[EMPTY_BLOCK, Pause(0.01)] * 200]),
+    ],
+    ids=["total", "total-event", "total-blocks", "first_event", "first_event-blocks", "idle", "idle-blocks"],
 )
-def test_a_silence_behind_compression(options: dict[str, float], clock: str) -> None:
-    """Where the body has to be decoded, nobody shuts its socket down; a silence ends at the same time."""
-    with EventServer(Answer(Pause(math.inf), headers={"Content-Encoding": "gzip"})) as server:
-        runs = everywhere(server.url, timeout=Timeouts(**options))
-    check_fired(runs, StreamTimeout, clock, "start" if clock == "total" else "open")
+def test_behind_compression(clock: str, mark: str, steps: list[Any], framing: Any) -> None:
+    """Each clock fires in a silence of a compressed body too, and while bytes come that are none of the stream."""
+    with EventServer(Answer(*steps, headers={"Content-Encoding": "gzip"}, framing=framing)) as server:
+        runs = everywhere(server.url, timeout=only(**{clock: CLOCK}))
+    check_fired(runs, StreamTimeout, clock, mark)
 
 
 def test_first_event_and_idle_have_their_times() -> None:

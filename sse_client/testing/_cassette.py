@@ -23,6 +23,7 @@ from weakref import ref
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from sse_client._async import AsyncEventStream
+from sse_client._codings import coding_of, decoder_for
 from sse_client._sync import EventStream
 from sse_client._typed import T
 from sse_client.testing._script import FIN, RST, Answer, Framing, Pause, Step
@@ -137,8 +138,12 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
     """What the server did with one request, whose answer began after this delay."""
     assert head.response is not None
     headers = {name.lower(): value for name, value in head.headers if value != REDACTED}
-    if "content-encoding" in headers:
-        headers.pop("content-length", None)  # the length of what was decompressed before it was recorded
+    hop_by_hop = HOP_BY_HOP
+    if coding := coding_of(headers.get("content-encoding", "")):
+        if decoder_for(coding) is None:
+            hop_by_hop -= {"content-encoding"}  # the body was recorded as it came
+        else:
+            headers.pop("content-length", None)  # the length of what was decompressed before it was recorded
     framing: Framing = "length" if "content-length" in headers else "chunked"
     if headers.get("connection") == "close" and "transfer-encoding" not in headers and framing == "chunked":
         framing = "close"
@@ -160,7 +165,7 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
         steps.append(Pause(inf))
 
     kept: dict[str, str | None] = {"content-type": None, "cache-control": None}
-    kept |= {name: value for name, value in headers.items() if name not in HOP_BY_HOP}
+    kept |= {name: value for name, value in headers.items() if name not in hop_by_hop}
     delay = max(delay / speed, 0.0)
     return Answer(*steps, status=head.response, headers=kept, framing=framing, delay=round(delay, 6))
 
@@ -196,8 +201,8 @@ class _Recorder:
         return _AsyncTap(self, response, pieces)
 
     def take(self, response: Any, piece: bytes) -> None:
-        if self._has_left(response):
-            return  # the reader only empties its buffers
+        if not piece or self._has_left(response):
+            return  # compressed bytes that came to nothing yet; or the reader only empties its buffers
         try:
             self._write(data=piece.decode())
         except UnicodeDecodeError:

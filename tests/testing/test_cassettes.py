@@ -157,6 +157,8 @@ STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
         {},
         "completed",
     ),
+    "a coding that is none": ([Answer(EVENT, headers={"Content-Encoding": "utf-8"})], {}, "completed"),
+    "a coding that is not known": ([Answer(b"\x1f\x9d\x90", headers={"Content-Encoding": "compress"})], {}, "failed"),
     "several connections": ([Faults(after_events=2)(resumable("1", "2", "3"))], {"resume": LastEventID()}, "completed"),
     "retry": ([Answer("busy", status=503), Answer(EVENT)], {}, "completed"),
     "error": ([Answer.json({"error": {"message": "é"}}, status=404)], {}, "failed"),
@@ -190,6 +192,15 @@ def test_the_same_again(
 
 
 PIECES = [b"data: \xc3", b"\xa9\r", b"\n\r", b"\n\xff", "\u2028\x85\x1c\0\n€".encode(), b'"\\\n']
+
+
+def test_pieces_of_nothing(shell: Shell, path: Path) -> None:
+    """Compressed bytes that come to nothing by themselves are not on file."""
+    packed = gzip.compress(EVENT.encode())
+    transport = scripted_transport(Answer(packed[:10], packed[10:], headers={"Content-Encoding": "gzip"}))
+    read(shell, URL, {"transport": transport}, tape=path)
+    [answer] = replay(path, speed=inf)
+    assert answer.steps == (EVENT.encode(),)
 
 
 def test_the_same_pieces(shell: Shell, path: Path) -> None:
