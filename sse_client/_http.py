@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Protocol, cast
 
 from ._request import AsyncHeadersSource, Headers
+from ._session import MIN_TIMEOUT
 from ._steps import Connect, Failure, Head
 from ._waking import Channel, must_be_decoded
 
@@ -22,6 +23,9 @@ DEFAULT_HEADERS = {
     "Cache-Control": "no-cache",
     "Accept-Encoding": "identity",
 }
+
+# A blocking socket hands its timeout to poll() as milliseconds in a C int: 24 days. A longer one is none at all.
+MAX_TIMEOUT = 2_147_483.0
 
 
 class Response(Protocol):
@@ -156,7 +160,14 @@ def turn_to_body(request: Any, read_timeout: float | None) -> None:
     request.extensions.pop(VIRTUAL_TIME, None)
     timeout = request.extensions.get("timeout")
     if timeout is not None:
-        timeout["read"] = read_timeout
+        timeout["read"] = transport_timeout(read_timeout)
+
+
+def transport_timeout(seconds: float | None) -> float | None:
+    """Return a clock's seconds as a transport takes them."""
+    if seconds is None or seconds > MAX_TIMEOUT:
+        return None
+    return max(seconds, MIN_TIMEOUT)
 
 
 def pieces_of(response: Any) -> Iterator[bytes]:
@@ -274,7 +285,7 @@ def set_read_timeout_below(response: Any, seconds: float | None) -> None:
     connection = getattr(_aiohttp_response(response), "connection", None)
     protocol = getattr(connection, "protocol", None)
     if protocol is not None:
-        protocol.read_timeout = seconds
+        protocol.read_timeout = transport_timeout(seconds)
         protocol.start_timeout()
 
 

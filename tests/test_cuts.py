@@ -164,7 +164,7 @@ def read_all(shell: Shell, cuts: Sequence[Cut], server: Server, client: dict[str
             for result, cut in zip(results, cuts, strict=True):
                 tasks.start_soon(one, result, cut)
 
-    anyio.run(run, backend=shell.kind)
+    shell.run(run)
     return results
 
 
