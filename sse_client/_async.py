@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from math import inf
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
-from weakref import WeakMethod
 
 import anyio
 import httpx
@@ -36,7 +35,6 @@ from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
 from ._http import (
-    VIRTUAL_TIME,
     DeadlineReached,
     apieces_of,
     aresolve,
@@ -152,7 +150,7 @@ class AsyncSSEClient(BaseClient):
         """
         spoken = dialect_of(events, dialect, unknown)
         plan = self._plan(method, url, options, spoken, is_subscription=False)
-        return AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers)
+        return self._keep(AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers))
 
     @overload
     def post(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
@@ -250,12 +248,20 @@ class AsyncSSEClient(BaseClient):
         """
         spoken = dialect_of(events, dialect, unknown)
         plan = self._plan("GET", url, options, spoken, is_subscription=True)
-        return AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers)
+        return self._keep(AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers))
 
     async def aclose(self) -> None:
-        """Close the HTTP client, where it was made here."""
-        if self._owns_client:
-            await self._http_client.aclose()
+        """
+        End all open streams, as their own `aclose()` would; then close the HTTP client, where it was made here.
+
+        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        """
+        try:
+            for stream in self._close_calls():
+                await stream.aclose()
+        finally:
+            if self._owns_client:
+                await self._http_client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -621,9 +627,9 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._channel = channel = Channel()
         response, self._given = self._given, None
         if response is None:
-            headers = await aresolve(self._client_headers), await aresolve(step.request.headers)
+            headers = await self._headers_of(step)
             try:
-                response = await self._send(step, headers, channel)
+                response = await self._send(step, headers)
             except self._errors as error:
                 session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
                 return
@@ -637,19 +643,31 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._reads_freely = is_woken_by_closing(response) and (channel.is_armed or not session.has_deadlines)
         session.answered(head_of(response), self._now())
 
-    async def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
-        request = build_request(self._client, self._library, step, headers)
-        response_timeout = inf if step.response is None else step.response
-        connect_timeout = inf if step.connect is None else step.connect
-        with self._cancellable(connect_timeout + response_timeout) as scope:
+    async def _headers_of(self, step: Connect) -> tuple[Headers | None, ...] | None:
+        """Ask for the headers; return `None` if the stream was closed before they came, or its total ran out."""
+        with self._cancellable(self._session.total_deadline - self._now()):
+            return await aresolve(self._client_headers), await aresolve(step.request.headers)
+        return None
 
-            async def trace(name: str, info: Any) -> None:
-                channel.note(name, info)
-                if name.endswith("send_request_headers.started"):
-                    scope.deadline = anyio.current_time() + response_timeout
+    async def _send(self, step: Connect, headers: tuple[Headers | None, ...] | None) -> Any:
+        if headers is None:
+            raise DeadlineReached("the headers of the request did not come in time")
+        request = build_request(self._client, self._library, step, headers)
+        attempt = self._attempt(request, step)
+        deadline = attempt.deadline
+        with self._cancellable(deadline - self._now()) as scope:
+
+            async def trace(name: str, info: dict[str, Any]) -> None:
+                nonlocal deadline
+                left_open = attempt.note(name, info)
+                if left_open is not None:
+                    with anyio.CancelScope(shield=True):
+                        await left_open.aclose()
+                if attempt.deadline != deadline:
+                    deadline = attempt.deadline
+                    scope.deadline = anyio.current_time() + deadline - self._now()
 
             request.extensions["trace"] = trace
-            request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
             response = await asend(self._client, request, step, self._hooks)
             turn_to_body(request, self._plan.timeouts.read)
             set_read_timeout_below(response, self._plan.timeouts.read)

@@ -12,15 +12,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from types import ModuleType
-from typing import Any, Generic, TypedDict, cast
+from typing import Any, Generic, TypedDict, TypeVar, cast
 from uuid import uuid4
+from weakref import WeakMethod, WeakValueDictionary
 
 from ._accumulate import Accumulation, first_value
+from ._attempt import Attempt
 from ._dialect import RAW, Dialect
 from ._errors import StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import Hooks, Response, VirtualTime, check_url
+from ._http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
 from ._request import AsyncHeadersSource, HeadersSource, Request
@@ -28,10 +30,12 @@ from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import Outcome, Session, State, id_header
 from ._stats import StreamStats
-from ._steps import Failure, Opened, Plan
+from ._steps import Connect, Failure, Opened, Plan
 from ._timeouts import Timeouts
 from ._typed import Decoder, Nothing, T, Unknown, shape
 from ._waking import Channel
+
+B = TypeVar("B", bound="BaseStream[Any]")
 
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
@@ -99,7 +103,7 @@ class AsyncOptions(Options, total=False):
 
 
 class BaseClient:
-    """The defaults of a client, and how a call becomes a plan."""
+    """The defaults of a client, how a call becomes a plan, and which streams are open."""
 
     _http_client: Any
     _library: ModuleType
@@ -116,6 +120,25 @@ class BaseClient:
         self._retry = retry
         self._timeouts = Timeouts.of(timeout)
         self._idempotency_key_header = idempotency_key_header
+        self._is_closed = False
+        self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # one that nobody holds any more is gone
+
+    def _keep(self, stream: B) -> B:
+        """Remember a stream for as long as somebody holds it: closing the client closes it."""
+        stream._owner = self
+        self._streams[id(stream)] = stream
+        return stream
+
+    def _close_calls(self) -> list[Any]:
+        """Let no stream be opened any more; return those that are to be closed."""
+        self._is_closed = True
+        # Not by iterating: another thread may make a stream meanwhile.
+        kept = [reference() for reference in self._streams.valuerefs()]
+        return [stream for stream in kept if stream is not None and stream._session.has_started]
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the client is closed: no stream can be opened with it any more")
 
     def _plan(
         self,
@@ -126,6 +149,7 @@ class BaseClient:
         *,
         is_subscription: bool,
     ) -> Plan:
+        self._check_open()
         _check(options, AsyncOptions)
         resume = options.get("resume", dialect.resume)
         for each in (url, resume.url if isinstance(resume, LastEventID) else None):
@@ -241,10 +265,18 @@ class BaseStream(Generic[T]):
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
         self._channel = Channel()
         self._hooks = Hooks(library)
+        self._owner: BaseClient | None = None
         self._now: Callable[[], float] = time.monotonic
         self._virtual_time: VirtualTime | None = None
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
         self._tap: Callable[[Any, Any], Any] = _untapped
+
+    def _attempt(self, request: Any, step: Connect) -> Attempt:
+        """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
+        if self._owner is not None:
+            self._owner._check_open()
+        request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
+        return Attempt(request, step, self._session, self._channel, self._now)
 
     def _use_virtual_time(self) -> VirtualTime:
         """What a scripted transport asks for; from here on, this stream's time is the one that it keeps."""

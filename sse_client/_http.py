@@ -20,6 +20,7 @@ import anyio.lowlevel
 from ._codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
 from ._errors import quote
 from ._request import AsyncHeadersSource, Headers, public_url
+from ._session import MIN_TIMEOUT
 from ._steps import Connect, Failure, Head
 from ._waking import Channel
 
@@ -30,6 +31,9 @@ DEFAULT_HEADERS = {
     "Accept-Encoding": "identity",
 }
 ACCEPT_JSON = "application/json, text/event-stream"
+
+# A blocking socket hands its timeout to poll() as milliseconds in a C int: 24 days. A longer one is none at all.
+MAX_TIMEOUT = 2_147_483.0
 
 
 class Response(Protocol):
@@ -236,7 +240,14 @@ def turn_to_body(request: Any, read_timeout: float | None) -> None:
     request.extensions.pop(VIRTUAL_TIME, None)
     timeout = request.extensions.get("timeout")
     if timeout is not None:
-        timeout["read"] = read_timeout
+        timeout["read"] = transport_timeout(read_timeout)
+
+
+def transport_timeout(seconds: float | None) -> float | None:
+    """Return a clock's seconds as a transport takes them."""
+    if seconds is None or seconds > MAX_TIMEOUT:
+        return None
+    return max(seconds, MIN_TIMEOUT)
 
 
 def pieces_of(response: Any) -> Iterator[bytes]:
@@ -528,7 +539,7 @@ def set_read_timeout_below(response: Any, seconds: float | None) -> None:
     connection = getattr(_aiohttp_response(response), "connection", None)
     protocol = getattr(connection, "protocol", None)
     if protocol is not None:
-        protocol.read_timeout = seconds
+        protocol.read_timeout = transport_timeout(seconds)
         protocol.start_timeout()
 
 

@@ -216,7 +216,7 @@ class Session:
 
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
-        self._feed = self._parser.feed
+        self._feed: Callable[[bytes], list[ServerSentEvent]] = self._parser.feed
         self._body: bytearray | None = None  # of a JSON answer in place of a stream
         self._beginning = b""  # of a body that is, or may be, no stream
         self._batch: list[ServerSentEvent] = []
@@ -257,7 +257,8 @@ class Session:
 
         # Times.
         timeouts = plan.timeouts
-        self.has_deadlines = not (timeouts.first_event is timeouts.idle is timeouts.total is None)
+        clocks = timeouts.first_event, timeouts.idle, timeouts.total
+        self.has_deadlines = any(clock is not None and clock < inf for clock in clocks)
         self._started_at: float | None = None
         self._stopped_at: float | None = None
         self.attempted_at = 0.0
@@ -373,6 +374,21 @@ class Session:
         return self._phase in ("reading", "draining") or (self._phase == "stopped" and self._error is None)
 
     @property
+    def has_started(self) -> bool:
+        """Whether its first step has been taken."""
+        return self._started_at is not None
+
+    @property
+    def total_deadline(self) -> float:
+        """When the total runs out."""
+        total = self._plan.timeouts.total
+        return inf if total is None or self._started_at is None else self._started_at + total
+
+    def may_send(self, now: float) -> bool:
+        """Whether the request of this attempt may still go out, which the time before it may have changed."""
+        return not self.is_closing and now < self.total_deadline
+
+    @property
     def deadline(self) -> float:
         """When the read that comes next must have ended, by the clocks that the transport does not keep itself."""
         return self._deadline()[0]
@@ -431,8 +447,7 @@ class Session:
 
     def _left(self, now: float) -> float:
         """What is left of the total, in seconds."""
-        total = self._plan.timeouts.total
-        return inf if total is None or self._started_at is None else max(self._started_at + total - now, 0.0)
+        return max(self.total_deadline - now, 0.0)
 
     @property
     def _is_over(self) -> bool:

@@ -9,10 +9,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from math import inf
 from types import CoroutineType, TracebackType
 from typing import Any, Generic, Literal, Self, Unpack, cast, overload
-from weakref import WeakMethod
 
 import httpx
 from typing_extensions import TypeForm, TypeVar
@@ -35,7 +35,6 @@ from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
 from ._http import (
-    VIRTUAL_TIME,
     build_request,
     check_url,
     failure_of,
@@ -150,7 +149,7 @@ class SSEClient(BaseClient):
         """
         spoken = dialect_of(events, dialect, unknown)
         plan = self._plan(method, url, options, spoken, is_subscription=False)
-        return EventStream(plan, self._library, spoken, self._http_client, self._headers)
+        return self._keep(EventStream(plan, self._library, spoken, self._http_client, self._headers))
 
     @overload
     def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
@@ -248,12 +247,20 @@ class SSEClient(BaseClient):
         """
         spoken = dialect_of(events, dialect, unknown)
         plan = self._plan("GET", url, options, spoken, is_subscription=True)
-        return EventStream(plan, self._library, spoken, self._http_client, self._headers)
+        return self._keep(EventStream(plan, self._library, spoken, self._http_client, self._headers))
 
     def close(self) -> None:
-        """Close the HTTP client, where it was made here."""
-        if self._owns_client:
-            self._http_client.close()
+        """
+        End all open streams, as their own `close()` would; then close the HTTP client, where it was made here.
+
+        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        """
+        try:
+            for stream in self._close_calls():
+                stream.close()
+        finally:
+            if self._owns_client:
+                self._http_client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -270,6 +277,8 @@ class EventStream(BaseStream[T], Iterator[T]):
     the end, at an error, or when it is collected.
     """
 
+    _response: Any = None
+
     def __init__(
         self, plan: Plan, library: Any, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
     ) -> None:
@@ -278,12 +287,10 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._client_headers = headers
         self._errors = transport_errors(library)
         self._given = response
-        self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
         self._is_busy = False
         self._closing = threading.Event()
         self._wait_until_closed = self._closing.wait
-        self._cleaning = threading.Lock()
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
@@ -302,19 +309,22 @@ class EventStream(BaseStream[T], Iterator[T]):
                     value = self._value(event)
                     if value.__class__ is not Nothing:
                         yield cast("T", value)
-            self._is_busy = True
-            if session.is_reading and not session.is_closing:
-                # The way of nearly every piece: `_advance` without the call.
-                try:
-                    data = next(self._pieces)
-                except BaseException as error:  # noqa: BLE001
-                    self._not_read(error)
-                else:
-                    session.received(data, self._now())
-                finally:
-                    self._is_busy = False
-            elif not self._advance():
-                return
+            if self._is_busy:
+                raise self._in_use()
+            try:
+                self._is_busy = True
+                if session.is_reading and not session.is_closing:
+                    # The way of nearly every piece: `_advance` without the call.
+                    try:
+                        data = next(self._pieces)
+                    except BaseException as error:  # noqa: BLE001
+                        self._not_read(error)
+                    else:
+                        session.received(data, self._now())
+                elif not self._advance():
+                    return
+            finally:
+                self._is_busy = False
 
     def __next__(self) -> T:
         while True:
@@ -322,14 +332,23 @@ class EventStream(BaseStream[T], Iterator[T]):
                 value = self._value(event)
                 if not isinstance(value, Nothing):
                     return value
-            if not self._advance():
-                raise StopIteration
+            if self._is_busy:
+                raise self._in_use()
+            try:
+                self._is_busy = True
+                if not self._advance():
+                    raise StopIteration
+            finally:
+                self._is_busy = False
 
     def _advance(self) -> bool:
-        """Go on until there is something to hand out; return whether there is, or the stream is over."""
+        """
+        Go on until there is something to hand out; return whether there is, or the stream is over.
+
+        Whoever calls has looked at `_is_busy` and then set it; between the two, CPython gives no other thread its turn.
+        `close` sets `is_closing` and then looks at `_is_busy`; here it is the other way round: either sees the other.
+        """
         session = self._session
-        # `close` sets `is_closing` and then looks at `_is_busy`; here it is the other way round: either sees the other.
-        self._is_busy = True
         try:
             while True:
                 step = session.next_step(self._now())
@@ -352,8 +371,9 @@ class EventStream(BaseStream[T], Iterator[T]):
         except BaseException as error:
             self._abandon(error)
             raise
-        finally:
-            self._is_busy = False
+
+    def _in_use(self) -> RuntimeError:
+        return RuntimeError("another thread is reading this stream: it can be read by one thread at a time")
 
     def _not_read(self, error: BaseException) -> bool:
         """Take that there is no next piece, for this reason; return whether there is something to hand out."""
@@ -367,8 +387,10 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def __enter__(self) -> Self:
         session = self._session
-        self._is_busy = True
+        if self._is_busy:
+            raise self._in_use()
         try:
+            self._is_busy = True
             while not session.is_open:
                 step = session.next_step(self._now())
                 if isinstance(step, Stop):
@@ -404,8 +426,8 @@ class EventStream(BaseStream[T], Iterator[T]):
             self._close_response()
 
     def __del__(self) -> None:
-        # Where the constructor has failed, there is no response to close.
-        if getattr(self, "_response", None) is not None:
+        # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
+        if self._response is not None and not self._channel.is_inherited:
             self._abandon(GeneratorExit())
 
     def _end(self, error: BaseException | None) -> None:
@@ -413,10 +435,14 @@ class EventStream(BaseStream[T], Iterator[T]):
             self._close(outcome_of(error))  # another thread is reading
             return
         session = self._session
-        session.leave(error, self._now())
-        while not isinstance(step := session.next_step(self._now()), Stop):
-            self._do(step)
-        self._close_response()
+        try:
+            self._is_busy = True
+            session.leave(error, self._now())
+            while not isinstance(step := session.next_step(self._now()), Stop):
+                self._do(step)
+            self._close_response()
+        finally:
+            self._is_busy = False
 
     # Callbacks and results -------------------------------------------------------------------------------------------
 
@@ -429,6 +455,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         what must follow a complete one only belongs to `on.complete`. With batches, a helper thread reads, so that
         they are handed over in time also while nothing comes.
         """
+        if self._is_busy:
+            raise self._in_use()
         conversation = self._converse(on, is_async=False)
         source = _Pump(self._happen, lambda: self._now(), self._passed) if on.has_batches else self
         steps = iter(conversation)
@@ -473,8 +501,14 @@ class EventStream(BaseStream[T], Iterator[T]):
                     return note
                 for event in session.ready:
                     return Received(event, self._decode(event))
-                if not self._advance():
-                    return Ended(None, is_cancelled=session.outcome != "completed")
+                if self._is_busy:
+                    raise self._in_use()
+                try:
+                    self._is_busy = True
+                    if not self._advance():
+                        return Ended(None, is_cancelled=session.outcome != "completed")
+                finally:
+                    self._is_busy = False
         except SSEError as error:
             return Ended(error, is_cancelled=False)
 
@@ -503,7 +537,7 @@ class EventStream(BaseStream[T], Iterator[T]):
                 self._connect(step)
             case Wait(seconds):
                 self._close_response()
-                self._closing.wait(self._to_wait(seconds))
+                self._closing.wait(min(self._to_wait(seconds), threading.TIMEOUT_MAX))
             case ReadBody(size, seconds):
                 body = self._read_up_to(size, seconds)
                 self._close_response()
@@ -530,7 +564,7 @@ class EventStream(BaseStream[T], Iterator[T]):
     def _connect(self, step: Connect) -> None:
         self._close_response()
         session = self._session
-        self._channel = channel = Channel(step.response)
+        self._channel = channel = Channel()
         if self._closing.is_set():
             return
         response, self._given = self._given, None
@@ -551,8 +585,7 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
         request = build_request(self._client, self._library, step, headers)
-        request.extensions["trace"] = channel.trace
-        request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
+        request.extensions["trace"] = self._attempt(request, step).trace
         response = send(self._client, request, step, self._hooks)
         channel.answered(response)
         turn_to_body(request, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
@@ -575,8 +608,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         return bytes(body[:size])
 
     def _close_response(self) -> None:
-        with self._cleaning:
-            response, self._response = self._response, None
+        # In one step: another thread may close as well. A lock would be held for ever in a process forked meanwhile.
+        response = vars(self).pop("_response", None)
         self._channel.release()
         self._pieces = iter(())
         if response is not None:
@@ -654,7 +687,9 @@ class _Pump:
         self._now = now
         self._passed = passed
         self._queue: queue.Queue[Happening | BaseException] = queue.Queue(maxsize=256)
-        self._thread = threading.Thread(target=self._run, name="sse_client reader", daemon=True)
+        # What the caller has set for this call, a tenant or a trace, holds for `headers=`, hooks and validators too.
+        run = copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name="sse_client reader", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -668,7 +703,7 @@ class _Pump:
 
     def happening(self, deadline: float) -> Happening:
         try:
-            left = None if deadline == inf else max(deadline - self._now(), 0.0)
+            left = None if deadline == inf else min(max(deadline - self._now(), 0.0), threading.TIMEOUT_MAX)
             happening = self._queue.get(timeout=left)
         except queue.Empty:
             self._passed(deadline)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """
-    How long to wait for what, in seconds; `None` waits for ever.
+    How long to wait for what, in seconds; `None` and infinity wait for ever.
 
     A plain number where a `Timeouts` is expected means `total`. A clock that waits for data counts only while the
     stream is waiting, not while your own code handles an event.
@@ -15,10 +15,13 @@ class Timeouts:
     none to shut (a transport that does not show it), a silence ends by the transport's own read
     timeout, which can be one number only: what is left of `total`, or the longer of `first_event` and `idle`. Over
     HTTP/2, whose streams share a connection, they run out with the next byte, or with `read`.
+
+    Before there is a connection, the sync client cannot interrupt two things: a name that is being resolved, and your
+    own `headers=` function. It tries each address of a name for as long as `connect` and `total` allow at that moment.
     """
 
     connect: float | None = 10.0
-    """For a connection, TLS and a place in the pool included. `ConnectionFailed`."""
+    """For a connection: a place in the pool, TCP, a proxy and TLS together. `ConnectionFailed`."""
     response: float | None = 300.0
     """For the headers, once connected: a model may think for minutes before it answers. `ConnectionFailed`."""
     read: float | None = 300.0
@@ -33,7 +36,9 @@ class Timeouts:
     def __post_init__(self) -> None:
         for field in fields(self):
             seconds: object = getattr(self, field.name)
-            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            if seconds is None:
+                continue
+            if isinstance(seconds, bool) or not (isinstance(seconds, int | float) and seconds > 0):
                 raise ValueError(f"expected a positive number of seconds or None for {field.name}, got {seconds!r}")
 
     @classmethod

@@ -4,17 +4,22 @@ import os
 import signal
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import httpx
 import httpx2
 import pytest
-from shells import Shell
+from shells import HAS_UVLOOP, Shell
+
+BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
+if HAS_UVLOOP:
+    BACKENDS["uvloop"] = "asyncio", {"use_uvloop": True}
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    """Async tests run on both backends."""
-    backend: str = request.param
+@pytest.fixture(params=[*BACKENDS.values()], ids=[*BACKENDS])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """Async tests run on both backends, and on uvloop, whose sockets are not those of asyncio."""
+    backend: tuple[str, dict[str, Any]] = request.param
     return backend
 
 
@@ -26,11 +31,13 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
 
 
 SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for library in (httpx, httpx2)]
+if HAS_UVLOOP:
+    SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
 
 
 @pytest.fixture(params=SHELLS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
-    """Tests of what a stream does run in all six shells."""
+    """Tests of what a stream does run in all shells."""
     shell: Shell = request.param
     return shell
 

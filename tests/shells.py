@@ -1,19 +1,25 @@
 """
-One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2.
+One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2, and uvloop on httpx.
 
-A test that takes the fixture `shell` is run six times, and says once what must hold in all of them.
+A test that takes the fixture `shell` is run in each, and says once what must hold in all of them.
 """
 
+import importlib.util
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
 from sse_client import AsyncEventStream, AsyncSSEClient, EventStream, ServerSentEvent, SSEClient, SSEError
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None  # it is not made for Windows or PyPy
 
 # Loading the system's certificates takes ten times as long as reading a stream: once for all clients.
 TLS = ssl.create_default_context()
@@ -67,9 +73,11 @@ class Shell:
 
     kind: Literal["sync", "asyncio", "trio"]
     library: ModuleType
+    has_uvloop: bool = field(default=False, kw_only=True)
+    """Whether asyncio runs on uvloop."""
 
     def __str__(self) -> str:
-        return f"{self.kind}-{self.library.__name__}"
+        return f"{'uvloop' if self.has_uvloop else self.kind}-{self.library.__name__}"
 
     def read(
         self,
@@ -88,7 +96,7 @@ class Shell:
         """
         if self.kind == "sync":
             return self._read(url, method, limit, client or {}, http or {}, options)
-        return anyio.run(self._aread, url, method, limit, client or {}, http or {}, options, backend=self.kind)
+        return self.run(self._aread, url, method, limit, client or {}, http or {}, options)
 
     def _read(self, url: str, method: str, limit: int | None, client: Any, http: Any, options: Any) -> Result:
         result = Result()
@@ -120,9 +128,11 @@ class Shell:
                 result.error = error
         return result
 
-    def run(self, main: Callable[[], Awaitable[None]]) -> None:
+    def run(self, main: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
         """Run a test that is written as async for all shells; the sync one blocks in it, which hurts nobody."""
-        anyio.run(main, backend="asyncio" if self.kind == "sync" else self.kind)
+        backend = "asyncio" if self.kind == "sync" else self.kind
+        options = {"use_uvloop": True} if self.has_uvloop else {}
+        return anyio.run(main, *args, backend=backend, backend_options=options)
 
     @asynccontextmanager
     async def any_client(

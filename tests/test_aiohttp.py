@@ -25,7 +25,7 @@ import httpx_aiohttp
 import httpx_aiohttp.httpx2
 import pytest
 import trustme
-from shells import TLS, Shell, entered
+from shells import HAS_UVLOOP, TLS, Shell, entered
 from test_clocks import BODIES, CLOCK, SLOW_HEADS, check_fired, check_left_alone, full_listener, only, run, url_of
 
 from sse_client import (
@@ -76,9 +76,11 @@ SHELLS = [
     AiohttpShell("asyncio", httpx, httpx_aiohttp.AiohttpTransport),
     AiohttpShell("asyncio", httpx2, httpx_aiohttp.httpx2.AiohttpTransport),
 ]
+if HAS_UVLOOP:
+    SHELLS.append(AiohttpShell("asyncio", httpx, httpx_aiohttp.AiohttpTransport, has_uvloop=True))
 
 
-@pytest.fixture(params=SHELLS, ids=lambda shell: shell.library.__name__)
+@pytest.fixture(params=SHELLS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
     shell: Shell = request.param
     return shell

@@ -114,7 +114,7 @@ def run(shell: Shell, url: str, handler: Callable[[], float], http: dict[str, An
     if shell.kind == "sync":
         read()
     else:
-        anyio.run(aread, backend=shell.kind)
+        shell.run(aread)
     return run
 
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import anyio
 import pytest
 from shells import Result, Shell
 
@@ -468,7 +467,7 @@ def handle(shell: Shell, url: str, handler: Callable[[ServerSentEvent], bool], *
                 assert stream.outcome == "abandoned"
             return stream.last_event_id
 
-    return seen, run() if shell.kind == "sync" else anyio.run(arun, backend=shell.kind)
+    return seen, run() if shell.kind == "sync" else shell.run(arun)
 
 
 def at_once(request: RecordedRequest) -> Answer:
@@ -589,7 +588,7 @@ def test_clients_keep_their_secrets(shell: Shell) -> None:
         with shell.client(client, {}) as sse:
             text = repr(sse) + repr(sse.post("http://a/?key=query-secret", json={"prompt": "body-secret"}))
     else:
-        text = anyio.run(arepr, backend=shell.kind)
+        text = shell.run(arepr)
     assert "secret" not in text
 
 

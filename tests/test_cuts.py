@@ -193,7 +193,7 @@ class World:
                     for result, cut in zip(results, cuts, strict=True):
                         tasks.start_soon(one, result, cut)
 
-            anyio.run(run, backend=self.shell.kind)
+            self.shell.run(run)
             return results
 
     @contextmanager

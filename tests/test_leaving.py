@@ -354,9 +354,8 @@ def test_interrupt_without_with(library: ModuleType) -> None:
 
 
 @interrupts
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @places
-def test_interrupt_async(library: ModuleType, place: Place, backend: str) -> None:
+def test_interrupt_async(library: ModuleType, place: Place, anyio_backend: tuple[str, dict[str, Any]]) -> None:
     """Ctrl-C ends an async program behind a closed response."""
     streams: list[AsyncEventStream] = []
 
@@ -370,7 +369,7 @@ def test_interrupt_async(library: ModuleType, place: Place, backend: str) -> Non
 
     with EventServer(place.answer) as server:
         with pytest.raises(KeyboardInterrupt), interrupting(server):
-            anyio.run(main, backend=backend)
+            anyio.run(main, backend=anyio_backend[0], backend_options=anyio_backend[1])
         check(streams[0], server, "cancelled", answered=place.is_answered)
 
 

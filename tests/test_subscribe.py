@@ -240,7 +240,7 @@ def read_all(shell: Shell, replays: list[Replay]) -> None:
         with shell.client({}, http) as client, ThreadPoolExecutor(len(replays)) as pool:
             list(pool.map(lambda replay: read(client, replay), replays))
     else:
-        anyio.run(run, backend=shell.kind)
+        shell.run(run)
 
 
 def ours(replay: Replay) -> Story:

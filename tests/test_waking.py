@@ -271,7 +271,7 @@ def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
                 assert len(server.requests) == answer_number + 1
 
     with wire.server(SILENT) as server:
-        anyio.run(main, backend=shell.kind)
+        shell.run(main)
         for request in server.requests:
             assert request.done.wait(5)
             assert not request.answered
@@ -299,7 +299,7 @@ def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
             assert stream.outcome == "cancelled"
 
     with EventServer(Answer(FOREVER, framing="raw")) as server:
-        anyio.run(main, backend=shell.kind)
+        shell.run(main)
 
 
 # Deadlines, and the pool ---------------------------------------------------------------------------------------------
@@ -578,7 +578,7 @@ def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Ce
             assert results == [TICKS] * 3
 
     with H2Server(fresh_certificates.server) as server:
-        anyio.run(main, backend=shell.kind)
+        shell.run(main)
         assert server.connections == 1
 
 
@@ -610,7 +610,7 @@ def test_http2_a_task_s_deadline_harms_no_other_stream(shell: Shell, fresh_certi
             assert results == [TICKS] * 3
 
     with H2Server(fresh_certificates.server) as server:
-        anyio.run(main, backend=shell.kind)
+        shell.run(main)
         assert server.connections == 1
 
 

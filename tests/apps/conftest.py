@@ -5,6 +5,13 @@ import pytest
 from shells import Shell
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Applications run on both backends; which loop asyncio has is nothing to them."""
+    backend: str = request.param
+    return backend
+
+
 @pytest.fixture(params=[Shell("sync", httpx), Shell("asyncio", httpx), Shell("trio", httpx)], ids=lambda it: it.kind)
 def shell(request: pytest.FixtureRequest) -> Shell:
     """What an application's protocol promises holds in the sync client, and on asyncio and trio."""

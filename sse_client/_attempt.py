@@ -1,0 +1,136 @@
+"""
+One request on its way, from the pool to its headers: its clocks, and whether it goes out at all.
+
+A transport counts each of its phases anew: the wait for a connection, TCP, a proxy, TLS. Here `connect` is one clock
+for all of them, `response` one for the rest, and `total` is above both. What httpcore's `trace` extension reports moves
+them on; it comes right before the first byte is written too, the last moment to hold a request back. A transport that
+does not trace has its own timeouts alone, and is asked once, before it begins.
+"""
+
+import inspect
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from ._http import DeadlineReached, transport_timeout
+from ._session import Session
+from ._steps import Connect
+from ._waking import Channel
+
+# What a connection is made of; each brings the socket that there is from then on.
+MADE = (
+    *("connect_tcp.complete", "connect_unix_socket.complete"),
+    *("setup_socks5_connection.complete", "start_tls.complete"),
+)
+FAILED = ("setup_socks5_connection.failed", "start_tls.failed")
+
+# From a trace up to the connection that calls it, there are four frames.
+MAX_FRAMES = 8
+
+
+class Attempt:
+    """A request about to be sent. Making one raises `DeadlineReached` if it must not be, and so does following it."""
+
+    deadline: float
+    """When the phase that the request is in must be over, by the stream's time."""
+
+    def __init__(
+        self, request: Any, step: Connect, session: Session, channel: Channel, now: Callable[[], float]
+    ) -> None:
+        self._session = session
+        self._channel = channel
+        self._now = now
+        self._connect = inf if step.connect is None else step.connect
+        self._response = inf if step.response is None else step.response
+        self._timeouts = request.extensions["timeout"]
+        self._made: Any = None  # the connection that was made for this request, as a stream of bytes
+        self._is_tunnel = False  # what is sent is the CONNECT to a proxy
+        self._begin()
+        self._check()
+
+    def _begin(self) -> None:
+        """Begin with the wait for a connection: at first, and again if the client's `auth` sends another request."""
+        now, total = self._now(), self._session.total_deadline
+        self._connect_by = min(now + self._connect, total)
+        # As long as the transport does not say which of the two it is.
+        self.deadline = min(now + self._connect + self._response, total)
+        self._limit(now)
+
+    def _limit(self, now: float) -> None:
+        """Tell the transport what is left. It reads the one dict of a request at the beginning of each phase."""
+        connect, response = self._connect_by - now, min(self._response, self._session.total_deadline - now)
+        self._timeouts["pool"] = self._timeouts["connect"] = transport_timeout(connect)
+        self._timeouts["read"] = self._timeouts["write"] = transport_timeout(response)
+
+    def _check(self) -> None:
+        if not self._session.may_send(self._now()):
+            self._channel.was_sent = self._channel.was_sent or False
+            raise DeadlineReached("the request was held back")
+
+    def note(self, name: str, info: dict[str, Any]) -> Any:
+        """
+        Follow httpcore's `trace` extension, whose names begin with a part of httpcore's own.
+
+        Returns the connection that was being made, a stream of bytes, if it has failed in the middle: httpcore closes
+        it at an error, and not at a cancellation.
+        """
+        event = name.partition(".")[2]
+        self._channel.was_sent = self._channel.was_sent or False
+        if event == "send_request_headers.started":
+            self._check()
+            self._is_tunnel = getattr(info.get("request"), "method", None) == b"CONNECT"
+            self.deadline = self._connect_by
+            if not self._is_tunnel:
+                self._channel.was_sent = True
+                now = self._now()
+                self.deadline = min(now + self._response, self._session.total_deadline)
+                self._limit(now)
+        elif event == "receive_response_headers.complete":
+            if not self._is_tunnel:
+                self._begin()
+        elif event in MADE:
+            self._made = info.get("return_value")
+        elif event in FAILED:
+            return self._made
+        elif event.endswith(".started"):
+            if "timeout" in info:  # of `connect_tcp` and the like: their arguments, which are used right after
+                self.deadline = self._connect_by
+                info["timeout"] = transport_timeout(self._connect_by - self._now())
+            if event in ("connect_tcp.started", "connect_unix_socket.started", "retry.started"):
+                self._check()
+        return None
+
+    def trace(self, name: str, info: dict[str, Any]) -> None:
+        """The same in a thread, which has to be woken: by its socket, as soon and as long as that is its own."""
+        self.note(name, info)
+        layer, _, event = name.partition(".")
+        channel = self._channel
+        if event in MADE:
+            channel.release()
+        elif event in ("start_tls.started", "setup_socks5_connection.started"):
+            channel.arm(self._made, is_moving=True)
+            channel.watch(self.deadline)
+        elif event == "send_request_headers.started" and layer == "http11":
+            channel.arm(_stream_of_caller() or self._made)
+            channel.watch(self.deadline)
+        elif event in ("send_request_headers.started", "response_closed.started", *FAILED):
+            channel.release()  # over HTTP/2 it is not its own; else it is closed, or given back, right after this
+
+
+def _stream_of_caller() -> Any:
+    """
+    Return the stream of bytes of the connection that calls the trace, or `None` if it is not to be found.
+
+    On a connection that was used before, nothing public leads to it before there is a response. The connection's own
+    method is among the frames above us, so that it can be no other one's. `_network_stream` is a private name of
+    httpcore's: without it, such a request cannot be woken before its headers.
+    """
+    frame = inspect.currentframe()
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            break
+        stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
+        if stream is not None:
+            return stream
+        frame = frame.f_back
+    return None

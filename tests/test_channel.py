@@ -1,0 +1,397 @@
+"""
+A channel and the watchdog, state by state.
+
+A channel is in one of these states:
+
+    new         it has no socket yet
+    early       it was shut down before it had one
+    armed       it has one: the reader is blocked, or about to be
+    doubled     it has a duplicate, because the socket itself moves on, or is not shown
+    watched     it is armed, and the watchdog looks at it at a deadline far away
+    resting     it was watched, and the user is busy: it has no deadline, but the watchdog still looks
+    released    its connection is the pool's again
+    shut        it was armed and shut down
+    expired     it was armed and its deadline has passed
+    inherited   it was armed, and this is a process that was forked off meanwhile
+
+and each of these may happen in each: another thread shuts it down, its deadline passes, it gets another connection's
+socket, it is released, a response comes over HTTP/1.1 or over HTTP/2, the process forks. `TABLE` says what the
+connection is then, and the channel.
+"""
+
+import logging
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sse_client import _waking
+from sse_client._waking import Channel, Watchdog, watchdog
+
+FAR = 3600.0
+
+
+class Number:
+    """A socket as uvloop shows it: its own methods raise, and there is no more to it than a number."""
+
+    def __init__(self, below: socket.socket) -> None:
+        self._below = below
+        self.family, self.type = below.family, below.type
+
+    def fileno(self) -> int:
+        return self._below.fileno()
+
+    def shutdown(self, how: int) -> None:
+        raise TypeError("transport sockets do not support shutdown() method")
+
+
+class Wrapper(Number):
+    """A socket as asyncio and trio show it: in an object of their own."""
+
+    def __init__(self, below: socket.socket) -> None:
+        super().__init__(below)
+        self._sock = below
+
+
+# How the loops show a socket.
+SHOWN: dict[str, Callable[[socket.socket], Any]] = {
+    "plain": lambda below: below,
+    "wrapped": Wrapper,
+    "number": Number,
+}
+
+
+@dataclass
+class Connection:
+    """A connection, with its other end."""
+
+    show: Callable[[socket.socket], Any] = SHOWN["plain"]
+    ends: tuple[socket.socket, socket.socket] = field(default_factory=socket.socketpair)
+
+    def get_extra_info(self, name: str) -> Any:
+        return self.show(self.ends[0]) if name == "socket" else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has shut it down: the other end would read the end."""
+        self.ends[1].setblocking(False)
+        try:
+            return self.ends[1].recv(1) != b""
+        except BlockingIOError:
+            return True
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
+
+@dataclass
+class World:
+    """A channel, the connection that it is about, and another one."""
+
+    monkeypatch: pytest.MonkeyPatch
+    connection: Connection = field(default_factory=Connection)
+    other: Connection = field(default_factory=Connection)
+    channel: Channel = field(default_factory=Channel)
+
+    def arm(self) -> None:
+        self.channel.arm(self.connection)
+
+    def double(self) -> None:
+        self.channel.arm(self.connection, is_moving=True)
+
+    def watch(self) -> None:
+        self.arm()
+        self.channel.watch(time.monotonic() + FAR)
+
+    def rest(self) -> None:
+        self.watch()
+        self.channel.deadline = math.inf
+
+    def release(self) -> None:
+        self.arm()
+        self.channel.release()
+
+    def shut(self) -> None:
+        self.arm()
+        self.channel.shut_down()
+
+    def expire(self) -> None:
+        self.arm()
+        self.deadline()
+
+    def inherit(self) -> None:
+        self.arm()
+        self.fork()
+
+    def deadline(self) -> None:
+        """Let its deadline pass, and wait until the watchdog has looked at it."""
+        self.channel.watch(time.monotonic())
+        seen = Connection()
+        witness = Channel()
+        witness.arm(seen)
+        witness.watch(time.monotonic() + 0.001)
+        wait_until(lambda: witness.is_expired and not seen.is_open)
+        seen.close()
+
+    def fork(self) -> None:
+        """What a process does when it begins as a copy of another one, for this channel."""
+        self.monkeypatch.setattr(_waking, "generation", _waking.generation + 1)
+
+    def respond(self, http_version: str) -> None:
+        self.channel.answered(
+            SimpleNamespace(
+                http_version=http_version,
+                headers={},
+                is_closed=False,
+                extensions={"network_stream": self.other},
+            )
+        )
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+STATES: dict[str, Callable[[World], None]] = {
+    "new": lambda world: None,
+    "early": lambda world: world.channel.shut_down(),
+    "armed": World.arm,
+    "doubled": World.double,
+    "watched": World.watch,
+    "resting": World.rest,
+    "released": World.release,
+    "shut": World.shut,
+    "expired": World.expire,
+    "inherited": World.inherit,
+}
+EVENTS: dict[str, Callable[[World], None]] = {
+    "shut": lambda world: world.channel.shut_down(),
+    "deadline": World.deadline,
+    "arm": lambda world: world.channel.arm(world.other),
+    "release": lambda world: world.channel.release(),
+    "HTTP/1.1": lambda world: world.respond("HTTP/1.1"),
+    "HTTP/2": lambda world: world.respond("HTTP/2"),
+    "fork": World.fork,
+}
+
+# What becomes of the channel's connection, of the other one, and whether the channel is armed then: "x" for shut down,
+# "." for left alone, "a" for armed.
+TABLE = """
+            shut    deadline    arm     release     HTTP/1.1    HTTP/2      fork
+new         ..      ..          ..a     ..          ..a         ..          ..
+early       ..      ..          .xa     ..          .xa         ..          ..
+armed       x.a     x.a         ..a     ..          ..a         ..          ..
+doubled     x.a     x.a         ..a     ..          ..a         ..          ..
+watched     x.a     x.a         ..a     ..          ..a         ..          ..
+resting     x.a     x.a         ..a     ..          ..a         ..          ..
+released    ..      ..          ..a     ..          ..a         ..          ..
+shut        x.a     x.a         xxa     x.          xxa         x.          x.
+expired     x.a     x.a         xxa     x.          xxa         x.          x.
+inherited   ..      ..          ..      ..          ..          ..          ..
+"""
+
+
+def cells() -> Iterator[Any]:
+    header, *rows = TABLE.strip().splitlines()
+    for state, *row in map(str.split, rows):
+        for event, cell in zip(header.split(), row, strict=True):
+            yield pytest.param(state, event, cell, id=f"{state}-{event}")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    world = World(monkeypatch)
+    yield world
+    world.channel.release()
+    world.connection.close()
+    world.other.close()
+
+
+@pytest.mark.parametrize(("state", "event", "cell"), [*cells()])
+def test_each_event_in_each_state(world: World, state: str, event: str, cell: str) -> None:
+    """A connection is shut down exactly if its channel has it at that time, and then only."""
+    STATES[state](world)
+    EVENTS[event](world)
+    marks = ["." if connection.is_open else "x" for connection in (world.connection, world.other)]
+    assert "".join(marks) + "a" * world.channel.is_armed == cell
+    assert world.channel.is_expired == (state == "expired" or (event == "deadline" and cell == "x.a"))
+
+
+def test_the_table_is_whole() -> None:
+    """Every state is in the table."""
+    header, *rows = TABLE.strip().splitlines()
+    assert header.split() == [*EVENTS]
+    assert [row.split()[0] for row in rows] == [*STATES]
+
+
+# Sockets -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_moving", [False, True], ids=["stays", "moves"])
+@pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
+def test_however_a_socket_is_shown(show: Callable[[socket.socket], Any], is_moving: bool) -> None:
+    """Its connection can be shut down, also once the socket is an object of another layer, and is not closed by us."""
+    connection = Connection(show)
+    channel = Channel()
+    channel.arm(connection, is_moving=is_moving)
+    if is_moving:
+        moved = socket.socket(fileno=connection.ends[0].detach())
+        connection.ends = moved, connection.ends[1]
+    assert connection.is_open
+    channel.shut_down()
+    assert not connection.is_open
+    channel.release()
+    assert connection.ends[0].fileno() >= 0
+    connection.close()
+
+
+@pytest.mark.parametrize("how", ["release", "arm", "HTTP/2"])
+def test_a_duplicate_is_closed_once(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duplicate is closed with the channel's hold on its connection; the connection then ends with its own socket."""
+    world = World(monkeypatch, connection=Connection(Number))
+    world.arm()
+    EVENTS[how](world)
+    assert world.connection.is_open
+    world.connection.ends[0].close()
+    assert not world.connection.is_open
+    world.channel.release()
+    world.connection.close()
+    world.other.close()
+
+
+def test_a_number_that_is_another_one_s_by_now() -> None:
+    """The loop may close its socket before we let go of it; the next one with its number is left alone."""
+    connection = Connection(Number)
+    channel = Channel()
+    channel.arm(connection)
+    number = connection.ends[0].fileno()
+    connection.ends[0].close()
+    following = Connection()
+    assert number in {end.fileno() for end in following.ends}
+    channel.shut_down()
+    assert following.is_open
+    channel.release()
+    following.close()
+    connection.close()
+
+
+def closed_socket() -> socket.socket:
+    with socket.socket() as closed:
+        return closed
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [lambda: None, object, lambda: SimpleNamespace(shutdown=print), closed_socket],
+    ids=["None", "object", "only shutdown", "closed"],
+)
+def test_no_socket(shown: Callable[[], Any]) -> None:
+    """What is no socket, or none any more, arms nothing and raises nothing."""
+    channel = Channel()
+    channel.arm(SimpleNamespace(get_extra_info=lambda name: shown()), is_moving=True)
+    assert not channel.is_armed
+    channel.watch(time.monotonic())
+    channel.shut_down()
+    channel.release()
+
+
+def test_a_response_that_is_closed_already() -> None:
+    """A hook that has read the response has given its connection back to the pool: it is not the stream's any more."""
+    connection = Connection()
+    channel = Channel()
+    channel.arm(connection)
+    channel.answered(
+        SimpleNamespace(http_version="HTTP/1.1", headers={}, is_closed=True, extensions={"network_stream": connection})
+    )
+    channel.shut_down()
+    assert connection.is_open
+    connection.close()
+
+
+# The watchdog --------------------------------------------------------------------------------------------------------
+
+
+def expire(channel: Channel) -> bool:
+    """Arm a channel, let its deadline pass, and return whether the watchdog did its work."""
+    connection = Connection()
+    channel.arm(connection)
+    channel.watch(time.monotonic() + 0.001)
+    wait_until(lambda: channel.is_expired)
+    channel.release()
+    is_open = connection.is_open
+    connection.close()
+    return not is_open
+
+
+def test_an_exception_in_one_channel(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A channel that cannot be shut down is logged; all others keep their clocks."""
+    bad = Channel()
+    monkeypatch.setattr(bad, "shut_down", lambda: 1 / 0)
+    with caplog.at_level(logging.ERROR, "sse_client"):
+        expire(bad)
+        assert expire(Channel())
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+    assert [thread.name for thread in threading.enumerate()].count("sse_client watchdog") == 1
+
+
+@pytest.mark.parametrize("seconds", [1e8, 1e10, 1e300, 10**10])
+def test_a_deadline_far_away(seconds: float) -> None:
+    """A deadline that no clock of the system can wait for is waited for all the same."""
+    connection = Connection()
+    channel, own = Channel(), Watchdog()
+    channel.arm(connection)
+    channel.deadline = time.monotonic() + seconds
+    own.queue(channel, channel.deadline)
+    other = Channel()
+    other.arm(connection)
+    other.deadline = time.monotonic() + 0.001
+    own.queue(other, other.deadline)
+    wait_until(lambda: other.is_expired)
+    assert not channel.is_expired
+    assert own._thread is not None
+    assert own._thread.is_alive()
+    connection.close()
+
+
+def test_beginning_anew() -> None:
+    """A process that is forked while the watchdog holds its lock has a lock, a queue and a thread of its own."""
+    own = Watchdog()
+    held = own._condition
+    with held:
+        own.begin_anew()
+        connection = Connection()
+        channel = Channel()
+        channel.arm(connection)
+        channel.deadline = time.monotonic()
+        own.queue(channel, channel.deadline)
+        wait_until(lambda: channel.is_expired)
+        connection.close()
+
+
+def test_an_inherited_channel_is_not_queued(world: World) -> None:
+    """What the child does with its parent's stream never brings its channel into the child's queue."""
+    world.inherit()
+    before = len(watchdog._queue)
+    world.channel.watch(time.monotonic() + FAR)
+    assert len(watchdog._queue) == before
+    assert world.channel.queued_for == math.inf
+
+
+def test_an_inherited_lock_is_not_waited_for(world: World) -> None:
+    """A lock that a thread of the parent held at the fork holds nobody up."""
+    world.arm()
+    with world.channel._lock:
+        world.fork()
+        world.channel.shut_down()
+        world.channel.release()
+    assert world.connection.is_open
