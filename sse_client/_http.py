@@ -257,7 +257,7 @@ def pieces_of(response: Any) -> Iterator[bytes]:
     Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
     body, before we have let go of its socket.
     """
-    if _is_httpx_business(response):
+    if _has_been_read(response):
         return cast("Iterator[bytes]", response.iter_bytes())
     pieces = iter(response.stream)
     decoder = _decoder_of(response)
@@ -266,7 +266,7 @@ def pieces_of(response: Any) -> Iterator[bytes]:
 
 def apieces_of(response: Any) -> AsyncIterator[bytes]:
     """The same, async."""
-    if _is_httpx_business(response):
+    if _has_been_read(response):
         return cast("AsyncIterator[bytes]", response.aiter_bytes())
     pieces = aiter(response.stream)
     decoder = _decoder_of(response)
@@ -300,14 +300,11 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
                 self._check_whole()
                 raise
             decoder.feed(piece)
-        try:
-            return decoder.take()
-        except CodingError as error:
-            raise self._error(str(error)) from error
+        return self._take()
 
     async def __anext__(self) -> bytes:
         if self._response.is_closed:
-            # Read on only to unwind the generators below, by who has no use for what is in them.
+            # It is read on only to unwind the generators below: nobody wants what is in them.
             return cast("bytes", await self._pieces.__anext__())
         if self._decoder.has_more:
             await anyio.lowlevel.checkpoint()  # a body may grow for long without a read
@@ -331,8 +328,8 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
             raise EndedEarly("the body ended before the end mark of its compression") from None
 
 
-def _is_httpx_business(response: Any) -> bool:
-    """Whether the body has been read already: httpx has it, decoded, or says that it has been used up."""
+def _has_been_read(response: Any) -> bool:
+    """Whether httpx has read the body, and decoded it, or is to say that it has been used up."""
     return bool(response.is_stream_consumed or response.is_closed)
 
 
@@ -344,7 +341,11 @@ def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     """What a client raises for reasons outside of the program."""
     # StreamError: a response that somebody else has closed or read is no HTTPError.
     return (
-        *(library.HTTPError, library.StreamError, library.InvalidURL, OSError, EndedEarly),
+        library.HTTPError,
+        library.StreamError,
+        library.InvalidURL,
+        OSError,
+        EndedEarly,
         *_aiohttp_errors("ClientError"),
     )
 

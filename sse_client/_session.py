@@ -23,6 +23,7 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 
 import logging
 import re
+from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -911,7 +912,7 @@ class Session:
         if self._is_good(status_code):
             kind = ContentTypeError
             text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
-            if not is_readable or self._is_stream(head):
+            if head.undecodable and (not is_readable or self._is_stream(head)):
                 text = f"{text} {undecoded(head)}"
             text = f"{text} (status {status_code})"
         else:
@@ -1387,10 +1388,9 @@ def begins_a_stream(body: bytes) -> bool | None:
 def is_text(body: bytes | bytearray) -> bool:
     """Whether the beginning of a body is text, for all that can be seen."""
     try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(body) - 3:  # the last character may be cut
-            return False
+        getincrementaldecoder("utf-8")().decode(body)  # whose last character may be cut
+    except UnicodeDecodeError:
+        return False
     return CONTROLS.search(body) is None
 
 

@@ -514,7 +514,7 @@ TYPES: dict[str, tuple[list[str], bool]] = {
     "a comma in quotes": (['text/event-stream; x="a, b"; y="\\", c"'], True),
     "quotes without an end": (['text/event-stream; x="a, b'], True),
     "another before": (["text/html", "text/event-stream"], False),
-    "another behind": (["text/event-stream", "text/html"], False),
+    "another after": (["text/event-stream", "text/html"], False),
     "none": ([""], False),
 }
 
@@ -528,7 +528,7 @@ def test_content_types(shell: Shell) -> None:
     results = reads(shell, *(Answer(head, "data: 1\n\n", framing="raw") for head in heads))
     found = {name: type(result.error) for name, result in zip(TYPES, results, strict=True)}
     assert found == {name: type(None) if is_stream else ContentTypeError for name, (_, is_stream) in TYPES.items()}
-    mixed = dict(zip(TYPES, results, strict=True))["another behind"]
+    mixed = dict(zip(TYPES, results, strict=True))["another after"]
     assert "got 'text/event-stream, text/html'" in str(mixed.error)
 
 

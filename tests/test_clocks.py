@@ -323,7 +323,7 @@ EMPTY_BLOCK = b"\0\0\0\xff\xff"  # RFC 1951, section 3.2.4
     ],
     ids=["total", "total-event", "total-blocks", "first_event", "first_event-blocks", "idle", "idle-blocks"],
 )
-def test_behind_compression(clock: str, mark: str, steps: list[Any], framing: Any) -> None:
+def test_a_compressed_body(clock: str, mark: str, steps: list[Any], framing: Any) -> None:
     """Each clock fires in a silence of a compressed body too, and while bytes come that are none of the stream."""
     with EventServer(Answer(*steps, headers={"Content-Encoding": "gzip"}, framing=framing)) as server:
         runs = everywhere(server.url, timeout=only(**{clock: CLOCK}))
