@@ -8,7 +8,7 @@ imported for the other's sake.
 import inspect
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from math import inf
@@ -447,8 +447,8 @@ class Hooks:
         self._are_running = True
         if hasattr(message, "request"):
             self._response = message
-            message.close = partial(_close, message)
-            message.aclose = partial(_aclose, message)
+            message.close = partial(_close, message, message.close)
+            message.aclose = partial(_aclose, message, message.aclose)
 
     def leave(self) -> None:
         """Take that none of them has raised."""
@@ -497,19 +497,19 @@ async def _aafter_hooks(message: Any) -> None:
     _after_hooks(message)
 
 
-def _close(response: Any) -> None:
+def _close(response: Any, close: Callable[[], None]) -> None:
     """Close a response that the hooks have, unless httpx does so because one of them refused it for its status."""
     if not _is_refused(response):
-        type(response).close(response)
+        close()
 
 
-async def _aclose(response: Any) -> None:
+async def _aclose(response: Any, aclose: Callable[[], Awaitable[None]]) -> None:
     if not _is_refused(response):
-        await type(response).aclose(response)
+        await aclose()
 
 
 def _is_refused(response: Any) -> bool:
-    error = sys.exception()
+    error: Any = sys.exception()
     return isinstance(error, library_of(response, "Response").HTTPStatusError) and error.response is response
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Headers: TypeAlias = (
     Mapping[str, str] | Mapping[bytes, bytes] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
@@ -91,7 +91,7 @@ def _is_text(body: Any) -> bool:
 def _is_value(value: Any) -> bool:
     """Whether the value of a form field can be written again; httpx makes text of nearly anything."""
     if isinstance(value, list | tuple):
-        return all(map(_is_value, value))
+        return all(map(_is_value, cast("Sequence[Any]", value)))
     return not any(hasattr(value, name) for name in ("__next__", "__anext__", "read"))
 
 
@@ -99,8 +99,11 @@ def _are_text(files: Any) -> bool:
     """Whether all files are given by their content: alone, or behind a name."""
     if not files:
         return True
-    if not isinstance(files, Mapping | list | tuple):
+    if isinstance(files, Mapping):
+        values = list(cast("dict[Any, Any]", files).values())
+    elif isinstance(files, list | tuple):
+        values = [file for _, file in cast("Sequence[Any]", files)]
+    else:
         return False  # an iterator of files is used up itself
-    pairs = files.items() if isinstance(files, Mapping) else files
-    contents = (file[1] if isinstance(file, tuple) else file for _, file in pairs)
+    contents: list[Any] = [value[1] if isinstance(value, tuple) else value for value in values]
     return all(isinstance(content, str | bytes) for content in contents)
