@@ -23,7 +23,7 @@ from ._handlers import Conversation, Ended, Handlers, Happening, Received
 from ._http import Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
-from ._request import AsyncHeadersSource, HeadersSource, Request
+from ._request import AsyncHeadersSource, HeadersSource, Request, public_url
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import RECONNECT, Outcome, Session, State, id_header
@@ -112,6 +112,10 @@ class BaseClient:
         self._retry = retry
         self._timeouts = Timeouts.of(timeout)
         self._idempotency_key_header = idempotency_key_header
+
+    def __repr__(self) -> str:
+        base_url = public_url(str(self._http_client.base_url))
+        return f"<{type(self).__name__}{f' {base_url}' if base_url else ''}>"
 
     def _plan(
         self,
@@ -240,6 +244,12 @@ class BaseStream(Generic[T]):
         self._virtual_time: VirtualTime | None = None
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
         self._tap: Callable[[Any, Any], Any] = _untapped
+
+    def __repr__(self) -> str:
+        session = self._session
+        count = session.stats(0.0).events
+        events = f"{count} event{'' if count == 1 else 's'}"
+        return f"<{type(self).__name__} {self._plan.request.short_label} {session.outcome or session.state}, {events}>"
 
     def _use_virtual_time(self) -> VirtualTime:
         """What a scripted transport asks for; from here on, this stream's time is the one that it keeps."""

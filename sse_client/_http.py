@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import wraps
+from functools import cache, wraps
 from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 from ._errors import quote
 from ._request import AsyncHeadersSource, Headers, public_url
 from ._steps import Connect, Failure, Head
+from ._version import __version__
 from ._waking import Channel, must_be_decoded
 
 # Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
@@ -26,6 +27,13 @@ DEFAULT_HEADERS = {
     "Cache-Control": "no-cache",
     "Accept-Encoding": "identity",
 }
+
+
+@cache
+def default_headers(library: ModuleType) -> Mapping[str, str]:
+    """The headers of every request, where neither the user nor the HTTP client was told otherwise."""
+    agent = f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
+    return {**DEFAULT_HEADERS, "User-Agent": agent}
 
 
 class Response(Protocol):
@@ -106,7 +114,7 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     """
     request = step.request
     merged = library.Headers(
-        {name: value for name, value in DEFAULT_HEADERS.items() if is_default(name, client.headers.get(name))}
+        {name: value for name, value in default_headers(library).items() if is_default(name, client.headers.get(name))}
     )
     for each in headers:
         if each:
@@ -144,9 +152,8 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     every = library.Headers(client.headers)
     every.update(merged)
     kept = {name: every[name] for name in ("Accept", "Content-Type") if name in every}
-    return library.Request(
-        request.method, request.url, headers={**kept, "Accept-Encoding": "identity"}, extensions=extensions, **arguments
-    )
+    kept |= {"Accept-Encoding": "identity", "User-Agent": default_headers(library)["User-Agent"]}
+    return library.Request(request.method, request.url, headers=kept, extensions=extensions, **arguments)
 
 
 def is_default(name: str, value: str | None) -> bool:
@@ -155,6 +162,7 @@ def is_default(name: str, value: str | None) -> bool:
         value is None
         or (name == "Accept" and value == "*/*")
         or (name == "Accept-Encoding" and value.startswith("gzip, deflate"))
+        or (name == "User-Agent" and value.startswith("python-httpx"))
     )
 
 

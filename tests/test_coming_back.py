@@ -218,7 +218,7 @@ SECRETS: dict[str, Any] = {
     "client": {"headers": {"X-Extension-Token": "tok-secret"}},
     "http": {"cookies": {"session": "cookie-secret"}, "headers": {"X-Below": "below-secret"}},
     "auth": ("user", "password-secret"),
-    "headers": {"X-Call": "call-secret"},
+    "headers": {"X-Call": "call-secret", "User-Agent": "agent-secret"},
     "json": {"a": 1},
 }
 
@@ -255,6 +255,7 @@ def test_a_redirect_to_another_origin_is_followed_without_credentials(shell: She
     assert set(there.headers) <= allowed
     assert there.headers["accept"] == "text/event-stream"
     assert there.headers["content-type"] == "application/json"
+    assert there.headers["user-agent"].startswith("sse-client/")
 
 
 def test_a_redirect_within_the_origin(shell: Shell) -> None:
