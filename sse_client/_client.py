@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from ._accumulate import Accumulation, first_value
 from ._dialect import RAW, Dialect
-from ._errors import StreamCancelled, StreamError
+from ._errors import DecodeError, SSEError, StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
 from ._http import Response, VirtualTime, check_url
@@ -109,7 +109,7 @@ class BaseClient:
         idempotency_key_header: str | None,
     ) -> None:
         self._headers = headers
-        self._retry = retry
+        self._retry = RetryPolicy.of(retry)
         self._timeouts = Timeouts.of(timeout)
         self._idempotency_key_header = idempotency_key_header
 
@@ -153,7 +153,11 @@ class BaseClient:
             follow_redirects=options.get("follow_redirects", False),
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
-            retry=options.get("retry", RECONNECT if is_subscription else self._retry),
+            retry=RetryPolicy.of(options["retry"])
+            if "retry" in options
+            else RECONNECT
+            if is_subscription
+            else self._retry,
             resume=resume,
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
@@ -200,7 +204,6 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
 EXPECTED: dict[str, tuple[type, ...]] = {
     "terminator": (Terminator,),
     "errors": (ErrorEvent,),
-    "retry": (RetryPolicy,),
     "resume": (LastEventID, Cursor),
     "last_event_id": (str,),
     "max_event_size": (int,),
@@ -222,7 +225,7 @@ def made_for_this(library: ModuleType, **unusable: Any) -> None:
     """Refuse the arguments that a client of the user's own has already decided about."""
     for name, value in unusable.items():
         if value is not None:
-            raise TypeError(f"{name}= is for a client that is made here: give it to your {library.__name__} client")
+            raise TypeError(f"{name}= cannot be combined with http_client=; set it on your {library.__name__} client")
 
 
 class BaseStream(Generic[T]):
@@ -289,9 +292,13 @@ class BaseStream(Generic[T]):
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
         # `_decode` without the call: typed events come this way.
-        value: Any = event if self._decoder is None else self._decoder.decode(event)
-        if value.__class__ is Nothing:
-            value = self._unlisted(event, value)
+        try:
+            value: Any = event if self._decoder is None else self._decoder.decode(event)
+            if value.__class__ is Nothing:
+                value = self._unlisted(event, value)
+        except DecodeError as error:
+            self._complete(error)
+            raise
         if self._accumulations:
             self._take(value)
         return cast("T | Nothing", value)
@@ -361,9 +368,10 @@ class BaseStream(Generic[T]):
 
     def _complete(self, error: BaseException) -> None:
         """Put on an error of the stream what only we know of it."""
+        if isinstance(error, SSEError):
+            error.stats = self.stats
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.stats = self.stats
             if self._accumulations:
                 error.partial = self._accumulations[-1].snapshot
 

@@ -197,7 +197,7 @@ async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
 
 def head_of(response: Any) -> Head:
     """What the session needs to know of a response."""
-    return Head(response.status_code, response.headers, str(response.url), response)
+    return Head(response.status_code, response.headers, str(response.url), response, response.reason_phrase)
 
 
 def turn_to_body(request: Any, read_timeout: float | None) -> None:

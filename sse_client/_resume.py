@@ -34,6 +34,9 @@ class LastEventID:
     url: str | Callable[[Any], str] | None = None
     retry: RetryPolicy = field(default=DEFAULT)
 
+    def __post_init__(self) -> None:
+        RetryPolicy.of(self.retry)
+
     def request(self, request: Request, response: Any) -> Request:
         """Make the request that takes the stream up again."""
         url = self.url(response) if callable(self.url) else self.url
@@ -60,3 +63,6 @@ class Cursor(Generic[C]):
     advance: Callable[[C, ServerSentEvent], C]
     request: Callable[[C, Request], Request]
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)
+
+    def __post_init__(self) -> None:
+        RetryPolicy.of(self.retry)

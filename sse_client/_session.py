@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
-from http import HTTPStatus
 from math import inf
 from operator import length_hint
 from typing import Any, Literal, TypeAlias
@@ -111,7 +110,8 @@ MAX_ID = 1024  # characters: the longest of real servers, tokens of where they a
 # A feed may well be polled; but a delay beyond a day is a mistake, or malice.
 MAX_SUBSCRIPTION_DELAY = 86_400.0
 
-STATUSES = frozenset(HTTPStatus)
+# Of a reason phrase, which the server may make as long as a header.
+MAX_REASON = 100
 
 # `subscribe`: 3 s as Chromium and Firefox have it, where the server does not say.
 RECONNECT = RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0)
@@ -409,7 +409,7 @@ class Session:
         if self._is_over:
             return
         clock = self._connect_clock(failure, now)
-        text = f"{label(self._request)} got no answer: {failure.text}"
+        text = f"{label(self._request)} got no response: {failure.text}"
         if clock is not None:
             text = f"{text} (the {clock} clock of {getattr(self._plan.timeouts, clock):g} s ran out)"
         error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
@@ -430,7 +430,7 @@ class Session:
             self._has_refreshed = True
             self._redirects = 0
             self._enter("connecting")
-            logger.info("%s was answered 401: asking for its headers anew", label(self._request))
+            logger.info("%s returned 401: requesting its headers again", label(self._request))
         else:
             self._fail(
                 error,
@@ -702,8 +702,7 @@ class Session:
             text = f"{text} (status {status_code})"
         else:
             kind = StatusError
-            phrase = HTTPStatus(status_code).phrase if status_code in STATUSES else ""
-            text = f"{request} was answered {status_code} {phrase}".rstrip()
+            text = f"{request} returned {status_code} {head.reason[:MAX_REASON]}".rstrip()
         error = kind(text, status_code=status_code, headers=head.headers, body=body)
         said = error.message or body.decode("utf-8", "replace").strip()
         error.args = ("".join((text, f": {quote(said)}" if said else "", self._refusal)),)
@@ -881,7 +880,7 @@ class Session:
         if plan.resume is None:
             return None, ""
         if isinstance(plan.resume, LastEventID) and not self._has_place:
-            return None, "the stream gave no event ID to go on behind"
+            return None, "the stream had no event IDs to resume from"
         return plan.resume.retry, ""
 
     @property
@@ -901,9 +900,12 @@ class Session:
         """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
         self._failures += 1
         self._last_failure = error
+        error.stats = self.stats(now)
+        request = label(self._request)
         delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay)
         if delay is not None:
-            logger.info("%s: %s; attempt %d follows in %.2f s", label(self._request), error, self._attempts + 1, delay)
+            said = str(error) if request in str(error) else f"{request}: {error}"
+            logger.info("%s; attempt %d follows in %.2f s", said, self._attempts + 1, delay)
             self._note(Retrying(error, delay))
             self._wait(delay, now)
             return
@@ -911,7 +913,7 @@ class Session:
         if self._has_begun and not self._plan.is_subscription and not is_cut:
             # The user had a stream: what they lost is that, and this is why it did not come back.
             cause = error
-            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not taken up again: {cause}")
+            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not resumed: {cause}")
             error.__cause__ = cause
         self._give_up(error, now, why_not)
 
@@ -938,9 +940,9 @@ class Session:
         request = self._next_request()
         if not request.is_repeatable:
             return None, "not sent again: a body that is an iterator or a file is used up by one attempt"
-        delay = self._delay(policy, server_delay)
-        if delay is None:
-            return None, "the server asks to be left alone for too long"
+        delay, asked, limit = self._delay(policy, server_delay)
+        if asked > limit:
+            return None, f"the server asked for a delay of {asked:.12g} s, above the limit of {limit:.12g} s"
         if delay >= self._left(now):
             return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
         self._request = request
@@ -953,23 +955,22 @@ class Session:
             return True
         return policy.retry_ambiguous or plan.idempotency_key is not None
 
-    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> float | None:
-        """Return how long to wait, or None where the server asks for too much."""
+    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> tuple[float, float, float]:
+        """Return how long to wait, how long the server asked for, and what it may ask for at the most."""
         initial_delay, least = None, 0.0
         if self._plan.is_subscription or self._has_begun:
             if self._parser.reconnection_time is not None:
                 self._reconnection_time = self._parser.reconnection_time / 1000
             initial_delay, least = self._reconnection_time, MIN_DELAY
         asked = max(initial_delay or 0.0, server_delay or 0.0)
-        if asked > (MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY):
-            return None
+        limit = MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY
         delay = policy.delay(
             self._failures,
             random=self._random(),
             server_delay=server_delay,
             initial_delay=initial_delay,
         )
-        return max(delay, least)
+        return max(delay, least), asked, limit
 
     def _wait(self, delay: float, now: float) -> None:
         self._enter("waiting")
@@ -1005,12 +1006,15 @@ class Session:
         self._enter("stopped")
         self._error = error
         self._stopped_at = now
-        if error is not None and self._attempts > 1 and self._started_at is not None:
-            error.add_note(f"gave up after {self._attempts} attempts in {now - self._started_at:.1f} s")
+        if error is None:
+            return
+        error.stats = stats = self.stats(now)
+        if stats.attempts > 1:
+            # In the text, not in a note: a note does not reach a log.
+            error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.stats = self.stats(now)
-            error.events_received = error.stats.events
+            error.events_received = stats.events
 
     @property
     def _so_far(self) -> str:

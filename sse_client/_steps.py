@@ -111,6 +111,8 @@ class Head:
     url: str
     response: Any = None
     """The response itself, for a resume that asks it for a URL."""
+    reason: str = ""
+    """The reason phrase, of the server or of the HTTP client: what Python calls a status changes between versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ def test_a_header_given_as_bytes(shell: Shell) -> None:
     assert read(shell, headers={b"X-Key": NOT_ASCII.encode()}).data == ["1"]
 
 
-PASSWORDS = ["sec/ret", "sec?ret", "sec#ret", "s@sec/ret", "s@sec?ret", "12/secret", "sec/ret?#"]
+PASSWORDS = ["pwd/one", "pwd?one", "pwd#one", "p@pwd/one", "p@pwd?one", "12/pwdone", "pwd/one?#"]
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
@@ -187,7 +187,7 @@ def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
             SSEClient(base_url=url).post("/chat", retry=None).__enter__()
         with SSEClient(http_client=httpx.Client(transport=transport), retry=None) as client:
             list(client.post(url) if place == "url" else client.post(URL, resume=resume))
-    assert not [said for said in chain(caught.value) if "sec" in said or "ret" in said]
+    assert not [said for said in chain(caught.value) if "pwd" in said or "one" in said]
 
 
 @pytest.mark.parametrize("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
@@ -280,6 +280,47 @@ def test_base_urls(client: Any, base_url: str) -> None:
     with pytest.raises(ValueError, match="expected a URL") as caught:
         client(base_url=base_url)
     assert "cret" not in "".join(chain(caught.value))
+
+
+PLACES: dict[str, Callable[..., Any]] = {
+    "call": sync_call,
+    "async call": async_call,
+    "subscribe": lambda **options: SSEClient().subscribe(URL, **options),
+    "client": SSEClient,
+    "async client": AsyncSSEClient,
+    "last event ID": LastEventID,
+    "cursor": lambda **options: Cursor(0, lambda cursor, _: cursor, lambda _, request: request, **options),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("retry", "hint"), [(3, "; write RetryPolicy(max_retries=3)"), (True, ""), ("3", "")])
+def test_a_retry_that_is_none(place: str, retry: Any, hint: str) -> None:
+    """A number of retries is a TypeError at once, with what to write in its place."""
+    with pytest.raises(TypeError) as caught:
+        PLACES[place](retry=retry)
+    assert str(caught.value) == f"expected RetryPolicy or None for retry, got {retry!r}{hint}"
+
+
+@pytest.mark.parametrize("place", list(PLACES)[:5])
+def test_a_timeout_that_is_none(place: str) -> None:
+    """So is a timeout of another library."""
+    with pytest.raises(TypeError) as caught:
+        PLACES[place](timeout=httpx.Timeout(5))
+    assert str(caught.value) == "expected seconds, an sse_client.Timeouts or None, got Timeout(timeout=5)"
+
+
+def test_the_reason_of_a_status(shell: Shell) -> None:
+    """What a status is called is the server's business, and not that of the Python version."""
+    answer = Answer("HTTP/1.1 422 Not Like This\r\nContent-Length: 0\r\n\r\n", framing="raw")
+    assert str(read(shell, answer).error) == f"POST {URL} returned 422 Not Like This"
+
+
+def test_numbers_of_a_decode_error(shell: Shell) -> None:
+    """An event that does not fit has the numbers of the stream, too; the stream goes on."""
+    error = read(shell, Answer("data: 1\n\n", "data: x\n\n"), events=int).error
+    assert isinstance(error, DecodeError)
+    assert (error.stats.attempts, error.stats.events) == (1, 2)
 
 
 # Reprs ---------------------------------------------------------------------------------------------------------------
