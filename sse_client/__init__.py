@@ -29,6 +29,7 @@ from ._stats import StreamStats
 from ._sync import EventStream, Reply, SSEClient, iter_events
 from ._timeouts import Timeouts
 from ._typed import Named
+from ._version import __version__ as __version__
 
 __all__ = [
     "AsyncEventStream",

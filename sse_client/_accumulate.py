@@ -86,6 +86,9 @@ class Accumulation(Generic[S]):
         self.take: Callable[[object], None] = self._state.take
         """Fold an event in."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     @property
     def snapshot(self) -> S:
         """The fold of all events that were handed out; there at any time, also after a fault."""

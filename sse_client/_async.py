@@ -756,6 +756,9 @@ class AsyncReply(Accumulation[S], Generic[T, S]):
         self._stream = stream
         stream._accumulate(self)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._stream!r}>"
+
     def __aiter__(self) -> AsyncIterator[T]:
         return aiter(self._stream)
 

@@ -19,13 +19,13 @@ from weakref import WeakMethod, WeakValueDictionary
 from ._accumulate import Accumulation, first_value
 from ._attempt import Attempt
 from ._dialect import RAW, Dialect
-from ._errors import StreamCancelled, StreamError
+from ._errors import DecodeError, SSEError, StreamCancelled, StreamError
 from ._event import ServerSentEvent
 from ._handlers import Conversation, Ended, Handlers, Happening, Received
 from ._http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
-from ._request import AsyncHeadersSource, HeadersSource, Request
+from ._request import AsyncHeadersSource, HeadersSource, Request, public_url
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import Outcome, Session, State, id_header
@@ -117,7 +117,7 @@ class BaseClient:
         idempotency_key_header: str | None,
     ) -> None:
         self._headers = headers
-        self._retry = retry
+        self._retry = RetryPolicy.of(retry)
         self._timeouts = Timeouts.of(timeout)
         self._idempotency_key_header = idempotency_key_header
         self._is_closed = False
@@ -139,6 +139,10 @@ class BaseClient:
     def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the client is closed: no stream can be opened with it any more")
+
+    def __repr__(self) -> str:
+        base_url = public_url(str(self._http_client.base_url))
+        return f"<{type(self).__name__}{f' {base_url}' if base_url else ''}>"
 
     def _plan(
         self,
@@ -177,7 +181,11 @@ class BaseClient:
             cross_origin_redirects=options.get("cross_origin_redirects", False),
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
-            retry=options.get("retry", RetryPolicy.RECONNECT if is_subscription else self._retry),
+            retry=RetryPolicy.of(options["retry"])
+            if "retry" in options
+            else RetryPolicy.RECONNECT
+            if is_subscription
+            else self._retry,
             resume=resume,
             timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
@@ -224,7 +232,6 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
 EXPECTED: dict[str, tuple[type, ...]] = {
     "terminator": (Terminator,),
     "errors": (ErrorEvent,),
-    "retry": (RetryPolicy,),
     "resume": (LastEventID, Cursor),
     "last_event_id": (str,),
     "max_event_size": (int,),
@@ -246,7 +253,7 @@ def made_for_this(library: ModuleType, **unusable: Any) -> None:
     """Refuse the arguments that a client of the user's own has already decided about."""
     for name, value in unusable.items():
         if value is not None:
-            raise TypeError(f"{name}= is for a client that is made here: give it to your {library.__name__} client")
+            raise TypeError(f"{name}= cannot be combined with http_client=; set it on your {library.__name__} client")
 
 
 class BaseStream(Generic[T]):
@@ -270,6 +277,12 @@ class BaseStream(Generic[T]):
         self._virtual_time: VirtualTime | None = None
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
         self._tap: Callable[[Any, Any], Any] = _untapped
+
+    def __repr__(self) -> str:
+        session = self._session
+        count = session.stats(0.0).events
+        events = f"{count} event{'' if count == 1 else 's'}"
+        return f"<{type(self).__name__} {self._plan.request.short_label} {session.outcome or session.state}, {events}>"
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
@@ -316,9 +329,13 @@ class BaseStream(Generic[T]):
     def _value(self, event: ServerSentEvent) -> T | Nothing:
         """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
         # `_decode` without the call: typed events come this way.
-        value: Any = event if self._decoder is None else self._decoder.decode(event)
-        if value.__class__ is Nothing:
-            value = self._unlisted(event, value)
+        try:
+            value: Any = event if self._decoder is None else self._decoder.decode(event)
+            if value.__class__ is Nothing:
+                value = self._unlisted(event, value)
+        except DecodeError as error:
+            self._complete(error)
+            raise
         if self._accumulations:
             self._take(value)
         return cast("T | Nothing", value)
@@ -390,9 +407,10 @@ class BaseStream(Generic[T]):
 
     def _complete(self, error: BaseException) -> None:
         """Put on an error of the stream what only we know of it."""
+        if isinstance(error, SSEError):
+            error.stats = self.stats
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.stats = self.stats
             if self._accumulations:
                 error.partial = self._accumulations[-1].snapshot
 

@@ -77,7 +77,14 @@ def code_in(value: Any) -> str | int | float | None:
 
 
 class SSEError(Exception):
-    """Whatever this library raises of its own accord."""
+    """Base class of all errors raised by sse_client."""
+
+    stats: StreamStats
+    """The numbers of the stream, as `stream.stats`: how many attempts there were, and how long they took."""
+
+    def __init__(self, message: str = "", *, stats: StreamStats | None = None) -> None:
+        super().__init__(message)
+        self.stats = stats or StreamStats()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception would call cls(*args), and the constructors here take keywords.
@@ -158,8 +165,6 @@ class StreamError(SSEError):
     """How many events were handed out."""
     partial: Any
     """The snapshot of the accumulation so far, where there is one."""
-    stats: StreamStats
-    """The numbers of the stream, as `stream.stats`."""
 
     def __init__(
         self,
@@ -170,11 +175,10 @@ class StreamError(SSEError):
         partial: Any = None,
         stats: StreamStats | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, stats=stats)
         self.last_event_id = last_event_id
         self.events_received = events_received
         self.partial = partial
-        self.stats = stats or StreamStats()
 
 
 class StreamInterrupted(StreamError):

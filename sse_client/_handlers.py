@@ -103,6 +103,14 @@ class Entry:
     interval: float | None = None
     max_items: int | None = None
 
+    def __str__(self) -> str:
+        if self.kind is None:
+            return "on.event"
+        if self.is_field:
+            return f"on.field({self.kind!r})"
+        kind = repr(self.kind) if isinstance(self.kind, str) else " | ".join(cls.__name__ for cls in self.kind)
+        return f"on({kind})" if self.interval is None else f"on.batch({kind})"
+
     def arguments(self, happening: Received, fields: dict[str, Any]) -> tuple[Any, ...]:
         """What the handler is called with for an event; empty where it is not called at all."""
         if self.kind is None:
@@ -121,6 +129,10 @@ class Lifecycle(Generic[T]):
         self._handlers = handlers
         self._name = name
         self._arguments = arguments
+
+    def __repr__(self) -> str:
+        count = len(self._handlers.moments.get(self._name, ()))
+        return f"<on.{self._name}, {count} handler{'' if count == 1 else 's'}>"
 
     @overload
     def __call__(self, handler: Callable[[], R]) -> Callable[[], R]: ...
@@ -156,6 +168,10 @@ class Handlers:
         self.error: Lifecycle[SSEError] = Lifecycle(self, "error", "error")
         self.cancel: Lifecycle[StreamStats] = Lifecycle(self, "cancel", "stats")
         self.close: Lifecycle[StreamStats] = Lifecycle(self, "close", "stats")
+
+    def __repr__(self) -> str:
+        moments = [f"on.{name}" for name, handlers in self.moments.items() for _ in handlers]
+        return f"<Handlers {', '.join([*map(str, self.entries), *moments])}>".replace(" >", ">")
 
     @overload
     def __call__(self, kind: str) -> Callable[[Callable[[ServerSentEvent], R]], Callable[[ServerSentEvent], R]]: ...

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -22,6 +22,7 @@ from ._errors import quote
 from ._request import AsyncHeadersSource, Headers, public_url
 from ._session import MIN_TIMEOUT
 from ._steps import Connect, Failure, Head
+from ._version import __version__
 from ._waking import Channel
 
 # Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
@@ -34,6 +35,13 @@ ACCEPT_JSON = "application/json, text/event-stream"
 
 # A blocking socket hands its timeout to poll() as milliseconds in a C int: 24 days. A longer one is none at all.
 MAX_TIMEOUT = 2_147_483.0
+
+
+@cache
+def default_headers(library: ModuleType) -> Mapping[str, str]:
+    """The headers of every request, where neither the user nor the HTTP client was told otherwise."""
+    agent = f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
+    return {**DEFAULT_HEADERS, "User-Agent": agent}
 
 
 class Response(Protocol):
@@ -113,7 +121,9 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
     """
     request = step.request
-    defaults = {**DEFAULT_HEADERS, "Accept": ACCEPT_JSON} if step.accepts_json else DEFAULT_HEADERS
+    defaults = default_headers(library)
+    if step.accepts_json:
+        defaults = {**defaults, "Accept": ACCEPT_JSON}
     merged = library.Headers(
         {name: value for name, value in defaults.items() if is_default(name, client.headers.get(name))}
     )
@@ -157,7 +167,7 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     every = library.Headers(client.headers)
     every.update(merged)
     kept = library.Headers({name: every[name] for name in ("Accept", "Content-Type") if name in every})
-    kept["Accept-Encoding"] = "identity"
+    kept.update({"Accept-Encoding": "identity", "User-Agent": default_headers(library)["User-Agent"]})
     # No secrets: without them the other origin would replay what was resumed, or do twice what was repeated.
     kept.update({name.encode(): value for name, value in step.headers.items()})
     return library.Request(request.method, request.url, headers=kept, extensions=extensions, **arguments)
@@ -169,6 +179,7 @@ def is_default(name: str, value: str | None) -> bool:
         value is None
         or (name == "Accept" and value == "*/*")
         or (name == "Accept-Encoding" and value.startswith("gzip, deflate"))
+        or (name == "User-Agent" and value.startswith("python-httpx"))
     )
 
 
@@ -225,6 +236,7 @@ def head_of(response: Any) -> Head:
         response.headers,
         str(response.url),
         response,
+        reason=response.reason_phrase,
         undecodable="" if decoder_for(coding) is not None else coding,
     )
 

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from copy import copy
 
-from ._errors import EventTooLarge
+from ._errors import EventTooLarge, quote
 from ._event import ServerSentEvent
 
 BOM = b"\xef\xbb\xbf"
@@ -95,6 +95,10 @@ class EventParser:
         self._retry: int | None = None
         self._data_size = 0  # in bytes of UTF-8, with the LF behind each line
         self._size = 0  # of all that is kept for the block
+
+    def __repr__(self) -> str:
+        place = "in the middle of an event" if self.is_mid_block else "between events"
+        return f"<EventParser {place}, last_event_id={quote(self.last_event_id)}>"
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """

@@ -55,6 +55,15 @@ class Request:
         """How the request is named in texts."""
         return f"{self.method} {public_url(str(self.url))}"
 
+    @property
+    def short_label(self) -> str:
+        """The same with the path alone, for a `repr`."""
+        shown = public_url(str(self.url))
+        _, scheme, rest = shown.partition("//")
+        if scheme and rest != "…":
+            shown = f"/{rest.partition('/')[2]}"
+        return f"{self.method} {shown}"
+
     def __repr__(self) -> str:
         return f"<Request {self.label}>"
 

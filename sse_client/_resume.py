@@ -45,6 +45,9 @@ class LastEventID:
     url: str | Callable[[Any], str | None] | None = None
     retry: RetryPolicy = field(default=DEFAULT)
 
+    def __post_init__(self) -> None:
+        RetryPolicy.of(self.retry)
+
     def request(self, request: Request, response: Any) -> Request | None:
         """Make the request that resumes the stream; `None` if it cannot be resumed."""
         url = self.url
@@ -74,3 +77,6 @@ class Cursor(Generic[C]):
     advance: Callable[[C, ServerSentEvent], C]
     request: Callable[[C, Request], Request | None]
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)
+
+    def __post_init__(self) -> None:
+        RetryPolicy.of(self.retry)

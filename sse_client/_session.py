@@ -29,7 +29,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime
-from http import HTTPStatus
 from itertools import accumulate
 from math import inf
 from operator import length_hint
@@ -128,7 +127,8 @@ MAX_ID = 1024  # characters: the longest of real servers, tokens of where they a
 # A feed may well be polled; but a delay beyond a day is a mistake, or malice.
 MAX_SUBSCRIPTION_DELAY = 86_400.0
 
-STATUSES = frozenset(HTTPStatus)
+# Of a reason phrase, which the server may make as long as a header.
+MAX_REASON = 100
 
 USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
 
@@ -481,7 +481,7 @@ class Session:
         if self._is_over:
             return
         clock = self._connect_clock(failure, now)
-        text = f"{label(self._request)} got no answer: {failure.text}"
+        text = f"{label(self._request)} got no response: {failure.text}"
         if clock is not None:
             text = f"{text} (the {clock} clock of {getattr(self._plan.timeouts, clock):g} s ran out)"
         error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
@@ -506,7 +506,7 @@ class Session:
             self._has_refreshed = True
             self._redirects = 0
             self._enter("connecting")
-            logger.info("%s was answered 401: asking for its headers anew", label(self._request))
+            logger.info("%s returned 401: requesting its headers again", label(self._request))
         else:
             self._fail(
                 error,
@@ -917,8 +917,7 @@ class Session:
             text = f"{text} (status {status_code})"
         else:
             kind = StatusError
-            phrase = HTTPStatus(status_code).phrase if status_code in STATUSES else ""
-            text = f"{request} was answered {status_code} {phrase}".rstrip()
+            text = f"{request} returned {status_code} {head.reason[:MAX_REASON]}".rstrip()
             if not is_readable:
                 text = f"{text} {undecoded(head)}"
         error = kind(text, status_code=status_code, headers=head.headers, body=body)
@@ -1152,7 +1151,7 @@ class Session:
         if resume is None:
             return None, ""
         if isinstance(resume, LastEventID) and not self._has_place:
-            return None, "the stream gave no event ID to go on behind"
+            return None, "the stream had no event IDs to resume from"
         return resume.retry, ""
 
     @property
@@ -1173,9 +1172,12 @@ class Session:
         """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
         self._failures += 1
         self._last_failure = error
+        error.stats = self.stats(now)
+        request = label(self._request)
         delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay, why_not)
         if delay is not None:
-            logger.info("%s: %s; attempt %d follows in %.2f s", label(self._request), error, self._attempts + 1, delay)
+            said = str(error) if request in str(error) else f"{request}: {error}"
+            logger.info("%s; attempt %d follows in %.2f s", said, self._attempts + 1, delay)
             self._note(Retrying(error, delay))
             self._wait(delay, now)
             return
@@ -1183,7 +1185,7 @@ class Session:
         if self._has_begun and not self._plan.is_subscription and not is_cut:
             # The user had a stream: what they lost is that, and this is why it did not come back.
             cause = error
-            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not taken up again: {cause}")
+            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not resumed: {cause}")
             error.__cause__ = cause
         self._give_up(error, now, why_not)
 
@@ -1218,9 +1220,9 @@ class Session:
             return None, ""
         if not request.is_repeatable:
             return None, USED_UP
-        delay = self._delay(policy, server_delay)
-        if delay is None:
-            return None, "the server asks to be left alone for too long"
+        delay, asked, limit = self._delay(policy, server_delay)
+        if asked > limit:
+            return None, f"the server asked for a delay of {asked:.12g} s, above the limit of {limit:.12g} s"
         if delay >= self._left(now):
             return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
         self._request = request
@@ -1233,23 +1235,22 @@ class Session:
             return True
         return policy.retry_ambiguous or plan.idempotency_key is not None
 
-    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> float | None:
-        """Return how long to wait, or None where the server asks for too much."""
+    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> tuple[float, float, float]:
+        """Return how long to wait, how long the server asked for, and what it may ask for at the most."""
         initial_delay, least = None, 0.0
         if self._plan.is_subscription or self._has_begun:
             if self._parser.reconnection_time is not None:
                 self._reconnection_time = self._parser.reconnection_time / 1000
             initial_delay, least = self._reconnection_time, MIN_DELAY
         asked = max(initial_delay or 0.0, server_delay or 0.0)
-        if asked > (MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY):
-            return None
+        limit = MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY
         delay = policy.delay(
             self._failures,
             random=self._random(),
             server_delay=server_delay,
             initial_delay=initial_delay,
         )
-        return max(delay, least)
+        return max(delay, least), asked, limit
 
     def _wait(self, delay: float, now: float) -> None:
         self._enter("waiting")
@@ -1290,12 +1291,15 @@ class Session:
         self._enter("stopped")
         self._error = error
         self._stopped_at = now
-        if error is not None and self._attempts > 1 and self._started_at is not None:
-            error.add_note(f"gave up after {self._attempts} attempts in {now - self._started_at:.1f} s")
+        if error is None:
+            return
+        error.stats = stats = self.stats(now)
+        if stats.attempts > 1:
+            # In the text, not in a note: a note does not reach a log.
+            error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.stats = self.stats(now)
-            error.events_received = error.stats.events
+            error.events_received = stats.events
 
     @property
     def _so_far(self) -> str:

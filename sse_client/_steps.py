@@ -117,6 +117,8 @@ class Head:
     url: str
     response: Any = None
     """The response itself, for a resume that asks it for a URL."""
+    reason: str = ""
+    """The reason phrase, of the server or of the HTTP client: what Python calls a status changes between versions."""
     undecodable: str = ""
     """The content coding of the body, if the shell cannot decode it and hands the body on as it is."""
 

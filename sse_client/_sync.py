@@ -661,6 +661,9 @@ class Reply(Accumulation[S], Generic[T, S]):
         self._stream = stream
         stream._accumulate(self)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._stream!r}>"
+
     def __iter__(self) -> Iterator[T]:
         return iter(self._stream)
 

@@ -8,6 +8,7 @@ its own for what goes wrong; each test is of something that stands on one of the
 import gc
 import gzip
 import math
+import re
 import socket
 import ssl
 import threading
@@ -140,7 +141,7 @@ def test_what_is_sent(shell: Shell) -> None:
     assert (in_json.target, in_json.json()) == ("/a?q=%C3%A9", {"n": 1})
     got = [in_json.headers[name] for name in ("content-type", "accept", "accept-encoding", "x-tag", "last-event-id")]
     assert got == ["application/json", "text/event-stream", "identity", "1, 2", "é-1"]
-    assert in_json.headers["user-agent"].startswith("python-httpx")
+    assert re.fullmatch(r"sse-client/\S+ python-httpx2?/\S+", in_json.headers["user-agent"])
     assert in_pieces.body == b"one two"
     assert b'filename="name.txt"\r\nContent-Type: text/plain\r\n\r\nthe file\r\n' in in_parts.body
 

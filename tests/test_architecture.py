@@ -15,7 +15,7 @@ PACKAGE = Path(sse_client.__file__).parent
 
 # A file may import from the lines above it, and from no other: one direction, no circles.
 LAYERS = [
-    *("_event", "_stats", "_errors", "_parser", "_codings", "_request"),
+    *("_version", "_event", "_stats", "_errors", "_parser", "_codings", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks", "_steps", "_strays", "_session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
     *("_waking", "_http", "_attempt", "_client", "_sync", "_async"),

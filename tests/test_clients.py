@@ -23,6 +23,7 @@ from sse_client import (
     StreamInterrupted,
     StreamTruncated,
     Terminator,
+    __version__,
     aiter_events,
     iter_events,
 )
@@ -131,12 +132,18 @@ def test_default_headers(shell: Shell) -> None:
     assert headers["cache-control"] == "no-cache"
     assert headers["accept-encoding"] == "identity"
     assert "last-event-id" not in headers
-    assert headers["user-agent"].startswith("python-httpx")
+    library = shell.library
+    assert headers["user-agent"] == f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("Accept", "text/event-stream, application/json"), ("Cache-Control", "no-store"), ("Accept-Encoding", "gzip")],
+    [
+        ("Accept", "text/event-stream, application/json"),
+        ("Cache-Control", "no-store"),
+        ("Accept-Encoding", "gzip"),
+        ("User-Agent", "printer/1.0"),
+    ],
 )
 @pytest.mark.parametrize("place", ["call", "client", "http"])
 def test_own_headers_win(shell: Shell, name: str, value: str, place: str) -> None:

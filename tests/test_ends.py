@@ -523,7 +523,7 @@ def test_status_of_no_stream(shell: Shell, status: int) -> None:
     check(result, [], "failed", StatusError)
     assert isinstance(result.error, StatusError)
     assert result.error.status_code == status
-    assert f"was answered {status}" in str(result.error)
+    assert f"returned {status}" in str(result.error)
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
@@ -550,7 +550,7 @@ def test_status_error(shell: Shell) -> None:
     assert error.body == body.encode()
     assert error.headers["content-type"] == error.headers["Content-Type"] == "application/json"
     assert error.request_id == "req-1"
-    assert str(error) == f"POST {url}/chat was answered 401 Unauthorized: 'Invalid key'"
+    assert str(error) == f"POST {url}/chat returned 401 Unauthorized: 'Invalid key'"
 
 
 @pytest.mark.parametrize(
@@ -575,7 +575,7 @@ def test_message(shell: Shell, body: str | bytes, message: str | None) -> None:
     check(result, [], "failed", StatusError)
     assert isinstance(result.error, StatusError)
     assert result.error.message == message
-    assert (message or "was answered 400 Bad Request") in str(result.error)
+    assert (message or "returned 400 Bad Request") in str(result.error)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)

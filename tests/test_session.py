@@ -1,6 +1,7 @@
 """Connecting, retry, resume, ends and timing of a stream, as tables: no server, no clock, no event loop."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ class Answer:
     after: float = 0.0
     url: str | None = None
     response: Any = None
+    reason: str = ""
 
 
 Reply: TypeAlias = Answer | Failure
@@ -210,7 +212,7 @@ class Run:
         self.now += reply.after
         self._body = list(reply.body)
         url = reply.url or step.request.url
-        head = Head(reply.status, httpx.Headers(reply.headers), url, reply.response)
+        head = Head(reply.status, httpx.Headers(reply.headers), url, reply.response, reply.reason)
         self.heads.append(head)
         self.session.answered(head, self.now)
 
@@ -530,14 +532,15 @@ def test_an_error_says_the_servers_own_words() -> None:
     """The text of a `StatusError` names the request, the status and what the server said."""
     request = replace(POST, url="http://user:secret@test/chat?token=secret")
     reply = answer(422, b'{"detail": "no such model"}', type="application/json", x_request_id="r1")
-    error = run(plan(request), reply).failed(StatusError)
-    assert str(error) == "POST http://test/chat was answered 422 Unprocessable Entity: 'no such model'"
+    error = run(plan(request), replace(reply, reason="Not Like This")).failed(StatusError)
+    assert str(error) == "POST http://test/chat returned 422 Not Like This: 'no such model'"
     assert (error.message, error.request_id) == ("no such model", "r1")
 
 
 def test_an_unknown_status() -> None:
-    """A status without a name is shown by its number."""
-    assert str(run(plan(), answer(499, type="")).error) == "POST http://test/chat was answered 499"
+    """A status without a reason phrase is shown by its number; a phrase without an end is cut."""
+    assert str(run(plan(), answer(499, type="")).error) == "POST http://test/chat returned 499"
+    assert len(str(run(plan(), replace(answer(499, type=""), reason="x" * 10_000)).error)) < 200
 
 
 # Before the first event ----------------------------------------------------------------------------------------------
@@ -579,17 +582,61 @@ def test_x_should_retry(status: int, header: str, is_retried: bool) -> None:
 
 
 def test_retries_are_counted() -> None:
-    """There are two retries, after 0.5 and 1 s; then the last error comes out, with a note of how it was tried."""
+    """There are two retries, after 0.5 and 1 s; then the last error comes out, and says how it was tried."""
     result = run(plan(), answer(503), answer(502), answer(500))
     error = result.failed(StatusError)
     assert error.status_code == 500
     assert result.waits == approx([0.5, 1.0])
-    assert error.__notes__ == ["gave up after 3 attempts in 1.5 s"]
+    assert str(error) == "POST http://test/chat returned 500; gave up after 3 attempts in 1.5 s"
+    assert (error.stats.attempts, error.stats.duration) == (3, approx(1.5))
 
 
-def test_one_attempt_needs_no_note() -> None:
-    """An error of the first attempt has no note."""
-    assert not hasattr(run(plan(), answer(404)).failed(StatusError), "__notes__")
+def test_one_attempt_is_not_counted() -> None:
+    """An error of the first attempt does not say that it was; its `stats` do."""
+    error = run(plan(), answer(404, after=2.0)).failed(StatusError)
+    assert str(error) == "POST http://test/chat returned 404"
+    assert (error.stats.attempts, error.stats.duration) == (1, approx(2.0))
+
+
+EVERY_END: list[tuple[dict[str, Any], tuple[Reply, ...], type[SSEError]]] = [
+    ({}, (REFUSED, REFUSED, REFUSED), ConnectionFailed),
+    ({}, (REFUSED, answer(404)), StatusError),
+    ({}, (REFUSED, HTML), ContentTypeError),
+    ({}, (REFUSED, ok(A, RESET)), StreamInterrupted),
+    ({"terminator": DONE}, (REFUSED, ok(A)), StreamTruncated),
+    ({"timeouts": Timeouts(idle=1)}, (REFUSED, ok(A, 5.0)), StreamTimeout),
+    ({"timeouts": Timeouts(total=9)}, (REFUSED, ok(A, 50.0)), StreamTimeout),
+    ({"errors": ErrorEvent(data="b")}, (REFUSED, ok(A, B)), ErrorEventReceived),
+    ({"max_event_size": 10}, (REFUSED, ok(A, b"data: too large\n\n")), EventTooLarge),
+    ({"resume": RESUME}, (REFUSED, ok(event(1), RESET), answer(404)), StreamInterrupted),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "replies", "kind"), EVERY_END, ids=[f"{n}-{kind.__name__}" for n, (_, _, kind) in enumerate(EVERY_END)]
+)
+def test_every_error_knows_the_numbers(
+    options: dict[str, Any], replies: tuple[Reply, ...], kind: type[SSEError]
+) -> None:
+    """Whatever a stream stops with has its `stats`, and says how many attempts there were, if it was more than one."""
+    result = run(plan(**options), *replies)
+    error = result.failed(kind)
+    attempts = len(result.connects)
+    assert error.stats == result.session.stats(result.now)
+    assert error.stats.attempts == attempts > 1
+    assert str(error).endswith(f"; gave up after {attempts} attempts in {error.stats.duration:.1f} s")
+    assert not hasattr(error, "__notes__")
+
+
+def test_a_retry_knows_the_numbers() -> None:
+    """An error that is tried again has them too, as they are when it is told."""
+    told: list[tuple[int, int]] = []
+
+    def on(attempt: int, error: SSEError) -> None:
+        told.append((attempt, error.stats.attempts))
+
+    run(plan(retry=RetryPolicy(on=on)), answer(503), REFUSED, answer(503))
+    assert told == [(1, 1), (2, 2)]
 
 
 def test_delays_double_up_to_the_most() -> None:
@@ -631,10 +678,14 @@ def test_a_servers_delay(headers: dict[str, str], random: float, delay: float) -
     ],
 )
 def test_a_servers_long_delay_is_not_waited_for(headers: dict[str, str]) -> None:
-    """Above 120 s the error is raised at once, and says why."""
+    """Above 120 s the error is raised at once, and says both numbers."""
     result = run(plan(), with_headers(429, headers))
     assert (result.waits, len(result.connects)) == ([], 1)
-    assert "left alone" in str(result.failed(StatusError))
+    said = re.search(
+        r"; the server asked for a delay of (\S+) s, above the limit of 120 s$", str(result.failed(StatusError))
+    )
+    assert said is not None
+    assert float(said[1]) > 120
 
 
 @pytest.mark.parametrize(
@@ -696,7 +747,7 @@ def test_a_refused_connection_is_not_ambiguous() -> None:
     error = run(plan(retry=None), REFUSED).failed(ConnectionFailed)
     assert not error.ambiguous
     assert error.clock is None
-    assert str(error) == "POST http://test/chat got no answer: refused"
+    assert str(error) == "POST http://test/chat got no response: refused"
 
 
 def test_a_stream_lost_before_its_first_event_names_the_switches() -> None:
@@ -911,7 +962,7 @@ def test_an_answer_that_ends_a_resume(reply: Reply, kind: type[SSEError]) -> Non
     error = result.failed(StreamInterrupted)
     assert (type(error.__cause__), result.outcome, len(result.connects)) == (kind, "interrupted", 2)
     assert (error.last_event_id, error.events_received) == ("2", 2)
-    assert error.__notes__ == ["gave up after 2 attempts in 1.0 s"]
+    assert str(error).endswith("; gave up after 2 attempts in 1.0 s")
 
 
 @pytest.mark.parametrize(
@@ -931,7 +982,7 @@ def test_attempts_of_a_resume_are_counted_in_a_row() -> None:
     error = result.failed(StreamInterrupted)
     assert result.waits == approx([1, 2, 4, 8, 16])
     assert isinstance(error.__cause__, ConnectionFailed)
-    assert error.__notes__ == ["gave up after 6 attempts in 31.0 s"]
+    assert str(error).endswith("; gave up after 6 attempts in 31.0 s")
     assert (error.stats.attempts, error.stats.connections) == (6, 1)
 
 
@@ -986,7 +1037,7 @@ def test_a_servers_delay_in_a_resume() -> None:
     result = run(plan(resume=RESUME), ok(event(1), RESET), answer(503, retry_after="7"), ok(A))
     assert result.waits == approx([1, 7])
     result = run(plan(resume=RESUME), ok(event(1), RESET), answer(503, retry_after="200"))
-    assert "left alone" in str(result.failed(StreamInterrupted))
+    assert "asked for a delay of 200 s, above the limit of 120 s" in str(result.failed(StreamInterrupted))
 
 
 def test_the_policy_of_a_resume() -> None:

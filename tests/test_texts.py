@@ -6,8 +6,10 @@ A secret is the value of a header or cookie, and of a URL its user, query and fr
 
 import logging
 import pickle
+import tomllib
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,18 +18,31 @@ import pytest
 from pydantic import BaseModel
 from shells import Result, Shell
 
+import sse_client
 from sse_client import (
     AsyncSSEClient,
+    Cursor,
     DecodeError,
+    Dialect,
     ErrorEvent,
     ErrorEventReceived,
+    EventParser,
+    Handlers,
     LastEventID,
+    Named,
+    Request,
+    RetryPolicy,
     ServerSentEvent,
     SSEClient,
     SSEError,
+    StreamStats,
+    Terminator,
+    Timeouts,
+    iter_events,
+    join_text,
 )
 from sse_client._errors import quote
-from sse_client.testing import FIN, Answer, scripted_transport
+from sse_client.testing import FIN, RST, Answer, EventServer, Faults, Pause, scripted_transport
 
 ONE = Answer("data: 1\n\n")
 URL = "http://test/chat"
@@ -156,7 +171,7 @@ def test_a_header_given_as_bytes(shell: Shell) -> None:
     assert read(shell, headers={b"X-Key": NOT_ASCII.encode()}).data == ["1"]
 
 
-PASSWORDS = ["sec/ret", "sec?ret", "sec#ret", "s@sec/ret", "s@sec?ret", "12/secret", "sec/ret?#"]
+PASSWORDS = ["pwd/one", "pwd?one", "pwd#one", "p@pwd/one", "p@pwd?one", "12/pwdone", "pwd/one?#"]
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
@@ -172,7 +187,7 @@ def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
             SSEClient(base_url=url).post("/chat", retry=None).__enter__()
         with SSEClient(http_client=httpx.Client(transport=transport), retry=None) as client:
             list(client.post(url) if place == "url" else client.post(URL, resume=resume))
-    assert not [said for said in chain(caught.value) if "sec" in said or "ret" in said]
+    assert not [said for said in chain(caught.value) if "pwd" in said or "one" in said]
 
 
 @pytest.mark.parametrize("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
@@ -265,3 +280,195 @@ def test_base_urls(client: Any, base_url: str) -> None:
     with pytest.raises(ValueError, match="expected a URL") as caught:
         client(base_url=base_url)
     assert "cret" not in "".join(chain(caught.value))
+
+
+PLACES: dict[str, Callable[..., Any]] = {
+    "call": sync_call,
+    "async call": async_call,
+    "subscribe": lambda **options: SSEClient().subscribe(URL, **options),
+    "client": SSEClient,
+    "async client": AsyncSSEClient,
+    "last event ID": LastEventID,
+    "cursor": lambda **options: Cursor(0, lambda cursor, _: cursor, lambda _, request: request, **options),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("retry", "hint"), [(3, "; write RetryPolicy(max_retries=3)"), (True, ""), ("3", "")])
+def test_a_retry_that_is_none(place: str, retry: Any, hint: str) -> None:
+    """A number of retries is a TypeError at once, with what to write in its place."""
+    with pytest.raises(TypeError) as caught:
+        PLACES[place](retry=retry)
+    assert str(caught.value) == f"expected RetryPolicy or None for retry, got {retry!r}{hint}"
+
+
+@pytest.mark.parametrize("place", list(PLACES)[:5])
+def test_a_timeout_that_is_none(place: str) -> None:
+    """So is a timeout of another library."""
+    with pytest.raises(TypeError) as caught:
+        PLACES[place](timeout=httpx.Timeout(5))
+    assert str(caught.value) == "expected seconds, an sse_client.Timeouts or None, got Timeout(timeout=5)"
+
+
+def test_the_reason_of_a_status(shell: Shell) -> None:
+    """What a status is called is the server's business, and not that of the Python version."""
+    answer = Answer("HTTP/1.1 422 Not Like This\r\nContent-Length: 0\r\n\r\n", framing="raw")
+    assert str(read(shell, answer).error) == f"POST {URL} returned 422 Not Like This"
+
+
+def test_numbers_of_a_decode_error(shell: Shell) -> None:
+    """An event that does not fit has the numbers of the stream, too; the stream goes on."""
+    error = read(shell, Answer("data: 1\n\n", "data: x\n\n"), events=int).error
+    assert isinstance(error, DecodeError)
+    assert (error.stats.attempts, error.stats.events) == (1, 2)
+
+
+# Reprs ---------------------------------------------------------------------------------------------------------------
+
+
+def shown(stream: Any) -> list[str]:
+    """The reprs of a stream, sync or async, from its beginning to its end."""
+    seen = [repr(stream)]
+    stream.__enter__()
+    seen += [repr(stream) for _ in stream]
+    return [*seen, repr(stream)]
+
+
+async def ashown(stream: Any) -> list[str]:
+    seen = [repr(stream)]
+    await stream.__aenter__()
+    seen += [repr(stream) async for _ in stream]
+    return [*seen, repr(stream)]
+
+
+def test_repr_of_a_stream(shell: Shell) -> None:
+    """A stream shows its request, how far it is, and how it ended."""
+    found: list[str] = []
+
+    async def main() -> None:
+        async with shell.any_client(http={"transport": scripted_transport(Answer("data: 1\n\n" * 2))}) as client:
+            stream: Any = client.post("http://user:secret@test/chat?key=secret#secret", json={"key": "secret"})
+            found.extend(shown(stream) if isinstance(client, SSEClient) else await ashown(stream))
+            assert repr(client) == f"<{type(client).__name__}>"
+
+    shell.run(main)
+    name = "EventStream" if shell.kind == "sync" else "AsyncEventStream"
+    assert found == [
+        f"<{name} POST /chat waiting, 0 events>",
+        f"<{name} POST /chat streaming, 1 event>",
+        f"<{name} POST /chat streaming, 2 events>",
+        f"<{name} POST /chat completed, 2 events>",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("http://test", "/"),
+        ("http://test?secret", "/"),
+        ("/a/b?secret", "/a/b"),
+        ("a/b", "a/b"),
+        ("http://u:s/e@t", "http://…"),
+    ],
+)
+def test_path_in_a_repr(url: str, path: str) -> None:
+    """A stream's repr has the path of its URL alone."""
+    assert Request(method="GET", url=url).short_label == f"GET {path}"
+
+
+def test_repr_of_a_client() -> None:
+    """A client shows its base URL, without a user."""
+    for kind, http in ((SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)):
+        name = kind.__name__
+        assert repr(kind()) == f"<{name}>"
+        assert repr(kind(base_url="http://u:secret@localhost:8000")) == f"<{name} http://localhost:8000>"
+        assert repr(kind(http_client=http(base_url="https://a/b"))) == f"<{name} https://a/b/>"
+
+
+def test_repr_of_handlers() -> None:
+    """A registry shows what is registered, in order."""
+    on = Handlers()
+    assert repr(on) == "<Handlers>"
+    assert repr(on.open) == "<on.open, 0 handlers>"
+    on(Text)(print)
+    on(Text | ServerSentEvent)(print)
+    on("ping")(print)
+    on.field("token")(print)
+    on.event(print)
+    on.batch(Text)(print)
+    on.batch("ping")(print)
+    on.close(print)
+    on.error(print)
+    on.close(print)
+    assert repr(on) == (
+        "<Handlers on(Text), on(Text | ServerSentEvent), on('ping'), on.field('token'), on.event, "
+        "on.batch(Text), on.batch('ping'), on.close, on.close, on.error>"
+    )
+    assert repr(on.close) == "<on.close, 2 handlers>"
+
+
+def test_repr_of_a_parser() -> None:
+    """A parser shows where it is."""
+    parser = EventParser()
+    assert repr(parser) == "<EventParser between events, last_event_id=''>"
+    parser.feed(b"id: 7\n\ndata: 1")
+    assert repr(parser) == "<EventParser in the middle of an event, last_event_id='7'>"
+
+
+def test_repr_of_what_is_for_tests() -> None:
+    """A scripted transport and a server show what they have been asked."""
+    transport = scripted_transport(ONE, ONE)
+    assert repr(transport) == "<ScriptedTransport 2 scripts, 0 requests>"
+    with EventServer(ONE) as server, httpx.Client() as client:
+        client.post(server.url)
+        assert repr(server) == f"<EventServer {server.url}, 1 script, 1 request>"
+    assert repr(EventServer(ONE)) == "<EventServer not started, 1 script, 0 requests>"
+
+
+SECRETS: dict[str, Any] = {
+    "params": {"key": "secret"},
+    "headers": {"Authorization": "secret"},
+    "cookies": {"session": "secret"},
+    "json": {"key": "secret"},
+    "auth": ("user", "secret"),
+}
+http_client = httpx.Client(transport=scripted_transport(ONE), headers={"Authorization": "secret"})
+stream = SSEClient(http_client=http_client, headers={"X-Key": "secret"}).post(f"{URL}?secret", **SECRETS)
+astream = AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")).post(f"{URL}?secret", **SECRETS)
+PUBLIC: list[Any] = [
+    *(SSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), stream, stream.accumulate(max)),
+    *(AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), astream, astream.accumulate(max)),
+    *(Handlers(), Handlers().open, Handlers().close, EventParser(), join_text(str), LastEventID(), Named("a")),
+    *(Terminator(event="a"), ErrorEvent(event="a"), Dialect(events=int), RetryPolicy(), StreamStats(), Timeouts()),
+    *(
+        Cursor(0, lambda cursor, _: cursor, lambda _, request: request),
+        ServerSentEvent(),
+        Request(method="POST", url=f"{URL}?secret", **SECRETS),
+    ),
+    *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
+]
+
+
+@pytest.mark.parametrize(
+    "value", PUBLIC, ids=[f"{number}-{type(value).__name__}" for number, value in enumerate(PUBLIC)]
+)
+def test_no_bare_object(value: Any) -> None:
+    """No public object is shown as an address, and none shows a secret."""
+    assert "object at 0x" not in repr(value)
+    assert "secret" not in repr(value)
+
+
+def test_all_that_is_public_is_shown() -> None:
+    """There is an example of each public class."""
+    classes = {getattr(sse_client, name) for name in sse_client.__all__}
+    classes = {cls for cls in classes if isinstance(cls, type) and not issubclass(cls, Exception)}
+    assert classes <= {type(value) for value in PUBLIC}
+
+
+def test_version() -> None:
+    """The version stands in one place, which the build reads."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    assert "version" not in project["project"]
+    assert project["project"]["dynamic"] == ["version"]
+    file = Path(__file__).parent.parent / project["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{sse_client.__version__}"' in file.read_text()

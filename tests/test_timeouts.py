@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError
 from math import inf, nan
 from typing import Any
 
+import httpx
 import pytest
 
 from sse_client._timeouts import Timeouts
@@ -48,6 +49,14 @@ def test_a_plain_number_is_checked_too(value: float) -> None:
     """A total of nothing is refused as well."""
     with pytest.raises(ValueError, match="for total"):
         Timeouts.of(value)
+
+
+@pytest.mark.parametrize("value", [httpx.Timeout(5), "5", (5, 5), True], ids=["httpx", "str", "tuple", "bool"])
+def test_what_is_no_timeout(value: Any) -> None:
+    """What other libraries take for a timeout is a TypeError that says what is expected."""
+    with pytest.raises(TypeError, match=r"^expected seconds, an sse_client.Timeouts or None, got ") as caught:
+        Timeouts.of(value)
+    assert str(caught.value).endswith(repr(value))
 
 
 @pytest.mark.parametrize("name", CLOCKS)

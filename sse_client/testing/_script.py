@@ -234,6 +234,9 @@ class Scripts:
                 raise TypeError(f"expected an Answer, or a function that returns one, got {script!r}")
         self._scripts = scripts
 
+    def __str__(self) -> str:
+        return f"{len(self._scripts)} script{'' if len(self._scripts) == 1 else 's'}"
+
     def answer(self, request: RecordedRequest, number: int) -> Answer:
         """Answer a request, the `number`th from 1 on. What a function of the user's raises comes out unchanged."""
         if len(self._scripts) == 1:

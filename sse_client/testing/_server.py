@@ -63,6 +63,11 @@ class EventServer:
         # Never thinned out: a finished thread costs less than the requests that are kept for the user anyway.
         self._served: list[tuple[_Connection, threading.Thread]] = []
 
+    def __repr__(self) -> str:
+        count = len(self.requests)
+        place = self.url if self.port else "not started"
+        return f"<{type(self).__name__} {place}, {self._scripts}, {count} request{'' if count == 1 else 's'}>"
+
     @property
     def url(self) -> str:
         """The server's origin: `http://127.0.0.1:` and the port, or `https://` with an SSL context."""

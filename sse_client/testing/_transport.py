@@ -75,6 +75,10 @@ class ScriptedTransport(Transport):
         """All requests so far, in the order of arrival; each counts as a connection of its own."""
         self._scripts = Scripts(scripts)
 
+    def __repr__(self) -> str:
+        count = len(self.requests)
+        return f"<{type(self).__name__} {self._scripts}, {count} request{'' if count == 1 else 's'}>"
+
     def __call__(self, request: Any) -> Any:
         """Answer a request whose body has been read, sync or async."""
         with self._begun(request) as exchange:
