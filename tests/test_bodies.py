@@ -411,17 +411,17 @@ def test_the_server_s_own_words(shell: Shell) -> None:
 
 
 STATUSES = {
-    "gzip": (gzip.compress(b'{"error": "no"}'), "was answered 500 Internal Server Error: 'no'", b'{"error": "no"}'),
-    "x-gzip": (gzip.compress(b"no" * 9)[:-9], f"was answered 500 Internal Server Error: '{'no' * 9}'", b"no" * 9),
-    "utf-8": ("nö".encode()[:-1], "was answered 500 Internal Server Error: 'n\ufffd'", b"n\xc3"),
+    "gzip": (gzip.compress(b'{"error": "no"}'), "returned 500 Internal Server Error: 'no'", b'{"error": "no"}'),
+    "x-gzip": (gzip.compress(b"no" * 9)[:-9], f"returned 500 Internal Server Error: '{'no' * 9}'", b"no" * 9),
+    "utf-8": ("nö".encode()[:-1], "returned 500 Internal Server Error: 'n\ufffd'", b"n\xc3"),
     "br": (
         GARBAGE,
-        f"was answered 500 Internal Server Error in the content coding {REFUSED['br'][0]}",
+        f"returned 500 Internal Server Error in the content coding {REFUSED['br'][0]}",
         GARBAGE,
     ),
     "gzip, gzip": (
         GARBAGE,
-        "was answered 500 Internal Server Error in the content coding 'gzip, gzip', which cannot be decoded",
+        "returned 500 Internal Server Error in the content coding 'gzip, gzip', which cannot be decoded",
         GARBAGE,
     ),
 }
