@@ -48,6 +48,7 @@ class Timeouts:
             return timeout
         if timeout is None:
             return cls(connect=None, response=None, read=None)
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-            raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {timeout!r}")
-        return cls(total=timeout)
+        given: object = timeout
+        if isinstance(given, bool) or not isinstance(given, int | float):
+            raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {given!r}")
+        return cls(total=given)
