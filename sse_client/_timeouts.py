@@ -1,6 +1,7 @@
 """The clocks of a stream. Each is its own question, and each can be switched off with `None`."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Timeouts:
             return timeout
         if timeout is None:
             return cls(connect=None, response=None, read=None)
-        given: object = timeout
+        given: Any = timeout  # whatever a program without type checks passes
         if isinstance(given, bool) or not isinstance(given, int | float):
             raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {given!r}")
         return cls(total=given)
