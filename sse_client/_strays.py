@@ -59,7 +59,8 @@ class Strays:
             # Of a list, the object in it; else what was sent, unchanged.
             found = _parsed(text)
             if isinstance(found, list):
-                for each in cast("list[Any]", found):
+                entries: list[Any] = found
+                for each in entries:
                     if _is_error(each):
                         return ServerSentEvent("error", json.dumps(each, ensure_ascii=False))
             elif _is_error(found):
