@@ -58,13 +58,9 @@ class Strays:
         for text in self._texts():
             # Of a list, the object in it; else what was sent, unchanged.
             found = _parsed(text)
-            if isinstance(found, list):
-                entries: list[Any] = found
-                for each in entries:
-                    if _is_error(each):
-                        return ServerSentEvent("error", json.dumps(each, ensure_ascii=False))
-            elif _is_error(found):
-                return ServerSentEvent("error", text)
+            for each in _listed(found):
+                if _is_error(each):
+                    return ServerSentEvent("error", text if each is found else json.dumps(each, ensure_ascii=False))
         for line in self._lines:
             field, _, value = line.partition(":")
             if field == "error" and isinstance(found := _parsed(value), dict) and found:
@@ -89,6 +85,10 @@ class Strays:
 
 def _is_error(value: Any) -> bool:
     return isinstance(value, dict) and bool(cast("dict[str, Any]", value).get("error"))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _parsed(text: str) -> Any:
