@@ -88,7 +88,7 @@ def _is_error(value: Any) -> bool:
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return cast("list[Any]", value) if type(value) is list else [value]
 
 
 def _parsed(text: str) -> Any:
