@@ -7,7 +7,7 @@ The `Watchdog` shuts channels down at their deadlines, on one thread for the who
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -48,10 +48,11 @@ class Channel:
         self._socket: Any = None
         self._is_shared = False
         self._is_shut = False
+        self._waker: Callable[[], None] | None = None
 
     @property
     def is_armed(self) -> bool:
-        return self._socket is not None
+        return self._socket is not None or self._waker is not None
 
     @property
     def is_watched(self) -> bool:
@@ -89,10 +90,18 @@ class Channel:
             if self._is_shut:
                 self._shut()
 
+    def adopt_waker(self, waker: Callable[[], None]) -> None:
+        """Wake the reader of a shared connection, whose socket must not be shut down, by calling this."""
+        with self._lock:
+            self._waker = waker
+            is_shut = self._is_shut
+        if is_shut:
+            waker()
+
     def watch(self, deadline: float) -> None:
         """Have the socket shut down at the deadline, unless that is moved in time."""
         self.deadline = deadline
-        if deadline < self.queued_for and self._socket is not None:
+        if deadline < self.queued_for and (self._socket is not None or self._waker is not None):
             watchdog.queue(self, deadline)
 
     def shut_down(self) -> None:
@@ -100,6 +109,9 @@ class Channel:
         with self._lock:
             self._is_shut = True
             self._shut()
+            waker = self._waker
+        if waker is not None:
+            waker()
 
     def _shut(self) -> None:
         found = self._socket
