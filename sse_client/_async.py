@@ -43,12 +43,14 @@ from ._http import (
     check_url,
     failure_of,
     head_of,
+    is_http2,
     is_woken_by_closing,
     library_of,
     set_read_timeout_below,
     transport_errors,
     turn_to_body,
 )
+from ._http2 import AsyncHttp2Stream
 from ._request import AsyncHeadersSource, Headers
 from ._retry import RetryPolicy
 from ._session import Outcome, outcome_of
@@ -288,6 +290,9 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         self._is_busy = False
         self._scope: anyio.CancelScope | None = None  # what aclose() cancels, while a step waits inside of it
         self._reads_freely = False
+        self._http2 = AsyncHttp2Stream()
+        self._is_silent = False  # whether the last wait for the server was given up
+        self._read_timeout = inf  # where the transport must not keep it: its timeout would end other streams too
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
@@ -617,14 +622,26 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
 
     async def _read_in_scope(self) -> bytes:
         """Read where only a cancellation ends a read."""
-        with self._cancellable(self._session.deadline - self._now()):
+        seconds = self._session.deadline - self._now()
+        # A deadline that is not infinite costs a timer.
+        limit = seconds if self._http2.has_events else min(seconds, self._read_timeout)
+        with self._cancellable(limit):
             return await self._next_piece()
+        if limit < seconds and not self._session.is_closing:
+            self._http2.retire()
+            raise TimeoutError("no byte came in time")
+        self._is_silent = True
         raise DeadlineReached("no byte came in time")
 
     async def _connect(self, step: Connect) -> None:
         await self._close_response()
         session = self._session
         self._channel = channel = Channel()
+        if self._is_silent:
+            self._http2.retire()
+        self._http2 = http2 = AsyncHttp2Stream()
+        self._read_timeout = inf
+        self._is_silent = False
         response, self._given = self._given, None
         if response is None:
             headers = await self._headers_of(step)
@@ -633,6 +650,8 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             except self._errors as error:
                 session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
                 return
+        elif is_http2(response):
+            http2.follow(response.request)
         self._response = response
         if session.has_deadlines:
             channel.answered(response)  # it takes anyio a while to look for the socket
@@ -668,10 +687,15 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                     scope.deadline = anyio.current_time() + deadline - self._now()
 
             request.extensions["trace"] = trace
+            self._http2.follow(request)
             response = await asend(self._client, request, step, self._hooks)
-            turn_to_body(request, self._plan.timeouts.read)
-            set_read_timeout_below(response, self._plan.timeouts.read)
+            read_timeout = self._session.read_timeout(self._now(), is_watched=True)
+            if is_http2(response) and read_timeout is not None:
+                self._read_timeout, read_timeout = read_timeout, None
+            turn_to_body(request, response, read_timeout)
+            set_read_timeout_below(response, read_timeout)
             return response
+        self._is_silent = True
         raise DeadlineReached("no headers came in time")
 
     async def _read_up_to(self, size: int, seconds: float) -> bytes:

@@ -241,14 +241,15 @@ def head_of(response: Any) -> Head:
     )
 
 
-def turn_to_body(request: Any, read_timeout: float | None) -> None:
+def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> None:
     """
     Turn a request's extensions from the headers, once they are there, to the body, before its first read.
 
     The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
     body. What was there to be told of the headers would cost memory for as long as the body takes.
     """
-    request.extensions.pop("trace", None)
+    if not is_http2(response):
+        request.extensions.pop("trace", None)  # there it tells when the response is closed
     request.extensions.pop(VIRTUAL_TIME, None)
     timeout = request.extensions.get("timeout")
     if timeout is not None:
@@ -260,6 +261,11 @@ def transport_timeout(seconds: float | None) -> float | None:
     if seconds is None or seconds > MAX_TIMEOUT:
         return None
     return max(seconds, MIN_TIMEOUT)
+
+
+def is_http2(response: Any) -> bool:
+    """Whether the response shares its connection with others: what is done to that, is done to all."""
+    return bool(response.http_version == "HTTP/2")
 
 
 def pieces_of(response: Any) -> Iterator[bytes]:
@@ -543,7 +549,7 @@ def _aiohttp_response(response: Any) -> Any:
 def is_woken_by_closing(response: Any) -> bool:
     """Whether closing the response, in another task, wakes who reads it: on a connection of its own it does."""
     if "network_stream" in response.extensions:
-        return bool(response.http_version != "HTTP/2")
+        return not is_http2(response)
     return _aiohttp_response(response) is not None
 
 

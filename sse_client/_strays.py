@@ -7,7 +7,7 @@ ends: what explains a bad end, or an empty one, is looked for then. A stream wit
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from ._event import ServerSentEvent
@@ -58,7 +58,8 @@ class Strays:
         for text in self._texts():
             # Of a list, the object in it; else what was sent, unchanged.
             found = _parsed(text)
-            for each in _listed(found):
+            listed = cast("Iterable[Any]", found) if isinstance(found, list) else (found,)
+            for each in listed:
                 if _is_error(each):
                     return ServerSentEvent("error", text if each is found else json.dumps(each, ensure_ascii=False))
         for line in self._lines:
@@ -85,10 +86,6 @@ class Strays:
 
 def _is_error(value: Any) -> bool:
     return isinstance(value, dict) and bool(cast("dict[str, Any]", value).get("error"))
-
-
-def _listed(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if type(value) is list else [value]
 
 
 def _parsed(text: str) -> Any:

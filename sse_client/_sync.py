@@ -39,6 +39,7 @@ from ._http import (
     check_url,
     failure_of,
     head_of,
+    is_http2,
     library_of,
     pieces_of,
     resolve,
@@ -46,6 +47,7 @@ from ._http import (
     transport_errors,
     turn_to_body,
 )
+from ._http2 import Http2Stream
 from ._request import Headers, HeadersSource
 from ._retry import RetryPolicy
 from ._session import Outcome, outcome_of
@@ -565,13 +567,14 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._close_response()
         session = self._session
         self._channel = channel = Channel()
+        http2 = Http2Stream()
         if self._closing.is_set():
             return
         response, self._given = self._given, None
         if response is None:
             headers = resolve(self._client_headers), resolve(step.request.headers)
             try:
-                response = self._send(step, headers, channel)
+                response = self._send(step, headers, channel, http2)
             except self._errors as error:
                 session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
                 return
@@ -579,16 +582,19 @@ class EventStream(BaseStream[T], Iterator[T]):
                 channel.deadline = inf
         else:
             channel.answered(response)
+            if is_http2(response):
+                http2.follow(response.request, channel)
         self._response = response
-        self._pieces = self._tap(response, pieces_of(response))
+        self._pieces = self._tap(response, http2.in_turn(pieces_of(response)))
         session.answered(head_of(response), self._now())
 
-    def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel) -> Any:
+    def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel, http2: Http2Stream) -> Any:
         request = build_request(self._client, self._library, step, headers)
         request.extensions["trace"] = self._attempt(request, step).trace
+        http2.follow(request, channel)
         response = send(self._client, request, step, self._hooks)
         channel.answered(response)
-        turn_to_body(request, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
+        turn_to_body(request, response, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
         return response
 
     def _read_up_to(self, size: int, seconds: float) -> bytes:

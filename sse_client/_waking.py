@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -51,10 +52,11 @@ class Channel:
         self._is_own = False  # the socket is a duplicate, which nobody else closes
         self._is_shared = False
         self._is_shut = False
+        self._waker: Callable[[], None] | None = None
 
     @property
     def is_armed(self) -> bool:
-        return self._socket is not None and not self.is_inherited
+        return (self._socket is not None or self._waker is not None) and not self.is_inherited
 
     @property
     def is_watched(self) -> bool:
@@ -90,6 +92,14 @@ class Channel:
             if self._is_shut:
                 self._shut()
 
+    def adopt_waker(self, waker: Callable[[], None]) -> None:
+        """Wake the reader of a shared connection, whose socket must not be shut down, by calling this."""
+        with self._lock:
+            self._waker = waker
+            is_shut = self._is_shut
+        if is_shut:
+            waker()
+
     def watch(self, deadline: float) -> None:
         """Have the socket shut down at the deadline, unless that is moved in time."""
         self.deadline = deadline
@@ -103,6 +113,9 @@ class Channel:
         with self._lock:
             self._is_shut = True
             self._shut()
+            waker = self._waker
+        if waker is not None:
+            waker()
 
     def _shut(self) -> None:
         if self._socket is not None:

@@ -18,7 +18,7 @@ LAYERS = [
     *("_version", "_event", "_stats", "_errors", "_parser", "_codings", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks", "_steps", "_strays", "_session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
-    *("_waking", "_http", "_attempt", "_client", "_sync", "_async"),
+    *("_waking", "_http", "_http2", "_attempt", "_client", "_sync", "_async"),
     "__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
@@ -85,7 +85,7 @@ def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
 
 def test_who_does_it() -> None:
     """HTTP clients, event loops and threads are known to the shells and `_http` alone."""
-    allowed = {"_waking", "_http", "_sync", "_async"}
+    allowed = {"_waking", "_http", "_http2", "_sync", "_async"}
     known = {"httpx", "anyio", "threading"}
     users = {name_of(path) for path in FILES if foreign_imports(path) & known}
     assert {name for name in users if not name.startswith("testing.")} <= allowed
