@@ -133,7 +133,7 @@ class EventParser:
         A comment and a `retry` are no part of an event: neither counts, whether its line has ended or not.
         """
         # The name of a field is all that is needed of a line that may have many megabytes.
-        line = self._line[: len(BOM) + len(RETRY) + 1]
+        line = bytes(self._line[: len(BOM) + len(RETRY) + 1])
         if self._at_start:
             line = line.removeprefix(BOM)
         is_harmless = line.partition(b":")[0] in (b"", RETRY)

@@ -326,8 +326,8 @@ class Session:
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
-        is_fine = error is None or isinstance(error, GeneratorExit)
-        is_complete = self._phase == "draining" and self._error is None and not left and is_fine
+        has_failed = not (error is None or isinstance(error, GeneratorExit))
+        is_complete = self._phase == "draining" and self._error is None and not left and not has_failed
         if self._phase == "stopped" or is_complete:
             return  # behind the terminator nothing can go wrong any more, and the connection can be used again
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
@@ -860,7 +860,9 @@ class Session:
         if event is None:
             return None
         event.id = self._parser.last_event_id
-        return _error_event("the server sent an error outside any event", event, ANY_ERROR)
+        errors = self._plan.errors
+        mark = None if errors is None else errors.match(event)  # it may know where the message and the code are
+        return _error_event("the server sent an error outside any event", event, mark or ANY_ERROR)
 
     def _no_event_stream(self) -> ContentTypeError | None:
         """Return the error of a body that has ended and was all unknown lines."""

@@ -9,6 +9,7 @@ from shells import Result, Shell
 
 from sse_client import (
     ContentTypeError,
+    ErrorEvent,
     ErrorEventReceived,
     EventParser,
     LastEventID,
@@ -94,6 +95,23 @@ def test_an_error_in_pieces(text: str, message: str | None, code: Any, size: int
     result = read(Shell("sync", httpx), Answer(*(body[at : at + size] for at in range(0, len(body), size))))
     assert isinstance(result.error, ErrorEventReceived)
     assert (result.error.message, result.error.code) == (message, code)
+
+
+def test_an_error_is_read_as_any_other(shell: Shell) -> None:
+    """Where `errors=` says where the message and the code of an error event are, they are read from there."""
+    errors = ErrorEvent(field="error", message="error.what", code="error.number")
+    result = read(shell, 'data: 1\n\n{"error": {"what": "no", "number": 7, "message": "?"}}\n', errors=errors)
+    assert isinstance(result.error, ErrorEventReceived)
+    assert (result.error.message, result.error.code) == ("no", 7)
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 980, 990, 2_000, 9_000])
+def test_an_error_nested_deeply(depth: int) -> None:
+    """However deeply the JSON of an error is nested, nothing else is raised."""
+    deep = "[" * depth + "]" * depth
+    for text in (f'{{"error": {deep}}}', f'[{{"error": {deep}}}]', f'error: {{"code": {deep}}}', deep):
+        error = read(Shell("sync", httpx), text).error
+        assert isinstance(error, ErrorEventReceived | ContentTypeError)
 
 
 @pytest.mark.parametrize("text", [LLAMA, VERTEX, f"{VERTEX}data: x"], ids=["line", "object", "and a cut event"])
