@@ -297,7 +297,7 @@ def is_between_blocks(received: bytes) -> bool:
     """Whether nothing of an event has come since the last blank line."""
     text = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     last = b"" if text.endswith(b"\n\n") else text.rpartition(b"\n\n")[2]
-    # What has no event in it can be missed by nobody, whether it is whole or not.
+    # What has no event in it cannot be missed, whether it is whole or not.
     return last in (b"", b"\n", b":", b":\n", b"retry", b"retry:", b"retry:1", b"retry:10", b"retry:10\n")
 
 
