@@ -313,7 +313,7 @@ def test_the_place_of_a_message(path: str, data: str, message: str | None) -> No
     ids=str,
 )
 def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
-    """`code=` names where the code is, of any type; without it, the usual places are searched for a text or a number."""
+    """`code=` names where the code is, of any type; without it, a text or a number is searched in the usual places."""
     assert mark.read(says(data))[1] == code
 
 

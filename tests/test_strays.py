@@ -52,7 +52,7 @@ def check(result: Result, data: list[str], outcome: str, error: type[SSEError] |
     assert (result.stream.outcome, result.stream.state) == (outcome, "closed")
 
 
-# Errors --------------------------------------------------------------------------------------------------------------
+# Errors
 
 # What follows the events, and the message and the code that are found in it.
 ERRORS: dict[str, tuple[str, str | None, Any]] = {
@@ -175,7 +175,7 @@ def test_no_false_alarm(shell: Shell, text: str) -> None:
     check(read(shell, "data: 1\n\n" + text), ["1", *data], "completed", None)
 
 
-# Bodies that are not event streams --------------------------------------------------------------------------------------
+# Bodies that are not event streams
 
 PAGE = "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n"
 NO_STREAMS = {
@@ -264,7 +264,7 @@ def test_a_subscription_goes_on(shell: Shell, text: str) -> None:
     check(read(shell, *answers, method="SUBSCRIBE"), ["1"], "completed", None)
 
 
-# What is kept --------------------------------------------------------------------------------------------------------
+# What is kept
 
 
 def test_what_is_kept_is_bounded(shell: Shell) -> None:
@@ -308,7 +308,7 @@ def test_what_is_stray(line: str, expected: bool) -> None:
     assert is_stray(line) is expected
 
 
-# Real streams --------------------------------------------------------------------------------------------------------
+# Real streams
 
 
 @pytest.mark.skipif(not STREAMS.is_dir(), reason="the recorded streams are not beside this checkout")

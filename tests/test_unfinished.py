@@ -51,7 +51,7 @@ def read(body: str | bytes, failure: Failure | None = None, **options: Any) -> t
     return session, session.next_step(0.0)
 
 
-# The terminator, cut after each of its bytes -------------------------------------------------------------------------
+# The terminator, cut after each of its bytes
 
 DATA, EVENT, FIELD = Terminator(data="bye"), Terminator(event="end"), Terminator(field="n")
 VALUE = Terminator(field="type", values={"done"})
@@ -230,7 +230,7 @@ def test_the_accepted_block_is_kept() -> None:
     assert session.unfinished is None
 
 
-# [DONE] by default, and no terminator at all -------------------------------------------------------------------------
+# [DONE] by default, and no terminator at all
 
 LAST_LINE = "data: [DONE]"
 
@@ -244,7 +244,7 @@ def test_done_cut(options: dict[str, Any], is_end: bool) -> None:
         assert session.outcome == ("completed" if is_complete else "truncated"), LAST_LINE[:length]
 
 
-# What is missing without a terminator ---------------------------------------------------------------------------------
+# What is missing without a terminator
 
 BLOCKS = {
     "nothing": "",
