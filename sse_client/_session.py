@@ -184,7 +184,7 @@ class Session:
     attempted_at: float
     """When the latest request was made."""
     unfinished: ServerSentEvent | None
-    """The block that counted as the terminator though its blank line did not come; it is handed out to nobody."""
+    """The block that counted as the terminator though its blank line did not come; it is not handed out."""
 
     def __init__(self, plan: Plan, *, random: Callable[[], float], utc_now: Callable[[], datetime]) -> None:
         self.ready = iter(())
@@ -361,8 +361,8 @@ class Session:
             self._finished_id, self._finished = self.last_event_id, self._finished + self._handed_out
             self._batch = []
         self.ready = iter(())
-        is_fine = error is None or isinstance(error, GeneratorExit)
-        is_complete = self._phase == "draining" and self._error is None and not left and is_fine
+        has_failed = not (error is None or isinstance(error, GeneratorExit))
+        is_complete = self._phase == "draining" and self._error is None and not left and not has_failed
         if self._phase == "stopped" or is_complete:
             return  # behind the terminator nothing can go wrong any more, and the connection can be used again
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
@@ -988,14 +988,14 @@ class Session:
             self._time_to_first_event = now - self._started_at if self._started_at is not None else 0.0
 
     def _terminate(self, index: int, error: SSEError | None = None) -> None:
-        """Nothing behind the event at that place of its piece counts any more, and nothing can fail any more."""
+        """Nothing after the event at that index of its piece counts any more, and nothing can fail any more."""
         self._error = error
         self._enter("draining")
         while self.notes and isinstance(last := self.notes[-1], Commented) and last.after > self._finished + index:
             self.notes.pop()
 
     def _place_comments(self, received: list[ServerSentEvent], left: list[ServerSentEvent]) -> None:
-        """Let the comments of a piece stand where they stood, among those of its events that are left."""
+        """Keep the order of the comments and the events of a piece, of which some events have been taken out."""
         assert self.notes is not None
         kept = set(map(id, left))
         places = [0, *accumulate(id(event) in kept for event in received)]
@@ -1018,7 +1018,7 @@ class Session:
         return True
 
     def _stray_error(self) -> ErrorEventReceived | None:
-        """Return the error that the server has reported outside any field, where the body ends."""
+        """Return the error that the server reported outside any field; for the end of the body."""
         open_line = self._parser.open_line
         if open_line and not self._plan.is_subscription and is_stray(open_line):
             self._keep_stray(open_line)
@@ -1026,7 +1026,9 @@ class Session:
         if event is None:
             return None
         event.id = self._parser.last_event_id
-        return _error_event("the server sent an error outside any event", event, ANY_ERROR)
+        errors = self._plan.errors
+        mark = None if errors is None else errors.match(event)  # the user may have said how to read it
+        return _error_event("the server sent an error outside any event", event, mark or ANY_ERROR)
 
     def _no_event_stream(self) -> ContentTypeError | None:
         """Return the error of a body that has ended and was all unknown lines."""

@@ -7,7 +7,8 @@ ends: what explains a bad end, or an empty one, is looked for then. A stream wit
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 from ._event import ServerSentEvent
@@ -56,12 +57,13 @@ class Strays:
         It is a field `error` whose value is a JSON object, or JSON that is, or lists, an object with a truthy `error`.
         """
         for text in self._texts():
-            # Of a list, the object in it; else what was sent, unchanged.
             found = _parsed(text)
-            listed = cast("Iterable[Any]", found) if isinstance(found, list) else (found,)
-            for each in listed:
-                if _is_error(each):
-                    return ServerSentEvent("error", text if each is found else json.dumps(each, ensure_ascii=False))
+            if _is_error(found):
+                return ServerSentEvent("error", text)
+            listed = cast("list[object]", found) if isinstance(found, list) else []
+            if errors := [each for each in listed if _is_error(each)]:
+                with suppress(RecursionError):  # nested too deeply, it can be read and not written
+                    return ServerSentEvent("error", json.dumps(errors[0], ensure_ascii=False))
         for line in self._lines:
             field, _, value = line.partition(":")
             if field == "error" and isinstance(found := _parsed(value), dict) and found:

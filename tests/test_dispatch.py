@@ -411,12 +411,12 @@ def test_raises_with_the_last_batch(shell: Shell, answer: Answer) -> None:
 
 
 @with_batch
-@pytest.mark.parametrize("behind", [(), ("data: [DONE]\n\n",), (FOREVER,)], ids=["end", "[DONE]", "more"])
-def test_decode_error_at_the_last_event(shell: Shell, behind: tuple[Any, ...], has_batch: bool) -> None:
+@pytest.mark.parametrize("rest", [(), ("data: [DONE]\n\n",), (FOREVER,)], ids=["end", "[DONE]", "more"])
+def test_decode_error_at_the_last_event(shell: Shell, rest: tuple[Any, ...], has_batch: bool) -> None:
     """A last event that does not fit its type fails the stream; `on.error` and the outcome agree."""
     log = Log()
     on = log.handlers(batch=int if has_batch else None)
-    with EventServer(Answer("data: 1\n\n", "data: x\n\n", *behind)) as server:
+    with EventServer(Answer("data: 1\n\n", "data: x\n\n", *rest)) as server:
         result = run(shell, server.url, on, events=int)
     assert (type(result.error), result.outcome) == (DecodeError, "failed")
     assert log.calls[-2:] == ["error DecodeError", "close"]
@@ -606,7 +606,7 @@ COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 def test_comments_at_the_end(
     shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
 ) -> None:
-    """What comes behind the event that ends a stream is told to nobody, and what comes before it is."""
+    """A comment that comes before the event that ends a stream is told; one that comes after it is not."""
     log = Log()
     on = log.handlers(batch="none" if has_batch else None)
     with EventServer(Answer(*(body[at : at + size] for at in range(0, len(body), size)))) as server:
@@ -632,7 +632,7 @@ def test_comments_over_a_resume(shell: Shell) -> None:
 
 
 @with_batch
-def test_a_comment_behind_the_event_that_closes(shell: Shell, has_batch: bool) -> None:
+def test_a_comment_after_the_event_that_closes(shell: Shell, has_batch: bool) -> None:
     """A stream that a handler closes tells no comment more, even of what came in one piece."""
     log = Log()
     on = log.handlers(batch="none" if has_batch else None)

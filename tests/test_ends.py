@@ -135,7 +135,7 @@ def test_terminator_in_the_last_block(shell: Shell, terminator: Terminator, text
 
 @pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_in_the_last_line(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
-    """If the line's end is missing too, the terminator counts where JSON is whole; else more may have been cut off."""
+    """If the line's end is missing too, the terminator counts only in whole JSON: more may have been cut off."""
     result = read(shell, NEAR_MISSES, text[:-2], terminator=terminator)
     if data.startswith("{"):
         check(result, NEAR_MISSES_DATA, "completed")

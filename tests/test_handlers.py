@@ -267,7 +267,7 @@ class Played:
     error: BaseException | None
     finished: str | None
     settled: list[Outcome]
-    """What the outcome was said to be, where the stream itself does not know."""
+    """The outcomes that the conversation decided on, in place of the stream."""
 
 
 def played(on: Handlers, *happenings: Happening | float, is_typed: bool = True) -> Played:

@@ -430,13 +430,13 @@ def test_the_place_of_a_message(path: str, data: str, message: str | None) -> No
     ids=str,
 )
 def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
-    """The code is where `code=` says, and of any type; without it, a text or a number is looked for as usual."""
+    """`code=` names where the code is, of any type; without it, a text or a number is searched in the usual places."""
     assert mark.read(says(data))[1] == code
 
 
 @pytest.mark.parametrize("value", ["null", "false", '""', "{}", "[]", " [ ] "])
 def test_an_error_that_is_none(value: str) -> None:
-    """A field that says that there is no error is no error; but to a terminator it is there."""
+    """A field that says that there is no error does not match; for a terminator it is present."""
     event = says(f'{{"error": {value}, "text": "x"}}')
     assert ErrorEvent(field="error").match(event) is None
     assert ErrorEvent(event="message", field="error").match(event) is None
@@ -467,8 +467,8 @@ PATHS: list[dict[str, Any]] = [{}, {"message": "code", "code": "code"}, {"code":
 @pytest.mark.parametrize("paths", PATHS, ids=["usual", "code", "error"])
 @pytest.mark.parametrize("left", [None, 100, 60])
 def test_an_error_nested_deeply(shape: tuple[str, ...], paths: dict[str, Any], left: int | None) -> None:
-    """However deeply the JSON of an error is nested, it is read, also where Python's own stack is nearly full."""
-    before, begin, end, behind = shape
+    """However deeply the JSON of an error is nested, it is read, even if Python's own stack is nearly full."""
+    before, begin, end, after = shape
     mark = ErrorEvent(event="error", **paths)
 
     def read(event: ServerSentEvent) -> None:
@@ -478,12 +478,12 @@ def test_an_error_nested_deeply(shape: tuple[str, ...], paths: dict[str, Any], l
         ErrorEvent(field="error").match(event)
 
     for depth in DEPTHS:
-        event = says(f"{before}{begin * depth}1{end * depth}{behind}", "error")
+        event = says(f"{before}{begin * depth}1{end * depth}{after}", "error")
         with_frames(left, partial(read, event))
 
 
 def with_frames(left: int | None, call: Callable[[], Any]) -> Any:
-    """Call it where so many frames are left of Python's stack; `None` for here."""
+    """Call it with so many frames left of Python's stack; `None` for as many as there are."""
     if left is None:
         return call()
     depth = sum(1 for _ in walk_stack(None))

@@ -89,7 +89,7 @@ def received(connection: h11.Connection, peer: socket.socket) -> Any:
 
 
 class Server(EventServer):
-    """It resumes behind `Last-Event-ID`; its first answer breaks off behind three events."""
+    """It resumes after `Last-Event-ID`; its first response breaks off after three events."""
 
     def __init__(self, how: Close, end: str) -> None:
         super().__init__(self.answer)

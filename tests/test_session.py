@@ -406,7 +406,7 @@ NO_TERMINATOR = rows(
 def test_an_end_without_a_terminator(
     options: dict[str, Any], body: tuple[Item, ...], is_logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stream that could be resumed and ends by its body alone is logged: behind some proxies that may be a cut."""
+    """A stream that could be resumed and ends by its body alone is logged: with some proxies that may be a cut."""
     caplog.set_level(logging.INFO, "sse_client")
     request = replace(POST, url="http://me:secret@test/chat?token=secret")
     assert run(plan(request, **options), ok(*body)).outcome == "completed"
@@ -1894,7 +1894,7 @@ def test_fail_at_the_last_event(
     assert result.to_end().outcome == outcome
 
 
-def test_fail_behind_the_end() -> None:
+def test_fail_after_the_end() -> None:
     """Who fails when the end was told has had it all."""
     result = run(plan(terminator=DONE), ok(A + END)).leave(ValueError())
     assert result.outcome == "completed"

@@ -1,4 +1,4 @@
-"""What a server says outside any field: errors that nobody framed, and bodies that are no event stream at all."""
+"""What a server says outside any field: errors that nobody framed, and bodies that are not event streams at all."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from shells import Result, Shell
 
 from sse_client import (
     ContentTypeError,
+    ErrorEvent,
     ErrorEventReceived,
     EventParser,
     LastEventID,
@@ -51,7 +52,7 @@ def check(result: Result, data: list[str], outcome: str, error: type[SSEError] |
     assert (result.stream.outcome, result.stream.state) == (outcome, "closed")
 
 
-# Errors --------------------------------------------------------------------------------------------------------------
+# Errors
 
 # What follows the events, and the message and the code that are found in it.
 ERRORS: dict[str, tuple[str, str | None, Any]] = {
@@ -67,13 +68,13 @@ ERRORS: dict[str, tuple[str, str | None, Any]] = {
     "an object in a list": (f"[{VERTEX}]\n", "The model is overloaded.", 503),
     "an object in one line": ('{"error": "no", "code": 7}\n', "no", 7),
     "lines of objects": ('{"token": "x"}\n{"error": "no"}\n', "no", None),
-    "an object behind other lines": (f"HTTP 503\n{VERTEX}", "The model is overloaded.", 503),
+    "an object after other lines": (f"HTTP 503\n{VERTEX}", "The model is overloaded.", 503),
     "an object between events": (f"{VERTEX}\ndata: 2\n\n", "The model is overloaded.", 503),
 }
 
 
 @pytest.mark.parametrize(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
-def test_an_error_behind_events(shell: Shell, text: str, message: str | None, code: Any) -> None:
+def test_an_error_after_events(shell: Shell, text: str, message: str | None, code: Any) -> None:
     """An error outside any field is raised at the end of the body, with its message and its code."""
     result = read(shell, "data: 1\n\n" + text)
     check(result, ["1", "2"] if "data: 2" in text else ["1"], "error_event", ErrorEventReceived)
@@ -96,6 +97,23 @@ def test_an_error_in_pieces(text: str, message: str | None, code: Any, size: int
     assert (result.error.message, result.error.code) == (message, code)
 
 
+def test_an_error_is_read_as_any_other(shell: Shell) -> None:
+    """If `errors=` names where the message and the code of an error event are, they are read from there."""
+    errors = ErrorEvent(field="error", message="error.what", code="error.number")
+    result = read(shell, 'data: 1\n\n{"error": {"what": "no", "number": 7, "message": "?"}}\n', errors=errors)
+    assert isinstance(result.error, ErrorEventReceived)
+    assert (result.error.message, result.error.code) == ("no", 7)
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 980, 990, 2_000, 9_000])
+def test_an_error_nested_deeply(depth: int) -> None:
+    """However deeply the JSON of an error is nested, nothing else is raised."""
+    deep = "[" * depth + "]" * depth
+    for text in (f'{{"error": {deep}}}', f'[{{"error": {deep}}}]', f'error: {{"code": {deep}}}', deep):
+        error = read(Shell("sync", httpx), text).error
+        assert isinstance(error, ErrorEventReceived | ContentTypeError)
+
+
 @pytest.mark.parametrize("text", [LLAMA, VERTEX, f"{VERTEX}data: x"], ids=["line", "object", "and a cut event"])
 def test_an_error_explains_what_is_missing(shell: Shell, text: str) -> None:
     """The error is the cause of what else is wrong at the end: a missing terminator, an event that was cut."""
@@ -104,7 +122,7 @@ def test_an_error_explains_what_is_missing(shell: Shell, text: str) -> None:
 
 
 def test_an_error_explains_a_lost_connection(shell: Shell) -> None:
-    """A connection that is lost behind the error is no reason to resume: the server has said what is wrong."""
+    """A connection that is lost after the error is not resumed: the server has said what is wrong."""
     answer = Answer("id: 1\ndata: 1\n\n" + LLAMA + "\n\n", Pause(1), RST)
     result = read(shell, answer, resume=LastEventID())
     check(result, ["1"], "error_event", ErrorEventReceived)
@@ -157,7 +175,7 @@ def test_no_false_alarm(shell: Shell, text: str) -> None:
     check(read(shell, "data: 1\n\n" + text), ["1", *data], "completed", None)
 
 
-# Bodies that are no event stream --------------------------------------------------------------------------------------
+# Bodies that are not event streams
 
 PAGE = "<html>\n<head><title>502 Bad Gateway</title></head>\n</html>\n"
 NO_STREAMS = {
@@ -246,7 +264,7 @@ def test_a_subscription_goes_on(shell: Shell, text: str) -> None:
     check(read(shell, *answers, method="SUBSCRIBE"), ["1"], "completed", None)
 
 
-# What is kept --------------------------------------------------------------------------------------------------------
+# What is kept
 
 
 def test_what_is_kept_is_bounded(shell: Shell) -> None:
@@ -259,7 +277,7 @@ def test_what_is_kept_is_bounded(shell: Shell) -> None:
 
 
 def test_what_comes_first_is_kept() -> None:
-    """What comes behind the bound is dropped, and an error that was kept is found."""
+    """What comes after the bound is dropped, and an error that was kept is found."""
     strays = Strays()
     strays.add(LLAMA)
     for _ in range(100_000):
@@ -290,12 +308,12 @@ def test_what_is_stray(line: str, expected: bool) -> None:
     assert is_stray(line) is expected
 
 
-# Real streams --------------------------------------------------------------------------------------------------------
+# Real streams
 
 
 @pytest.mark.skipif(not STREAMS.is_dir(), reason="the recorded streams are not beside this checkout")
 def test_recorded_streams() -> None:
-    """On recorded streams there is no false alarm, and the rule has what it takes to find an error behind each."""
+    """On recorded streams there is no false alarm, and an error that follows one is found."""
     shell = Shell("sync", httpx)
     paths = sorted(STREAMS.glob("*/*.sse"))
     assert paths

@@ -316,7 +316,7 @@ def test_the_data_is_what_it_says(name: str) -> None:
     assert sum(entry[1] == name for case in CASES for entry in case["observed"]["log"]) > 80
 
 
-# [DONE] --------------------------------------------------------------------------------------------------------------
+# [DONE]
 
 DONE = "data: [DONE]\n\n"
 

@@ -676,7 +676,7 @@ def test_accept_json_asks_for_it(shell: Shell, place: str, accept: str) -> None:
 
 
 def test_accept_json_asks_for_it_again(shell: Shell) -> None:
-    """Each attempt says so, also behind a redirect."""
+    """Each attempt says so, also after a redirect."""
     moved = Answer(status=307, headers={"Location": "/there"}, framing="length")
     json = Answer("{}", headers={"Content-Type": "application/json"})
     policy = RetryPolicy(initial_delay=0.01, jitter=0)
@@ -699,7 +699,7 @@ def test_accepted(shell: Shell, content_type: str | None, framing: Any, options:
 
 
 def test_accepted_needs_no_terminator(shell: Shell) -> None:
-    """Nor is a terminator missing in what is no stream: as behind a 204."""
+    """It needs no terminator, as a 204 needs none."""
     with EventServer(Answer(status=202, headers={"Content-Type": None}, framing="length")) as server:
         result = shell.read(server.url, accept_json=True, terminator=Terminator(event="end"))
     assert result.error is None

@@ -52,7 +52,7 @@ def read(body: str | bytes, failure: Failure | None = None, **options: Any) -> t
     return session, session.next_step(0.0)
 
 
-# The terminator, cut behind each of its bytes ------------------------------------------------------------------------
+# The terminator, cut after each of its bytes
 
 DATA, EVENT, FIELD = Terminator(data="bye"), Terminator(event="end"), Terminator(field="n")
 VALUE = Terminator(field="type", values={"done"})
@@ -73,7 +73,7 @@ def on_and_on(text: str, rest: str) -> list[str]:
     return [text + rest[:length] for length in range(len(rest) + 1)]
 
 
-# A mark, the block, and where the body may end for the block to count: behind each of these, and at no other byte.
+# A mark, the block, and where the body may end for the block to count: after each of these, and at no other byte.
 CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
     "data": (DATA, "data: bye\n\n", ["data: bye\n"]),
     "data of two lines": (Terminator(data="bye\nbye"), "data: bye\ndata: bye\n\n", ["data: bye\ndata: bye\n"]),
@@ -102,7 +102,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
         'event: end\ndata: {"usage":{"tok": 1}}\n\n',
         ['event: end\ndata: {"usage":{"tok": 1}}\n'],
     ),
-    "event behind the data": (EVENT, "data: x\nevent: end\n\n", ["data: x\nevent: end\n"]),
+    "event after the data": (EVENT, "data: x\nevent: end\n\n", ["data: x\nevent: end\n"]),
     "event whose name a longer one begins with": (EVENT, "data: x\nevent: ending\n\n", []),
     "event that is named anew": (EVENT, "event: end\ndata: x\nevent: e\n\n", ["event: end\ndata: x\n"]),
     "event without data": (EVENT, "event: end\n\n", []),
@@ -124,7 +124,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
         'data: {"n": 1}\nevent: e\n\n',
         on_and_on('data: {"n": 1}', "\nevent: e\n"),
     ),
-    "field in what is no JSON in the end": (
+    "field in what is not JSON in the end": (
         FIELD,
         'data: {"n": 1}\ndata: x\n\n',
         on_and_on('data: {"n": 1}', "\ndata: "),
@@ -201,7 +201,7 @@ def test_a_cut_terminator(terminator: Terminator, block: str, whole: list[str], 
 
 
 @pytest.mark.parametrize(("terminator", "block", "whole"), CUTS.values(), ids=CUTS)
-def test_a_cut_terminator_behind_a_reset(terminator: Terminator, block: str, whole: list[str]) -> None:
+def test_a_cut_terminator_and_a_reset(terminator: Terminator, block: str, whole: list[str]) -> None:
     """What the connection was lost in is never the terminator: more was to come."""
     for length in range(len(block)):
         session, step = read("data: a\n\n" + block[:length], RESET, terminator=terminator)
@@ -226,7 +226,7 @@ def test_a_cut_terminator_of_a_subscription(terminator: Terminator, block: str, 
 
 
 def test_the_accepted_block_is_kept() -> None:
-    """The block that counted as the terminator is handed out to nobody, but the session has it."""
+    """The block that counted as the terminator is not handed out, but the session has it."""
     session, _ = read('data: a\n\nevent: end\nid: 7\ndata: {"n": 1}', terminator=EVENT_FIELD)
     assert session.unfinished == ServerSentEvent("end", '{"n": 1}', "7")
     assert session.stats(0.0).events == 1
@@ -236,7 +236,7 @@ def test_the_accepted_block_is_kept() -> None:
     assert session.unfinished is None
 
 
-# [DONE] by default, and no terminator at all -------------------------------------------------------------------------
+# [DONE] by default, and no terminator at all
 
 LAST_LINE = "data: [DONE]"
 
@@ -250,7 +250,7 @@ def test_done_cut(options: dict[str, Any], is_end: bool) -> None:
         assert session.outcome == ("completed" if is_complete else "truncated"), LAST_LINE[:length]
 
 
-# What is missing where no terminator is asked for ---------------------------------------------------------------------
+# What is missing without a terminator
 
 BLOCKS = {
     "nothing": "",
@@ -306,8 +306,8 @@ def test_what_is_cut(block: str, line: str, is_harmless: bool, before: str) -> N
 
 
 @pytest.mark.parametrize("line", ["", ": pi", "retry: 3"])
-def test_behind_a_bom(line: str) -> None:
-    """A BOM is no part of the line that it stands in."""
+def test_after_a_bom(line: str) -> None:
+    """A BOM is not part of the line that it stands in."""
     parser = EventParser()
     parser.feed(f"\ufeff{line}".encode())
     assert (parser.is_mid_block, parser.open_line) == (False, line)
