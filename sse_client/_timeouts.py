@@ -1,6 +1,7 @@
 """The clocks of a stream. Each is its own question, and each can be switched off with `None`."""
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,6 @@ class Timeouts:
             return timeout
         if timeout is None:
             return cls(connect=None, response=None, read=None)
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        if isinstance(timeout, bool) or not isinstance(cast("object", timeout), int | float):
             raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {timeout!r}")
         return cls(total=timeout)
