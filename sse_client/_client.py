@@ -25,7 +25,7 @@ from ._handlers import Conversation, Ended, Handlers, Happening, Received
 from ._http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
 from ._marks import ErrorEvent, Terminator
 from ._parser import DEFAULT_MAX_EVENT_SIZE
-from ._request import AsyncHeadersSource, HeadersSource, Request, public_url
+from ._request import AsyncHeadersSource, HeadersSource, Request, public_path, public_url
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._session import Outcome, Session, State, id_header
@@ -279,10 +279,10 @@ class BaseStream(Generic[T]):
         self._tap: Callable[[Any, Any], Any] = _untapped
 
     def __repr__(self) -> str:
-        session = self._session
+        session, request = self._session, self._plan.request
         count = session.stats(0.0).events
-        events = f"{count} event{'' if count == 1 else 's'}"
-        return f"<{type(self).__name__} {self._plan.request.short_label} {session.outcome or session.state}, {events}>"
+        called = f"{type(self).__name__} {request.method} {public_path(request.url)}"
+        return f"<{called} {session.outcome or session.state}, {count} event{'' if count == 1 else 's'}>"
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""

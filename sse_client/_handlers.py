@@ -170,8 +170,9 @@ class Handlers:
         self.close: Lifecycle[StreamStats] = Lifecycle(self, "close", "stats")
 
     def __repr__(self) -> str:
-        moments = [f"on.{name}" for name, handlers in self.moments.items() for _ in handlers]
-        return f"<Handlers {', '.join([*map(str, self.entries), *moments])}>".replace(" >", ">")
+        moments = (f"on.{name}" for name, handlers in self.moments.items() for _ in handlers)
+        registered = ", ".join([*map(str, self.entries), *moments])
+        return f"<Handlers {registered}>" if registered else "<Handlers>"
 
     @overload
     def __call__(self, kind: str) -> Callable[[Callable[[ServerSentEvent], R]], Callable[[ServerSentEvent], R]]: ...

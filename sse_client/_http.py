@@ -100,11 +100,13 @@ def _without_values(build: Callable[..., Any]) -> Callable[..., Any]:
             return build(client, library, step, headers)
         except UnicodeEncodeError as error:
             is_text = error.encoding == "utf-8"
-        # Behind the `except`, so that it is not the context of this one.
+        # After the `except`, so that it is not the context of this one.
         for each in headers:
+            if isinstance(each, library.Headers):
+                continue  # these are bytes already
             for name, value in each.items() if isinstance(each, Mapping) else each or ():
                 if not all(part.isascii() for part in (name, value) if isinstance(part, str)):
-                    what = f"the value of the header {str(name)!r}" if name.isascii() else "the name of a header"
+                    what = f"the value of the header {name!r}" if name.isascii() else "the name of a header"
                     raise ValueError(f"{what} is not ASCII: encode it yourself, and give bytes")
         if is_text:
             raise ValueError("the request has text that UTF-8 cannot encode: half of a surrogate pair")

@@ -35,6 +35,13 @@ def public_url(url: str) -> str:
     return f"{scheme}{authority.rpartition('@')[2]}{path}"
 
 
+def public_path(url: str) -> str:
+    """Return the path of the URL, if that can be told."""
+    shown = public_url(url)
+    _, slashes, rest = shown.partition("//")
+    return f"/{rest.partition('/')[2]}" if slashes and rest != "…" else shown
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Request:
     """What to send. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` mean what they mean in httpx."""
@@ -50,22 +57,8 @@ class Request:
     files: Any = None
     auth: Any = None
 
-    @property
-    def label(self) -> str:
-        """How the request is named in texts."""
-        return f"{self.method} {public_url(str(self.url))}"
-
-    @property
-    def short_label(self) -> str:
-        """The same with the path alone, for a `repr`."""
-        shown = public_url(str(self.url))
-        _, scheme, rest = shown.partition("//")
-        if scheme and rest != "…":
-            shown = f"/{rest.partition('/')[2]}"
-        return f"{self.method} {shown}"
-
     def __repr__(self) -> str:
-        return f"<Request {self.label}>"
+        return f"<Request {self.method} {public_url(str(self.url))}>"
 
     @property
     def is_idempotent(self) -> bool:

@@ -53,7 +53,7 @@ from ._errors import (
 from ._event import ServerSentEvent
 from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from ._parser import BOM, EventParser
-from ._request import Request
+from ._request import Request, public_url
 from ._resume import DEFAULT, Cursor, LastEventID
 from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
 from ._stats import StreamStats
@@ -1334,7 +1334,7 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 def label(request: Request) -> str:
     """How a request is called in texts: without its query and user, which hold secrets."""
-    return request.label
+    return f"{request.method} {public_url(str(request.url))}"
 
 
 def id_header(last_event_id: str) -> bytes:

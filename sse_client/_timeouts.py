@@ -1,7 +1,7 @@
 """The clocks of a stream. Each is its own question, and each can be switched off with `None`."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,6 @@ class Timeouts:
             return timeout
         if timeout is None:
             return cls(connect=None, response=None, read=None)
-        given: Any = timeout  # whatever a program without type checks passes
-        if isinstance(given, bool) or not isinstance(given, int | float):
-            raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {given!r}")
-        return cls(total=given)
+        if isinstance(timeout, bool) or not isinstance(cast("object", timeout), int | float):
+            raise TypeError(f"expected seconds, an sse_client.Timeouts or None, got {timeout!r}")
+        return cls(total=timeout)

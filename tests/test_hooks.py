@@ -10,6 +10,7 @@ The states, each with sync and async, httpx and httpx2:
 """
 
 import logging
+import re
 from collections.abc import Callable
 from traceback import format_exception
 from types import ModuleType
@@ -82,6 +83,11 @@ def play(shell: Shell, *script: Answer, response: Any, reads: bool = False, **op
     return result, [f"{request.target} {request.headers.get('last-event-id')}" for request in transport.requests]
 
 
+def untimed(text: str) -> str:
+    """The text without the seconds that the attempts took."""
+    return re.sub(r"in [0-9.]+ s$", "in … s", text)
+
+
 def summary(result: Result) -> tuple[Any, ...]:
     error, stream = result.error, result.stream
     assert stream is not None
@@ -90,7 +96,7 @@ def summary(result: Result) -> tuple[Any, ...]:
         result.data,
         stream.outcome,
         stream.stats.attempts,
-        *((type(each), str(each), getattr(each, "body", None)) for each in (error, cause)),
+        *((type(each), untimed(str(each)), getattr(each, "body", None)) for each in (error, cause)),
     )
 
 

@@ -69,4 +69,3 @@ def test_repr() -> None:
         auth=("user", "secret"),
     )
     assert repr(request) == "<Request POST http://host/chat>"
-    assert request.label == "POST http://host/chat"

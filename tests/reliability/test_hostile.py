@@ -424,7 +424,9 @@ def test_a_redirect_with_credentials(ledger: Ledger, follows: bool) -> None:
     assert {type(result.error) for result in results} == ({type(None)} if follows else {StatusError})
     for request in foreign:
         names = {name.lower() for name in request.headers}
-        assert names <= {"host", "accept", "accept-encoding", "content-type", "content-length", "connection", "x-key"}
+        allowed = {"host", "accept", "accept-encoding", "content-type", "content-length", "connection", "x-key"}
+        assert names - {"user-agent"} <= allowed
+        assert request.headers["user-agent"].startswith("sse-client/")
         assert request.json() == {"message": "hi"}
         text = f"{request.target} {request.headers} {request.body!r}"
         assert not [secret for secret in SECRETS if secret in text]
