@@ -24,7 +24,7 @@ MADE = (
 )
 FAILED = ("setup_socks5_connection.failed", "start_tls.failed")
 
-# From a trace up to the connection that calls it, there are four frames.
+# From here up to the connection that calls the trace there are five frames.
 MAX_FRAMES = 8
 
 
@@ -71,8 +71,8 @@ class Attempt:
         """
         Follow httpcore's `trace` extension, whose names begin with a part of httpcore's own.
 
-        Returns the connection that was being made, a stream of bytes, if it has failed in the middle: httpcore closes
-        it at an error, and not at a cancellation.
+        Returns what is to be closed, if anything, because the connection has failed while it was being made: httpcore
+        does that at an error and not at a cancellation, and not with a tunnel, which would keep its place in the pool.
         """
         event = name.partition(".")[2]
         self._channel.was_sent = self._channel.was_sent or False
@@ -91,7 +91,7 @@ class Attempt:
         elif event in MADE:
             self._made = info.get("return_value")
         elif event in FAILED:
-            return self._made
+            return _caller() if self._is_tunnel else self._made
         elif event.endswith(".started"):
             if "timeout" in info:  # of `connect_tcp` and the like: their arguments, which are used right after
                 self.deadline = self._connect_by
@@ -102,7 +102,7 @@ class Attempt:
 
     def trace(self, name: str, info: dict[str, Any]) -> None:
         """The same in a thread, which has to be woken: by its socket, as soon and as long as that is its own."""
-        self.note(name, info)
+        left_open = self.note(name, info)
         layer, _, event = name.partition(".")
         channel = self._channel
         if event in MADE:
@@ -111,26 +111,28 @@ class Attempt:
             channel.arm(self._made, is_moving=True)
             channel.watch(self.deadline)
         elif event == "send_request_headers.started" and layer == "http11":
-            channel.arm(_stream_of_caller() or self._made)
+            channel.arm(getattr(_caller(), "_network_stream", self._made))
             channel.watch(self.deadline)
         elif event in ("send_request_headers.started", "response_closed.started", *FAILED):
             channel.release()  # over HTTP/2 it is not its own; else it is closed, or given back, right after this
+        if left_open is not None:
+            left_open.close()
 
 
-def _stream_of_caller() -> Any:
+def _caller() -> Any:
     """
-    Return the stream of bytes of the connection that calls the trace, or `None` if it is not to be found.
+    Return the connection that calls the trace, or `None` if it is not to be found.
 
-    On a connection that was used before, nothing public leads to it before there is a response. The connection's own
-    method is among the frames above us, so that it can be no other one's. `_network_stream` is a private name of
-    httpcore's: without it, such a request cannot be woken before its headers.
+    Nothing public leads to a connection that was used before until there is a response. Its own method is among the
+    frames above us, so that it can be no other one. What we need of it has a private name, `_network_stream`: without
+    that, a request on such a connection cannot be woken before its headers.
     """
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):
         if frame is None:
             break
-        stream = getattr(frame.f_locals.get("self"), "_network_stream", None)
-        if stream is not None:
-            return stream
+        caller = frame.f_locals.get("self")
+        if hasattr(caller, "can_handle_request"):  # as httpcore's interface of a connection has it
+            return caller
         frame = frame.f_back
     return None
