@@ -5,6 +5,7 @@ A test that takes the fixture `shell` is run in each, and says once what must ho
 """
 
 import importlib.util
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +21,10 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None  # it is not made for Windows or PyPy
+
+# The whole suite runs in several processes on a few cores: what must come soon may come later there. A test that is
+# named on the command line has the machine for itself, and strict bounds.
+PATIENCE = 8.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 
 # Loading the system's certificates takes ten times as long as reading a stream: once for all clients.
 TLS = ssl.create_default_context()

@@ -26,7 +26,7 @@ import httpx_aiohttp
 import httpx_aiohttp.httpx2
 import pytest
 import trustme
-from shells import HAS_UVLOOP, TLS, Shell, entered
+from shells import HAS_UVLOOP, PATIENCE, TLS, Shell, entered
 from test_clocks import BODIES, CLOCK, SLOW_HEADS, check_fired, check_left_alone, full_listener, only, run, url_of
 
 from sse_client import (
@@ -53,7 +53,7 @@ AT_ONCE = RetryPolicy(initial_delay=0, jitter=0)
 NO_RETRY: dict[str, Any] = {"retry": None}
 
 # It takes 1 ms; a slow machine has time to run the other task.
-SOON = 0.3
+SOON = 0.3 * PATIENCE
 MOMENT = 0.05
 
 
@@ -299,7 +299,7 @@ def test_connection_behind_a_terminator(shell: Shell, behind: list[Any], connect
     with EventServer(Answer("data: 1\n\n", "data: [DONE]\n\n", *behind)) as server:
         started = time.monotonic()
         shell.run(main)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 1.5 * PATIENCE
         assert server.connections == connections
 
 

@@ -27,14 +27,14 @@ import httpcore2
 import pytest
 import trustme
 from conftest import SHELLS
-from shells import TLS, Shell, entered
+from shells import PATIENCE, TLS, Shell, entered
 
 from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts, _attempt
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
 # It takes 1 ms; a slow machine has time to run the other thread.
-SOON = 0.3
-LATE = 0.4
+SOON = 0.3 * PATIENCE
+LATE = 0.4 * PATIENCE
 CLOCK = 0.4
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

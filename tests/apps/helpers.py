@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from shells import PATIENCE
+
 from sse_client import Handlers, SSEError
 
 
@@ -20,7 +22,7 @@ def named(event: str, **fields: Any) -> str:
 
 def eventually(holds: Callable[[], bool], within: float = 2.0) -> bool:
     """Whether it holds soon."""
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * PATIENCE
     while not holds():
         if time.monotonic() > deadline:
             return False

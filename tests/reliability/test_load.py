@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from shells import PATIENCE
 
 from reliability.feeds import HERE, OPTIONS, Feeds, serving
 from reliability.proof import LONG, Ledger, size
@@ -31,7 +32,7 @@ FILES = 4_096
 ID = 100
 
 # What ends a stream is done at once; a thread may have to wait for its turn.
-SOON = 1.0
+SOON = 1.0 * PATIENCE
 
 
 @pytest.fixture

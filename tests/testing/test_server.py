@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 import trustme
+from shells import PATIENCE
 
 from sse_client._event import ServerSentEvent
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, RecordedRequest, encode
@@ -189,7 +190,7 @@ def test_client_gone_in_a_pause() -> None:
             assert not request.done.wait(0.02)
         left_at = time.monotonic()
         assert request.done.wait(5)
-        assert time.monotonic() - left_at < 0.1
+        assert time.monotonic() - left_at < 0.1 * PATIENCE
         assert not request.answered
 
 
@@ -388,7 +389,7 @@ def closed_at_once(server: EventServer) -> Iterator[None]:
     finally:
         begin = time.monotonic()
         server.close()
-        assert time.monotonic() - begin < 0.1
+        assert time.monotonic() - begin < 0.1 * PATIENCE
         assert set(threading.enumerate()) == before
         server.close()
 
