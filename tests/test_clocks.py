@@ -34,7 +34,7 @@ CLOCK = 0.3
 
 # A slow machine may be late; nobody may be early, but for the moment between a clock's beginning and our look at ours.
 LATE = 0.35 * PATIENCE
-EARLY = 0.01
+EARLY = 0.01 * PATIENCE
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 FOREVER = Pause(math.inf)
