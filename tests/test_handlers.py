@@ -204,7 +204,9 @@ ASYNC: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("label", "handler", "name"), ASYNC, ids=[f"{label} {name}" for label, _, name in ASYNC])
+@pytest.mark.parametrize(
+    ("label", "handler", "name"), ASYNC, ids=[f"{label} {type(each).__name__} {name}" for label, each, name in ASYNC]
+)
 def test_async_handlers_in_a_sync_dispatch(label: str, handler: Any, name: str) -> None:
     """The sync client refuses an async handler before it asks the server for anything."""
     on = Handlers()
