@@ -931,7 +931,7 @@ class Session:
         delay = self._delay(policy, server_delay)
         if delay is None:
             return None, "the server asks to be left alone for too long"
-        if delay >= self._left(now):
+        if delay >= self._left(now) < inf:
             return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
         self._request = request
         return delay, ""

@@ -211,7 +211,6 @@ def test_one_byte_a_while(ledger: Ledger, attack: Attack, monkeypatch: pytest.Mo
     check(attack, results)
 
 
-@pytest.mark.xfail(strict=True, reason="sync: on a connection used before there is no socket to shut before its answer")
 @pytest.mark.parametrize(
     "drops", [dripping(OK + b"X-Slow: " + b"x" * 400), dripping(b"HTTP/1.1 103 Early\r\n\r\n")], ids=["head", "1xx"]
 )
