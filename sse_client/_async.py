@@ -391,10 +391,14 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             return
         session = self._session
         session.leave(error, self._now())
-        with anyio.CancelScope(shield=True):
-            while not isinstance(step := session.next_step(self._now()), Stop):
-                await self._do(step)
-            await self._close_response()
+        self._is_busy = True
+        try:
+            with anyio.CancelScope(shield=True):
+                while not isinstance(step := session.next_step(self._now()), Stop):
+                    await self._do(step)
+                await self._close_response()
+        finally:
+            self._is_busy = False
 
     async def aclose(self) -> None:
         """

@@ -286,7 +286,7 @@ class BaseStream(Generic[T]):
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
-        if self._owner is not None:
+        if self._owner is not None and not self._session.is_closing:
             self._owner._check_open()
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         return Attempt(request, step, self._session, self._channel, self._now)

@@ -323,7 +323,10 @@ class Batch:
     @property
     def deadline(self) -> float:
         assert self.entry.interval is not None
-        return self.called_at + self.entry.interval if self.pending else inf
+        if not self.pending:
+            return inf
+        # The first is due at once, even if the interval is infinite.
+        return self.called_at + self.entry.interval if self.called_at > -inf else -inf
 
     def is_due(self, now: float) -> bool:
         limit = self.entry.max_items

@@ -1225,7 +1225,7 @@ class Session:
         delay, asked, limit = self._delay(policy, server_delay)
         if asked > limit:
             return None, f"the server asked for a delay of {asked:.12g} s, above the limit of {limit:.12g} s"
-        if delay >= self._left(now):
+        if delay >= self._left(now) < inf:
             return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
         self._request = request
         return delay, ""

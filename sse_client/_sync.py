@@ -279,8 +279,6 @@ class EventStream(BaseStream[T], Iterator[T]):
     the end, at an error, or when it is collected.
     """
 
-    _response: Any = None
-
     def __init__(
         self, plan: Plan, library: Any, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
     ) -> None:
@@ -289,10 +287,12 @@ class EventStream(BaseStream[T], Iterator[T]):
         self._client_headers = headers
         self._errors = transport_errors(library)
         self._given = response
+        self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
         self._is_busy = False
         self._closing = threading.Event()
         self._wait_until_closed = self._closing.wait
+        self._cleaning = threading.Lock()
 
     # Iterating -------------------------------------------------------------------------------------------------------
 
@@ -429,7 +429,7 @@ class EventStream(BaseStream[T], Iterator[T]):
 
     def __del__(self) -> None:
         # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
-        if self._response is not None and not self._channel.is_inherited:
+        if getattr(self, "_response", None) is not None and not self._channel.is_inherited:
             self._abandon(GeneratorExit())
 
     def _end(self, error: BaseException | None) -> None:
@@ -614,8 +614,10 @@ class EventStream(BaseStream[T], Iterator[T]):
         return bytes(body[:size])
 
     def _close_response(self) -> None:
-        # In one step: another thread may close as well. A lock would be held for ever in a process forked meanwhile.
-        response = vars(self).pop("_response", None)
+        if self._channel.is_inherited:
+            self._cleaning = threading.Lock()  # whoever holds the old one is not in this process
+        with self._cleaning:
+            response, self._response = self._response, None
         self._channel.release()
         self._pieces = iter(())
         if response is not None:

@@ -6,6 +6,7 @@ Most of a clock's test is waiting, so all six shells wait at once: a test here i
 
 import math
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from shells import PATIENCE, Shell
 
 from sse_client import (
     ConnectionFailed,
+    EventStream,
     LastEventID,
     RetryPolicy,
     ServerSentEvent,
@@ -440,6 +442,46 @@ def test_the_http_client_s_own_timeout() -> None:
     answer = Answer(Pause(0.4), HEAD, "data: 1\n\n", Pause(0.4), "data: 2\n\n", framing="raw")
     with EventServer(answer) as server:
         check_left_alone(everywhere(server.url, http={"timeout": 0.2}), ["1", "2"])
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e10, 3e6])
+def test_clocks_far_away(seconds: float) -> None:
+    """Infinity switches a clock off, as None does, and any number that no system can wait for is as good as that."""
+    clocks = ["connect", "response", "read", "first_event", "idle", "total"]
+    with EventServer(Answer(Pause(0.05), "data: 1\n\n", Pause(0.05), "data: 2\n\n")) as server:
+        check_left_alone(everywhere(server.url, timeout=Timeouts(**dict.fromkeys(clocks, seconds))), ["1", "2"])
+        for clock in clocks:
+            check_left_alone(everywhere(server.url, timeout=only(**{clock: seconds})), ["1", "2"])
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e10])
+def test_a_delay_far_away(shell: Shell, seconds: float) -> None:
+    """A delay before a retry may be as long; who closes the stream ends it."""
+    policy = RetryPolicy(initial_delay=seconds, max_delay=seconds, jitter=0)
+
+    async def main() -> None:
+        async with shell.any_client({"retry": policy}) as client:
+            stream = client.post(server.url)
+            if isinstance(stream, EventStream):
+                timer = threading.Timer(0.05, stream.close)
+                timer.start()
+                assert list(stream) == []
+                timer.join()
+            else:
+                async with anyio.create_task_group() as tasks:
+
+                    async def close() -> None:
+                        await anyio.sleep(0.05)
+                        await stream.aclose()
+
+                    tasks.start_soon(close)
+                    async with stream:
+                        pass
+            assert stream.outcome == "cancelled"
+
+    with EventServer(Answer(status=503)) as server:
+        shell.run(main)
+        assert len(server.requests) == 1
 
 
 def test_no_clock_at_all() -> None:

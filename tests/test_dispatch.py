@@ -9,18 +9,20 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
 import httpx
 import httpx2
 import pytest
-from shells import PATIENCE, Shell
+from pydantic import AfterValidator
+from shells import HAS_UVLOOP, PATIENCE, Shell
 
 from sse_client import (
     AsyncEventStream,
@@ -65,6 +67,8 @@ class Mine(Exception):
 
 # What a dispatch does is nothing that the two libraries could do differently.
 SHELLS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("trio", httpx)]
+if HAS_UVLOOP:
+    SHELLS.append(Shell("asyncio", httpx2, has_uvloop=True))
 
 
 @pytest.fixture(params=SHELLS, ids=str)
@@ -746,6 +750,64 @@ def test_threads(shell: Shell, has_batch: bool) -> None:
     has_reader = has_batch and shell.kind == "sync"
     assert {count for _, count in seen[:2]} == {int(has_reader)}
     assert not readers()
+
+
+@pytest.mark.parametrize("interval", [math.inf, 1e300, 1e10])
+def test_a_batch_whose_time_is_far_away(shell: Shell, interval: float) -> None:
+    """A batch may wait for longer than any system can: behind the first event it is handed over at the end."""
+    batches: list[list[str]] = []
+    on = Handlers()
+    on.batch("message", interval=interval)(lambda events: batches.append([event.data for event in events]))
+    with EventServer(Answer("data: 1\n\n", Pause(0.02), "data: 2\n\n", Pause(0.02), "data: 3\n\n")) as server:
+        assert run(shell, server.url, on).outcome == "completed"
+    assert batches == [["1"], ["2", "3"]]
+
+
+tenant = ContextVar("tenant", default="nobody")
+
+
+@with_batch
+def test_context(shell: Shell, has_batch: bool) -> None:
+    """Headers, `auth`, hooks and validators see the context variables of the caller, whatever thread they run on."""
+    seen: dict[str, str] = {}
+
+    def note(where: str) -> None:
+        seen[where] = tenant.get()
+
+    class Auth(shell.library.Auth):  # type: ignore[name-defined, misc]
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+            note("auth")
+            yield request
+
+    def hook(request: Any) -> Any:
+        note("hook")
+        return None if shell.kind == "sync" else anyio.lowlevel.checkpoint()
+
+    def validated(number: int) -> int:
+        note("validator")
+        return number
+
+    on = Handlers()
+    on.event(lambda event: note("handler"))
+    if has_batch:
+        on.batch(int)(lambda numbers: note("batch"))
+
+    async def main() -> None:
+        tenant.set("acme")
+        async with shell.any_client({"retry": None}, {"event_hooks": {"request": [hook]}}) as client:
+            stream: Stream = client.post(
+                server.url,
+                headers=lambda: {"X-Tenant": tenant.get()},
+                auth=Auth(),
+                events=Annotated[int, AfterValidator(validated)],
+            )
+            await dispatched(stream, on)
+
+    with EventServer(Answer("data: 1\n\n")) as server:
+        shell.run(main)
+        assert server.requests[0].headers["x-tenant"] == "acme"
+    places = {"auth", "hook", "validator", "handler", *(["batch"] if has_batch else [])}
+    assert seen == dict.fromkeys(places, "acme")
 
 
 @with_batch

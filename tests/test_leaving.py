@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -25,9 +26,11 @@ from sse_client import (
     AsyncEventStream,
     AsyncSSEClient,
     EventStream,
+    Handlers,
     RetryPolicy,
     SSEClient,
     StreamInterrupted,
+    Timeouts,
 )
 from sse_client.testing import FIN, Answer, EventServer, Pause
 
@@ -296,6 +299,95 @@ def test_broken_off_without_with(library: ModuleType) -> None:
         gc.collect()
         assert server.requests[0].done.wait(2)
         assert not server.requests[0].answered
+
+
+# Two threads ---------------------------------------------------------------------------------------------------------
+
+
+def read_on(stream: EventStream, how: str) -> None:
+    match how:
+        case "next":
+            next(stream)
+        case "for":
+            list(stream)
+        case "enter":
+            stream.__enter__()
+        case "dispatch":
+            stream.dispatch(Handlers())
+        case "final":
+            stream.accumulate(lambda count, event: count + 1, 0).final()
+
+
+@pytest.mark.parametrize("has_clock", [False, True], ids=["no clock", "clock"])
+@pytest.mark.parametrize("how", ["next", "for", "enter", "dispatch", "final"])
+def test_two_threads(library: ModuleType, how: str, has_clock: bool) -> None:
+    """A second thread that reads the same stream is told so; the first goes on, and gets all events."""
+    answer = Answer("data: 1\n\n", lambda: told.wait(5) or pytest.fail("it was not told"), "data: 2\n\n")
+    told, data = threading.Event(), list[str]()
+    with EventServer(answer) as server, client_of(library) as client:
+        stream = client.post(server.url, timeout=Timeouts(idle=30 if has_clock else None))
+        first = threading.Thread(target=lambda: data.extend(event.data for event in stream))
+        first.start()
+        while not stream._is_busy or stream.stats.events == 0:
+            time.sleep(0.001)
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="one thread at a time"):
+                read_on(stream, how)
+            assert stream.outcome is None
+        told.set()
+        first.join()
+        assert data == ["1", "2"]
+        check(stream, server, "completed", answered=True)
+
+
+def test_close_behind_a_second_thread(library: ModuleType) -> None:
+    """A second thread that was turned away leaves the first where `close()` can wake it."""
+    with EventServer(STREAM) as server, client_of(library) as client:
+        stream = client.post(server.url)
+        thread = threading.Thread(target=lambda: list(stream))
+        thread.start()
+        while not stream._is_busy or stream.stats.events < 2:
+            time.sleep(0.001)
+        with pytest.raises(RuntimeError, match="one thread at a time"):
+            next(stream)
+        stream.close()
+        thread.join(0.5)
+        assert not thread.is_alive()
+        check(stream, server, "cancelled")
+
+
+def test_threads_take_turns(library: ModuleType) -> None:
+    """Threads that read one after the other, as those of a pool do, have nothing to be told."""
+    with EventServer(Answer("data: 1\n\n", "data: 2\n\n", "data: 3\n\n")) as server, client_of(library) as client:
+        with client.post(server.url) as stream, ThreadPoolExecutor(3) as pool:
+            data = [pool.submit(next, stream).result().data for _ in range(3)]
+        assert data == ["1", "2", "3"]
+
+
+def test_threads_at_the_same_time(library: ModuleType) -> None:
+    """However threads meet on one stream, each event is handed out once, and nobody gets any other exception."""
+    count = 3000
+    taken: list[str] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while stream.outcome is None:
+            try:
+                taken.extend(event.data for event in stream)
+                return
+            except RuntimeError as error:
+                errors.append(error)
+                time.sleep(0.001)
+
+    answer = Answer(*[f"data: {number}\n\n" for number in range(count)])
+    with EventServer(answer) as server, client_of(library) as client, client.post(server.url) as stream:
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(taken, key=int) == [str(number) for number in range(count)]
+    assert {str(error) for error in errors} <= {str(stream._in_use())}
 
 
 # Interrupted ---------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_of(timeout: Timeouts | float | None, expected: dict[str, float]) -> Non
 
 
 @pytest.mark.parametrize("name", CLOCKS)
-@pytest.mark.parametrize("value", [0, -1, -0.5, nan, -inf, "5", [5]])
+@pytest.mark.parametrize("value", [0, -1, -0.5, nan, -inf, True, False, "5", [5]])
 def test_what_is_refused(name: str, value: Any) -> None:
     """What is not a positive number is refused, and named."""
     with pytest.raises(ValueError, match=rf"for {name}, got "):
@@ -60,7 +60,7 @@ def test_what_is_no_timeout(value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", CLOCKS)
-@pytest.mark.parametrize("value", [None, 1, 0.001, inf])
+@pytest.mark.parametrize("value", [None, 1, 0.001, 1e10, 1e300, inf])
 def test_what_is_taken(name: str, value: float | None) -> None:
     """Each clock takes seconds, or None for none."""
     assert getattr(Timeouts(**{name: value}), name) == value

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -103,14 +104,17 @@ def open_files() -> int:
 class Closer(threading.Thread):
     """Closes a stream from another thread, a moment from now."""
 
-    def __init__(self, stream: EventStream, seconds: float) -> None:
+    def __init__(self, stream: EventStream, seconds: float, after: Callable[[], object] | None = None) -> None:
         super().__init__()
         self.stream = stream
         self.seconds = seconds
+        self.after = after
         self.at = math.inf
         self.start()
 
     def run(self) -> None:
+        if self.after is not None:
+            self.after()
         time.sleep(self.seconds)
         self.at = time.monotonic()
         self.stream.close()
@@ -177,9 +181,9 @@ def test_close_in_the_middle_of_a_flood(library: ModuleType, wire: Wire) -> None
 def test_close_while_waiting_for_the_headers(library: ModuleType, wire: Wire) -> None:
     """A new connection's socket is known before there is an answer: whoever waits for one is woken too."""
     with wire.server(Answer(FOREVER, framing="raw")) as server, client_of(library, **wire.http) as client:
-        for _ in range(10):
+        for number in range(10):
             stream = client.post(server.url)
-            closer = Closer(stream, 0.03)
+            closer = Closer(stream, 0.01, after=partial(server.wait_for_requests, number + 1))
             with stream:
                 assert list(stream) == []
             assert 0 <= time.monotonic() - closer.at < SOON
