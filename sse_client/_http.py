@@ -19,6 +19,7 @@ import anyio.lowlevel
 
 from ._codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
 from ._errors import quote
+from ._http2 import http2_errors
 from ._request import AsyncHeadersSource, Headers, public_url
 from ._session import MIN_TIMEOUT
 from ._steps import Connect, Failure, Head
@@ -360,14 +361,8 @@ class DeadlineReached(TimeoutError):
 def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     """What a client raises for reasons outside of the program."""
     # StreamError: a response that somebody else has closed or read is no HTTPError.
-    return (
-        library.HTTPError,
-        library.StreamError,
-        library.InvalidURL,
-        OSError,
-        EndedEarly,
-        *_aiohttp_errors("ClientError"),
-    )
+    below = *http2_errors(), *_aiohttp_errors("ClientError")
+    return library.HTTPError, library.StreamError, library.InvalidURL, OSError, EndedEarly, *below
 
 
 def failure_of(

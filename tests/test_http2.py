@@ -5,6 +5,7 @@ Over a real server, with `another` stream open on the same connection all the ti
 left in: waiting for headers, in silence, between events, amid a flood that nobody reads, and ended by the server.
 """
 
+import importlib
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,6 +28,7 @@ from sse_client import (
     ConnectionFailed,
     EventStream,
     LastEventID,
+    RetryPolicy,
     SSEClient,
     StreamTimeout,
     Timeouts,
@@ -427,7 +429,7 @@ def test_a_clock_ends_its_own_stream(runner: Shell, server: H2Server, clock: str
             assert 0.2 <= time.monotonic() - started < IN_TIME
             (stream,) = server.on(path)
             assert server.wait_for(lambda: stream.is_over, IN_TIME)
-            assert stream.resets == [CANCEL]
+            assert stream.resets[0] == CANCEL
         assert server.connections == 1
 
     runner.run(main)
@@ -492,32 +494,73 @@ def test_a_connection_that_is_dead(runner: Shell, server: H2Server, clock: str) 
     runner.run(main)
 
 
-@pytest.mark.parametrize("runner", TASKS, ids=str)
-def test_a_cancellation_loses_no_frame(runner: Shell, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a task is writing when it is cancelled is written to its end: else all streams of the connection die."""
-    core = "httpcore" if runner.library is httpx else "httpcore2"
-    kind = f"{core}._backends.trio.TrioStream" if runner.kind == "trio" else f"{core}._backends.anyio.AnyIOStream"
+@pytest.fixture
+def cancelled_writes(runner: Shell, monkeypatch: pytest.MonkeyPatch) -> list[anyio.CancelScope]:
+    """Scopes, each of which is cancelled at the beginning of the next write of an async connection."""
     scopes: list[anyio.CancelScope] = []
+    core = "httpcore" if runner.library is httpx else "httpcore2"
+    module, name = ("trio", "TrioStream") if runner.kind == "trio" else ("anyio", "AnyIOStream")
+    stream = getattr(importlib.import_module(f"{core}._backends.{module}"), name)
+    write = stream.write
+
+    async def cancelled(self: Any, buffer: bytes, timeout: float | None = None) -> None:
+        if buffer and scopes:
+            scopes.pop().cancel()
+        await write(self, buffer, timeout)
+
+    monkeypatch.setattr(stream, "write", cancelled)
+    return scopes
+
+
+@pytest.mark.parametrize("runner", TASKS, ids=str)
+def test_a_cancellation_loses_no_frame(
+    runner: Shell, server: H2Server, cancelled_writes: list[anyio.CancelScope]
+) -> None:
+    """What a task is writing when it is cancelled is written to its end: else all streams of the connection die."""
 
     async def main() -> None:
         async with another(runner, server) as client:
             for _ in range(3):
                 with anyio.CancelScope() as scope:
-                    scopes.append(scope)
+                    cancelled_writes.append(scope)
                     async with entered(client.post(f"{server.url}/silent")):
                         pass
                 assert scope.cancelled_caught
-        assert [stream.resets for stream in server.on("/silent")] == [[CANCEL]] * 3
+            assert server.wait_for(lambda: all(stream.is_over for stream in server.on("/silent")), IN_TIME)
+        assert [stream.resets[0] for stream in server.on("/silent")] == [CANCEL] * 3
         assert server.connections == 1
 
-    async def cancelled(self: Any, buffer: bytes, timeout: float | None = None) -> None:
-        if scopes:
-            scopes.pop().cancel()
-        await write(self, buffer, timeout)
-
-    write: Any = pytest.importorskip(kind.rpartition(".")[0]).__dict__[kind.rpartition(".")[2]].write
-    monkeypatch.setattr(f"{kind}.write", cancelled)
     runner.run(main)
+
+
+@pytest.mark.parametrize("runner", TASKS, ids=str)
+def test_a_cancellation_while_connecting(
+    runner: Shell, server: H2Server, cancelled_writes: list[anyio.CancelScope]
+) -> None:
+    """A task that waits for a connection, whose opening is cancelled with another task, tries again."""
+    results: list[str] = []
+
+    async def main() -> None:
+        async with runner.aclient({"retry": RetryPolicy(initial_delay=0, jitter=0)}, HTTP2) as client:
+
+            async def first() -> None:
+                with anyio.CancelScope() as scope:
+                    cancelled_writes.append(scope)
+                    async with client.post(f"{server.url}/silent"):
+                        pass
+
+            async def second() -> None:
+                async with client.post(f"{server.url}/done") as stream:
+                    results.extend([event.data async for event in stream])
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(first)
+                for _ in range(3):
+                    tasks.start_soon(second)
+
+    runner.run(main)
+    assert results == ["1"] * 3
+    assert server.on("/silent") == []
 
 
 def test_without_the_names(runner: Shell, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
