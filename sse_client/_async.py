@@ -678,7 +678,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         request = build_request(self._client, self._library, step, headers)
         attempt = self._attempt(request, step)
         deadline = attempt.deadline
-        with self._cancellable(deadline - self._now()) as scope:
+        with self._cancellable(attempt.left) as scope:
 
             async def trace(name: str, info: dict[str, Any]) -> None:
                 nonlocal deadline
@@ -688,7 +688,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                         await left_open.aclose()
                 if attempt.deadline != deadline:
                     deadline = attempt.deadline
-                    scope.deadline = anyio.current_time() + deadline - self._now()
+                    scope.deadline = anyio.current_time() + attempt.left
 
             request.extensions["trace"] = trace
             self._http2.follow(request)

@@ -20,7 +20,7 @@ import httpx2
 import pytest
 from conftest import SHELLS
 from h2_server import H2Server
-from shells import HAS_UVLOOP, Reader, Shell, entered
+from shells import HAS_UVLOOP, PATIENCE, Reader, Shell, entered
 
 from sse_client import (
     AsyncEventStream,
@@ -157,7 +157,7 @@ async def by_closing_before_the_headers(stream: Stream) -> None:
 
 
 async def by_a_cancellation(stream: Stream) -> None:
-    with anyio.move_on_after(0.1):
+    with anyio.move_on_after(0.1 * PATIENCE):
         async with entered(stream) as reader:
             await read_on(reader)
     assert stream.outcome == "cancelled"
