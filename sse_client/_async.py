@@ -654,7 +654,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         request = build_request(self._client, self._library, step, headers)
         attempt = self._attempt(request, step)
         deadline = attempt.deadline
-        with self._cancellable(deadline - self._now()) as scope:
+        with self._cancellable(attempt.left) as scope:
 
             async def trace(name: str, info: dict[str, Any]) -> None:
                 nonlocal deadline
@@ -664,7 +664,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                         await left_open.aclose()
                 if attempt.deadline != deadline:
                     deadline = attempt.deadline
-                    scope.deadline = anyio.current_time() + deadline - self._now()
+                    scope.deadline = anyio.current_time() + attempt.left
 
             request.extensions["trace"] = trace
             response = await self._client.send(request, **send_options(step))

@@ -24,8 +24,8 @@ MADE = (
 )
 FAILED = ("setup_socks5_connection.failed", "start_tls.failed")
 
-# From here up to the connection that calls the trace there are five frames.
-MAX_FRAMES = 8
+# From `_caller` up to the connection that calls the trace there are six or seven frames.
+MAX_FRAMES = 12
 
 
 class Attempt:
@@ -66,6 +66,11 @@ class Attempt:
         if not self._session.may_send(self._now()):
             self._channel.was_sent = self._channel.was_sent or False
             raise DeadlineReached("the request was held back")
+
+    @property
+    def left(self) -> float:
+        """How many seconds the phase has left."""
+        return self.deadline - self._now()
 
     def note(self, name: str, info: dict[str, Any]) -> Any:
         """
@@ -129,10 +134,10 @@ def _caller() -> Any:
     """
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):
-        if frame is None:
-            break
-        caller = frame.f_locals.get("self")
-        if hasattr(caller, "can_handle_request"):  # as httpcore's interface of a connection has it
-            return caller
-        frame = frame.f_back
+        # Only httpcore's own: a frame that is asked for its locals keeps them, and this one would keep itself.
+        if frame is not None and frame.f_globals.get("__name__", "").startswith("httpcore"):
+            caller = frame.f_locals.get("self")
+            if hasattr(caller, "can_handle_request"):  # as httpcore's interface of a connection has it
+                return caller
+        frame = None if frame is None else frame.f_back
     return None

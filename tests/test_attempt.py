@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import ModuleType
 from typing import Any, Self
 
@@ -24,17 +25,22 @@ import anyio.from_thread
 import anyio.to_thread
 import httpcore
 import httpcore2
+import httpx
 import pytest
 import trustme
 from conftest import SHELLS
 from shells import TLS, Shell, entered
 
 from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts, _attempt
+from sse_client._request import Request
+from sse_client._session import Session
+from sse_client._steps import Connect, Plan
+from sse_client._waking import Channel
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
 # It takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3
-LATE = 0.4
+LATE = 0.6
 CLOCK = 0.4
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -521,6 +527,81 @@ def test_without_the_private_name(library: ModuleType, monkeypatch: pytest.Monke
         with stream:
             assert list(stream) == []
         closer.check()
+
+
+# What httpcore reports on each way, and whether the channel has a socket then: "a" for armed.
+REPORTS = {
+    "tcp": """
+        connection.connect_tcp.started              .
+        connection.connect_tcp.complete             .
+        http11.send_request_headers.started         a
+        http11.send_request_headers.complete        a
+        http11.receive_response_headers.started     a
+        http11.receive_response_headers.complete    a
+        http11.response_closed.started              .
+    """,
+    "unix and tls": """
+        connection.connect_unix_socket.started      .
+        connection.connect_unix_socket.complete     .
+        connection.start_tls.started                a
+        connection.start_tls.complete               .
+        http11.send_request_headers.started         a
+    """,
+    "tls that fails": """
+        connection.connect_tcp.complete             .
+        connection.start_tls.started                a
+        connection.start_tls.failed                 .
+    """,
+    "socks and tls": """
+        socks.connect_tcp.started                   .
+        socks.connect_tcp.complete                  .
+        socks.setup_socks5_connection.started       a
+        socks.setup_socks5_connection.complete      .
+        socks.start_tls.started                     a
+        socks.start_tls.complete                    .
+        http11.send_request_headers.started         a
+    """,
+    "socks that fails": """
+        socks.connect_tcp.complete                  .
+        socks.setup_socks5_connection.started       a
+        socks.setup_socks5_connection.failed        .
+    """,
+    "http2": """
+        connection.connect_tcp.complete             .
+        connection.start_tls.started                a
+        connection.start_tls.complete               .
+        http2.send_connection_init.started          .
+        http2.send_request_headers.started          .
+        http2.receive_response_headers.complete     .
+    """,
+}
+
+
+@pytest.mark.parametrize("way", REPORTS)
+def test_when_a_thread_can_be_woken(way: str) -> None:
+    """The channel has a socket in the phases that read from one, and never one that may be another request's."""
+    ends = socket.socketpair()
+
+    class NetworkStream:
+        def get_extra_info(self, name: str) -> Any:
+            return ends[0]
+
+        def close(self) -> None:
+            pass
+
+    session = Session(
+        Plan(request=Request(method="POST", url="http://server.example")), random=random.random, utc_now=datetime.now
+    )
+    step = session.next_step(time.monotonic())
+    assert isinstance(step, Connect)
+    request, channel = httpx.Request("POST", "http://server.example", extensions={"timeout": {}}), Channel()
+    attempt = _attempt.Attempt(request, step, session, channel, time.monotonic)
+    for name, mark in map(str.split, REPORTS[way].strip().splitlines()):
+        attempt.trace(name, {"return_value": NetworkStream()} if name.endswith("complete") else {})
+        assert channel.is_armed == (mark == "a"), name
+    channel.release()
+    for end in ends:
+        end.close()
 
 
 # Only its own socket -------------------------------------------------------------------------------------------------
