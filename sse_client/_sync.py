@@ -381,7 +381,11 @@ class EventStream(BaseStream[T], Iterator[T]):
         """Take that there is no next piece, for this reason; return whether there is something to hand out."""
         if isinstance(error, StopIteration):
             return self._ended()
-        if not isinstance(error, self._errors):
+        # A read from a TLS socket that is closed meanwhile, with its client, is a ValueError.
+        expected: tuple[type[Exception], ...] = self._errors
+        if self._session.is_closing:
+            expected = *expected, ValueError
+        if not isinstance(error, expected):
             self._abandon(error)
             raise error
         self._session.lost(failure_of(error, self._library, self._channel), self._now())

@@ -5,6 +5,7 @@ import math
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -168,6 +169,25 @@ def test_closed_while_it_asks_for_headers(shell: Shell) -> None:
     with EventServer(GOOD) as server:
         shell.run(main)
         assert server.requests == []
+
+
+def test_a_read_from_a_socket_that_is_closed(library: ModuleType) -> None:
+    """What a TLS socket raises to a read that comes just behind its closing ends the loop as any other end does."""
+
+    class Body(library.SyncByteStream):  # type: ignore[name-defined, misc]
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"data: 1\n\n"
+            client.close()
+            raise ValueError("Read on closed or unwrapped SSL socket.")
+
+    def handle(request: Any) -> Any:
+        return library.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Body())
+
+    with library.Client(transport=library.MockTransport(handle)) as below:
+        client = SSEClient(http_client=below)
+        stream = client.post("http://server.example")
+        assert [event.data for event in stream] == ["1"]
+        assert stream.outcome == "cancelled"
 
 
 def test_an_abandoned_stream_is_collected(library: ModuleType) -> None:
