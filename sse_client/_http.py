@@ -12,6 +12,7 @@ from math import inf
 from types import ModuleType
 from typing import Any, Protocol, cast
 
+from ._http2 import http2_errors
 from ._request import AsyncHeadersSource, Headers
 from ._steps import Connect, Failure, Head
 from ._waking import Channel, must_be_decoded
@@ -219,7 +220,8 @@ class DeadlineReached(TimeoutError):
 def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     """What a client raises for reasons outside of the program."""
     # StreamError: a response that somebody else has closed or read is no HTTPError.
-    return library.HTTPError, library.StreamError, library.InvalidURL, OSError, *_aiohttp_errors("ClientError")
+    below = *http2_errors(), *_aiohttp_errors("ClientError")
+    return library.HTTPError, library.StreamError, library.InvalidURL, OSError, *below
 
 
 def failure_of(error: Exception, library: ModuleType, channel: Channel | None = None) -> Failure:

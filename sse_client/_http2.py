@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
 from types import FrameType, SimpleNamespace
 from typing import Any, SupportsIndex
 
@@ -310,6 +311,15 @@ class _Queue(list[Any]):
 # The inside of httpcore ----------------------------------------------------------------------------------------------
 
 
+def http2_errors() -> tuple[type[Exception], ...]:
+    """
+    What h2 itself raises, if the user has it.
+
+    httpcore lets it out if it comes to a connection just after another request has failed in opening it.
+    """
+    return () if "h2" not in sys.modules else (import_module("h2.exceptions").H2Error,)
+
+
 def _calling_connection() -> Any:
     """Find the connection that has called its trace, in the frames above: it does not pass itself."""
     # Not from this frame: a frame that is asked for its locals keeps them, and would keep itself with all above.
@@ -381,7 +391,7 @@ def _shield_writes(connection: Any) -> None:
         write = stream.write
 
         async def shielded(buffer: bytes, timeout: float | None = None) -> None:
-            if buffer:  # after a read it is empty, as a rule
+            if buffer:  # after a read there is nothing, as a rule
                 with anyio.CancelScope(shield=len(buffer) < FRAME_SIZE):
                     await write(buffer, timeout)
 

@@ -381,8 +381,8 @@ class EventStream(BaseStream[T], Iterator[T]):
         """
         End the stream: a loop over it ends, and no request goes out any more. From any thread, any number of times.
 
-        Wakes a thread that is blocked in a read, where the transport shows its socket (httpx's own does, over
-        HTTP/1.1); else that thread ends with the next byte.
+        Wakes a thread that is blocked in a read, if the transport shows its socket (httpx's own does); else that
+        thread ends with the next byte. Over HTTP/2 only the stream is reset, and the connection is kept.
         """
         self._close("cancelled")
 

@@ -13,8 +13,12 @@ class Timeouts:
 
     In the sync client, `first_event`, `idle` and `total` end a blocked read by shutting its socket down. Where there is
     none to shut (a compressed body, a transport that does not show it), a silence ends by the transport's own read
-    timeout, which can be one number only: what is left of `total`, or the longer of `first_event` and `idle`. Over
-    HTTP/2, whose streams share a connection, they run out with the next byte, or with `read`.
+    timeout, which can be one number only: what is left of `total`, or the longer of `first_event` and `idle`.
+
+    Over HTTP/2, streams share a connection. In the sync client, `read` and `response` then end all of its streams; an
+    event may wait while a request of your own reads from it; and a request beyond the server's limit of streams waits
+    without a clock. A server that closes the connection gracefully interrupts its streams. If that matters, use one
+    client per stream, or HTTP/1.1.
     """
 
     connect: float | None = 10.0

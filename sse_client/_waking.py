@@ -91,7 +91,7 @@ class Channel:
                 self._shut()
 
     def adopt_waker(self, waker: Callable[[], None]) -> None:
-        """Wake the reader of a shared connection, whose socket must not be shut down, by calling this."""
+        """Wake the reader by calling this: its connection is shared, and the socket must not be shut down."""
         with self._lock:
             self._waker = waker
             is_shut = self._is_shut

@@ -24,6 +24,10 @@ import h2.settings
 # An event of 16 kilobytes, of which a flood consists.
 BLOCK = b"data: " + b"x" * (16 * 1024 - 8) + b"\n\n"
 
+# RFC 9113, sections 3.4 and 6.4.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+RST_STREAM = 3
+
 # What the server has ready for the socket at the most, so that it soon acts on a reset.
 BUFFER = 32 * 1024
 
@@ -38,12 +42,25 @@ class ServedStream:
     sent: int = 0
     resets: list[int] = field(default_factory=list)
     """The error codes of the client's RST_STREAM frames."""
-    reset_at: float = 0.0
     sent_at_reset: int = 0
     is_over: bool = False
     """Whether the server has ended it, or the client has reset it."""
     due: float = 0.0
     pending: bytes = b""
+
+
+def resets_in(received: bytearray) -> Iterator[tuple[int, int]]:
+    """
+    Take the whole frames out of what was received; yield the stream and the error code of each RST_STREAM.
+
+    h2 tells nothing of those that come for a stream that has ended.
+    """
+    if received.startswith(PREFACE):
+        del received[: len(PREFACE)]
+    while len(received) >= 9 and len(received) >= 9 + (length := int.from_bytes(received[:3], "big")):
+        if received[3] == RST_STREAM:
+            yield int.from_bytes(received[5:9], "big"), int.from_bytes(received[9:13], "big")
+        del received[: 9 + length]
 
 
 class H2Server:
@@ -128,6 +145,7 @@ class H2Server:
         if self.limit is not None:
             connection.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.limit})
         streams: dict[int, ServedStream] = {}
+        received = bytearray()
         output = bytearray()
         while not self._is_stopping:
             if number in self.mute:
@@ -152,6 +170,9 @@ class H2Server:
                 return
             for event in connection.receive_data(data):
                 self._take(connection, number, streams, event)
+            received += data
+            for stream_id, error_code in resets_in(received):
+                self._reset(streams[stream_id], error_code)
 
     def _take(
         self,
@@ -171,17 +192,16 @@ class H2Server:
                         connection.send_headers(event.stream_id, head)
             case h2.events.DataReceived():
                 connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            case h2.events.StreamReset():
-                stream = streams[event.stream_id]
-                stream.resets.append(int(event.error_code))
-                if not stream.reset_at:
-                    stream.reset_at = time.monotonic()
-                    stream.sent_at_reset = stream.sent
-                stream.is_over = True
             case h2.events.PingReceived():
                 self.pings += 1
             case _:
                 pass
+
+    def _reset(self, stream: ServedStream, error_code: int) -> None:
+        if not stream.resets:
+            stream.sent_at_reset = stream.sent
+        stream.resets.append(error_code)
+        stream.is_over = True
 
     def _send(self, connection: h2.connection.H2Connection, stream_id: int, stream: ServedStream) -> bool:
         """Send a frame of the stream; return whether there may be more to send at once."""

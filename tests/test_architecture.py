@@ -18,7 +18,7 @@ LAYERS = [
     *("_event", "_stats", "_errors", "_parser", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks", "_steps", "_session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
-    *("_waking", "_http", "_http2", "_client", "_sync", "_async"),
+    *("_waking", "_http2", "_http", "_client", "_sync", "_async"),
     "__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),

@@ -5,6 +5,7 @@ Over a real server, with `another` stream open on the same connection all the ti
 left in: waiting for headers, in silence, between events, amid a flood that nobody reads, and ended by the server.
 """
 
+import importlib
 import importlib.util
 import threading
 import time
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import h2.connection
 import httpx
 import httpx2
@@ -28,6 +30,7 @@ from sse_client import (
     ConnectionFailed,
     EventStream,
     LastEventID,
+    RetryPolicy,
     SSEClient,
     StreamTimeout,
     Timeouts,
@@ -110,13 +113,19 @@ async def read_on(reader: Reader) -> None:
 
 
 @asynccontextmanager
-async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do something to the stream in a moment, from another thread or task."""
+async def closing_elsewhere(stream: Stream, server: H2Server) -> AsyncIterator[None]:
+    """Close the stream from another thread or task, once the server has its request and what follows has begun."""
+    number = len(server.streams)
+
+    def has_begun() -> bool:
+        return len(server.streams) > number or stream.state == "streaming"
+
     if isinstance(stream, EventStream):
 
         def later() -> None:
+            server.wait_for(has_begun)
             time.sleep(0.05)
-            anyio.run(call, stream)
+            stream.close()
 
         thread = threading.Thread(target=later)
         thread.start()
@@ -125,8 +134,9 @@ async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -
     else:
 
         async def soon() -> None:
+            await anyio.to_thread.run_sync(server.wait_for, has_begun)
             await anyio.sleep(0.05)
-            await call(stream)
+            await stream.aclose()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(soon)
@@ -136,57 +146,65 @@ async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -
 # Ways of leaving -----------------------------------------------------------------------------------------------------
 
 
-async def by_break(stream: Stream) -> None:
+async def by_break(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         async for _ in reader:
             break
 
 
-async def by_leaving_at_once(stream: Stream) -> None:
+async def by_leaving_at_once(stream: Stream, server: H2Server) -> None:
     async with entered(stream):
         pass
 
 
-async def by_an_exception(stream: Stream) -> None:
+async def by_an_exception(stream: Stream, server: H2Server) -> None:
     with pytest.raises(ZeroDivisionError):
         async with entered(stream) as reader:
             await anext(reader)
             raise ZeroDivisionError
 
 
-async def by_closing_in_the_loop(stream: Stream) -> None:
+async def by_closing_in_the_loop(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         async for _ in reader:
             await aclose(stream)
 
 
-async def by_closing_elsewhere(stream: Stream) -> None:
+async def by_closing_elsewhere(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         await anext(reader)
-        async with elsewhere(stream, aclose):
+        async with closing_elsewhere(stream, server):
             await read_on(reader)
     assert stream.outcome == "cancelled"
 
 
-async def by_closing_before_the_headers(stream: Stream) -> None:
-    async with elsewhere(stream, aclose), entered(stream) as reader:
+async def by_closing_before_the_headers(stream: Stream, server: H2Server) -> None:
+    async with closing_elsewhere(stream, server), entered(stream) as reader:
         await read_on(reader)
     assert stream.outcome == "cancelled"
 
 
-async def by_a_cancellation(stream: Stream) -> None:
-    with anyio.move_on_after(0.1):
+async def by_a_cancellation(stream: Stream, server: H2Server) -> None:
+    number = len(server.streams)
+
+    async def read() -> None:
         async with entered(stream) as reader:
             await read_on(reader)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.to_thread.run_sync(server.wait_for, lambda: len(server.streams) > number)
+        await anyio.sleep(0.05)
+        tasks.cancel_scope.cancel()
     assert stream.outcome == "cancelled"
 
 
-async def by_the_garbage_collector(stream: Stream) -> None:
+async def by_the_garbage_collector(stream: Stream, server: H2Server) -> None:
     assert isinstance(stream, EventStream)
     next(stream)
 
 
-WAYS: list[tuple[Callable[[Stream], Awaitable[None]], list[Runner], list[str]]] = [
+WAYS: list[tuple[Callable[[Stream, H2Server], Awaitable[None]], list[Runner], list[str]]] = [
     (by_break, RUNNERS, ["/silent", "/pings", "/flood"]),
     (by_leaving_at_once, RUNNERS, ["/silent", "/flood"]),
     (by_an_exception, RUNNERS, ["/silent", "/flood"]),
@@ -207,14 +225,14 @@ WAYS: list[tuple[Callable[[Stream], Awaitable[None]], list[Runner], list[str]]] 
     ],
 )
 def test_leaving_resets_the_stream(
-    leave: Callable[[Stream], Awaitable[None]], runner: Runner, paths: list[str], server: H2Server
+    leave: Callable[[Stream, H2Server], Awaitable[None]], runner: Runner, paths: list[str], server: H2Server
 ) -> None:
-    """However a stream is left, the server sees one reset at once, and the other streams go on."""
+    """However a stream is left, the server sees at once that it is cancelled, and the other streams go on."""
 
     async def main() -> None:
         async with another(runner, server) as client:
             for path in paths:
-                await leave(client.post(f"{server.url}{path}"))
+                await leave(client.post(f"{server.url}{path}"), server)
                 (stream,) = server.on(path)
                 assert server.wait_for(lambda stream=stream: stream.is_over, IN_TIME)  # type: ignore[misc]
                 assert stream.resets[0] == CANCEL
@@ -234,7 +252,7 @@ def test_a_stream_that_has_ended_is_not_reset(runner: Runner, server: H2Server) 
                 async with entered(client.post(f"{server.url}{path}")) as reader:
                     await read_on(reader)
                 assert reader.stream.outcome == "completed"
-            await by_break(client.post(f"{server.url}/silent"))  # by now it would have seen a reset
+            await by_break(client.post(f"{server.url}/silent"), server)  # by now it would have seen a reset
             assert server.wait_for(lambda: server.on("/silent")[0].is_over, IN_TIME)
         assert [stream.resets for stream in server.streams] == [[], [], [], [CANCEL]]
 
@@ -330,7 +348,7 @@ def test_what_was_read_but_not_handed_out(runner: Runner, server: H2Server, monk
             for _ in range(3):
                 async with entered(client.post(f"{server.url}/short")) as reader:
                     await anext(reader)
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             assert server.wait_for(lambda: server.on("/silent")[0].is_over, IN_TIME)
             async with entered(client.post(f"{server.url}/done")) as reader:
                 await read_on(reader)
@@ -345,13 +363,13 @@ def test_each_stream_gives_its_place_back_once(runner: Runner) -> None:
 
     async def main() -> None:
         async with runner.any_client({"retry": None}, HTTP2) as client:
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             places: Any = connection_of(client)._max_streams_semaphore
             for leave in (by_break, by_closing_elsewhere, by_an_exception, by_closing_in_the_loop):
-                await leave(client.post(f"{server.url}/silent"))
-            await by_closing_before_the_headers(client.post(f"{server.url}/headless"))
+                await leave(client.post(f"{server.url}/silent"), server)
+            await by_closing_before_the_headers(client.post(f"{server.url}/headless"), server)
             if runner.kind != "sync":
-                await by_a_cancellation(client.post(f"{server.url}/silent"))
+                await by_a_cancellation(client.post(f"{server.url}/silent"), server)
             assert connection_of(client)._events == {}
             below = next(value for name, value in vars(places).items() if name.endswith("_semaphore"))
             value: int = getattr(below, "_value", None) or below.value
@@ -447,7 +465,7 @@ def test_a_clock_ends_its_own_stream(runner: Runner, server: H2Server, clock: st
             assert 0.2 <= time.monotonic() - started < IN_TIME
             (stream,) = server.on(path)
             assert server.wait_for(lambda: stream.is_over, IN_TIME)
-            assert stream.resets == [CANCEL]
+            assert stream.resets[0] == CANCEL
         assert server.connections == 1
 
     runner.run(main)
@@ -512,32 +530,73 @@ def test_a_connection_that_is_dead(runner: Runner, server: H2Server, clock: str)
     runner.run(main)
 
 
-@pytest.mark.parametrize("runner", TASKS, ids=str)
-def test_a_cancellation_loses_no_frame(runner: Runner, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a task is writing when it is cancelled is written to its end: else all streams of the connection die."""
-    core = "httpcore" if runner.library is httpx else "httpcore2"
-    kind = f"{core}._backends.trio.TrioStream" if runner.kind == "trio" else f"{core}._backends.anyio.AnyIOStream"
+@pytest.fixture
+def cancelled_writes(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> list[anyio.CancelScope]:
+    """Scopes, each of which is cancelled at the beginning of the next write of an async connection."""
     scopes: list[anyio.CancelScope] = []
+    core = "httpcore" if runner.library is httpx else "httpcore2"
+    module, name = ("trio", "TrioStream") if runner.kind == "trio" else ("anyio", "AnyIOStream")
+    stream = getattr(importlib.import_module(f"{core}._backends.{module}"), name)
+    write = stream.write
+
+    async def cancelled(self: Any, buffer: bytes, timeout: float | None = None) -> None:
+        if buffer and scopes:
+            scopes.pop().cancel()
+        await write(self, buffer, timeout)
+
+    monkeypatch.setattr(stream, "write", cancelled)
+    return scopes
+
+
+@pytest.mark.parametrize("runner", TASKS, ids=str)
+def test_a_cancellation_loses_no_frame(
+    runner: Runner, server: H2Server, cancelled_writes: list[anyio.CancelScope]
+) -> None:
+    """What a task is writing when it is cancelled is written to its end: else all streams of the connection die."""
 
     async def main() -> None:
         async with another(runner, server) as client:
             for _ in range(3):
                 with anyio.CancelScope() as scope:
-                    scopes.append(scope)
+                    cancelled_writes.append(scope)
                     async with entered(client.post(f"{server.url}/silent")):
                         pass
                 assert scope.cancelled_caught
-        assert [stream.resets for stream in server.on("/silent")] == [[CANCEL]] * 3
+            assert server.wait_for(lambda: all(stream.is_over for stream in server.on("/silent")), IN_TIME)
+        assert [stream.resets[0] for stream in server.on("/silent")] == [CANCEL] * 3
         assert server.connections == 1
 
-    async def cancelled(self: Any, buffer: bytes, timeout: float | None = None) -> None:
-        if scopes:
-            scopes.pop().cancel()
-        await write(self, buffer, timeout)
-
-    write: Any = pytest.importorskip(kind.rpartition(".")[0]).__dict__[kind.rpartition(".")[2]].write
-    monkeypatch.setattr(f"{kind}.write", cancelled)
     runner.run(main)
+
+
+@pytest.mark.parametrize("runner", TASKS, ids=str)
+def test_a_cancellation_while_connecting(
+    runner: Runner, server: H2Server, cancelled_writes: list[anyio.CancelScope]
+) -> None:
+    """A task that waits for a connection, whose opening is cancelled with another task, tries again."""
+    results: list[str] = []
+
+    async def main() -> None:
+        async with runner.aclient({"retry": RetryPolicy(initial_delay=0, jitter=0)}, HTTP2) as client:
+
+            async def first() -> None:
+                with anyio.CancelScope() as scope:
+                    cancelled_writes.append(scope)
+                    async with client.post(f"{server.url}/silent"):
+                        pass
+
+            async def second() -> None:
+                async with client.post(f"{server.url}/done") as stream:
+                    results.extend([event.data async for event in stream])
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(first)
+                for _ in range(3):
+                    tasks.start_soon(second)
+
+    runner.run(main)
+    assert results == ["1"] * 3
+    assert server.on("/silent") == []
 
 
 def test_without_the_names(runner: Runner, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -548,13 +607,13 @@ def test_without_the_names(runner: Runner, server: H2Server, monkeypatch: pytest
 
     async def main() -> None:
         async with another(runner, server) as client:
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             with pytest.raises(StreamTimeout):
                 async with entered(client.post(f"{server.url}/pings", timeout=Timeouts(total=0.1))) as pings:
                     await read_on(pings)
             if runner.kind != "sync":
-                await by_closing_elsewhere(client.post(f"{server.url}/silent"))
-                await by_a_cancellation(client.post(f"{server.url}/headless"))
+                await by_closing_elsewhere(client.post(f"{server.url}/silent"), server)
+                await by_a_cancellation(client.post(f"{server.url}/headless"), server)
         assert [stream.resets for stream in server.streams] == [[]] * len(server.streams)
 
     monkeypatch.setattr(_http2, "_calling_connection", not_found)
