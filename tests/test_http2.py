@@ -14,13 +14,14 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import h2.connection
 import httpx
 import httpx2
 import pytest
 from conftest import SHELLS
 from h2_server import H2Server
-from shells import HAS_UVLOOP, PATIENCE, Reader, Shell, entered
+from shells import HAS_UVLOOP, Reader, Shell, entered
 
 from sse_client import (
     AsyncEventStream,
@@ -92,13 +93,19 @@ async def read_on(reader: Reader) -> None:
 
 
 @asynccontextmanager
-async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do something to the stream in a moment, from another thread or task."""
+async def closing_elsewhere(stream: Stream, server: H2Server) -> AsyncIterator[None]:
+    """Close the stream from another thread or task, once the server has its request and what follows has begun."""
+    number = len(server.streams)
+
+    def has_begun() -> bool:
+        return len(server.streams) > number or stream.state == "streaming"
+
     if isinstance(stream, EventStream):
 
         def later() -> None:
+            server.wait_for(has_begun)
             time.sleep(0.05)
-            anyio.run(call, stream)
+            stream.close()
 
         thread = threading.Thread(target=later)
         thread.start()
@@ -107,8 +114,9 @@ async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -
     else:
 
         async def soon() -> None:
+            await anyio.to_thread.run_sync(server.wait_for, has_begun)
             await anyio.sleep(0.05)
-            await call(stream)
+            await stream.aclose()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(soon)
@@ -118,57 +126,65 @@ async def elsewhere(stream: Stream, call: Callable[[Stream], Awaitable[None]]) -
 # Ways of leaving -----------------------------------------------------------------------------------------------------
 
 
-async def by_break(stream: Stream) -> None:
+async def by_break(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         async for _ in reader:
             break
 
 
-async def by_leaving_at_once(stream: Stream) -> None:
+async def by_leaving_at_once(stream: Stream, server: H2Server) -> None:
     async with entered(stream):
         pass
 
 
-async def by_an_exception(stream: Stream) -> None:
+async def by_an_exception(stream: Stream, server: H2Server) -> None:
     with pytest.raises(ZeroDivisionError):
         async with entered(stream) as reader:
             await anext(reader)
             raise ZeroDivisionError
 
 
-async def by_closing_in_the_loop(stream: Stream) -> None:
+async def by_closing_in_the_loop(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         async for _ in reader:
             await aclose(stream)
 
 
-async def by_closing_elsewhere(stream: Stream) -> None:
+async def by_closing_elsewhere(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         await anext(reader)
-        async with elsewhere(stream, aclose):
+        async with closing_elsewhere(stream, server):
             await read_on(reader)
     assert stream.outcome == "cancelled"
 
 
-async def by_closing_before_the_headers(stream: Stream) -> None:
-    async with elsewhere(stream, aclose), entered(stream) as reader:
+async def by_closing_before_the_headers(stream: Stream, server: H2Server) -> None:
+    async with closing_elsewhere(stream, server), entered(stream) as reader:
         await read_on(reader)
     assert stream.outcome == "cancelled"
 
 
-async def by_a_cancellation(stream: Stream) -> None:
-    with anyio.move_on_after(0.1 * PATIENCE):
+async def by_a_cancellation(stream: Stream, server: H2Server) -> None:
+    number = len(server.streams)
+
+    async def read() -> None:
         async with entered(stream) as reader:
             await read_on(reader)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.to_thread.run_sync(server.wait_for, lambda: len(server.streams) > number)
+        await anyio.sleep(0.05)
+        tasks.cancel_scope.cancel()
     assert stream.outcome == "cancelled"
 
 
-async def by_the_garbage_collector(stream: Stream) -> None:
+async def by_the_garbage_collector(stream: Stream, server: H2Server) -> None:
     assert isinstance(stream, EventStream)
     next(stream)
 
 
-WAYS: list[tuple[Callable[[Stream], Awaitable[None]], list[Shell], list[str]]] = [
+WAYS: list[tuple[Callable[[Stream, H2Server], Awaitable[None]], list[Shell], list[str]]] = [
     (by_break, RUNNERS, ["/silent", "/pings", "/flood"]),
     (by_leaving_at_once, RUNNERS, ["/silent", "/flood"]),
     (by_an_exception, RUNNERS, ["/silent", "/flood"]),
@@ -189,14 +205,14 @@ WAYS: list[tuple[Callable[[Stream], Awaitable[None]], list[Shell], list[str]]] =
     ],
 )
 def test_leaving_resets_the_stream(
-    leave: Callable[[Stream], Awaitable[None]], runner: Shell, paths: list[str], server: H2Server
+    leave: Callable[[Stream, H2Server], Awaitable[None]], runner: Shell, paths: list[str], server: H2Server
 ) -> None:
-    """However a stream is left, the server sees one reset at once, and the other streams go on."""
+    """However a stream is left, the server sees at once that it is cancelled, and the other streams go on."""
 
     async def main() -> None:
         async with another(runner, server) as client:
             for path in paths:
-                await leave(client.post(f"{server.url}{path}"))
+                await leave(client.post(f"{server.url}{path}"), server)
                 (stream,) = server.on(path)
                 assert server.wait_for(lambda stream=stream: stream.is_over, IN_TIME)  # type: ignore[misc]
                 assert stream.resets[0] == CANCEL
@@ -216,7 +232,7 @@ def test_a_stream_that_has_ended_is_not_reset(runner: Shell, server: H2Server) -
                 async with entered(client.post(f"{server.url}{path}")) as reader:
                     await read_on(reader)
                 assert reader.stream.outcome == "completed"
-            await by_break(client.post(f"{server.url}/silent"))  # by now it would have seen a reset
+            await by_break(client.post(f"{server.url}/silent"), server)  # by now it would have seen a reset
             assert server.wait_for(lambda: server.on("/silent")[0].is_over, IN_TIME)
         assert [stream.resets for stream in server.streams] == [[], [], [], [CANCEL]]
 
@@ -312,7 +328,7 @@ def test_what_was_read_but_not_handed_out(runner: Shell, server: H2Server, monke
             for _ in range(3):
                 async with entered(client.post(f"{server.url}/short")) as reader:
                     await anext(reader)
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             assert server.wait_for(lambda: server.on("/silent")[0].is_over, IN_TIME)
             async with entered(client.post(f"{server.url}/done")) as reader:
                 await read_on(reader)
@@ -327,13 +343,13 @@ def test_each_stream_gives_its_place_back_once(runner: Shell) -> None:
 
     async def main() -> None:
         async with runner.any_client({"retry": None}, HTTP2) as client:
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             places: Any = connection_of(client)._max_streams_semaphore
             for leave in (by_break, by_closing_elsewhere, by_an_exception, by_closing_in_the_loop):
-                await leave(client.post(f"{server.url}/silent"))
-            await by_closing_before_the_headers(client.post(f"{server.url}/headless"))
+                await leave(client.post(f"{server.url}/silent"), server)
+            await by_closing_before_the_headers(client.post(f"{server.url}/headless"), server)
             if runner.kind != "sync":
-                await by_a_cancellation(client.post(f"{server.url}/silent"))
+                await by_a_cancellation(client.post(f"{server.url}/silent"), server)
             assert connection_of(client)._events == {}
             below = next(value for name, value in vars(places).items() if name.endswith("_semaphore"))
             value: int = getattr(below, "_value", None) or below.value
@@ -571,13 +587,13 @@ def test_without_the_names(runner: Shell, server: H2Server, monkeypatch: pytest.
 
     async def main() -> None:
         async with another(runner, server) as client:
-            await by_break(client.post(f"{server.url}/silent"))
+            await by_break(client.post(f"{server.url}/silent"), server)
             with pytest.raises(StreamTimeout):
                 async with entered(client.post(f"{server.url}/pings", timeout=Timeouts(total=0.1))) as pings:
                     await read_on(pings)
             if runner.kind != "sync":
-                await by_closing_elsewhere(client.post(f"{server.url}/silent"))
-                await by_a_cancellation(client.post(f"{server.url}/headless"))
+                await by_closing_elsewhere(client.post(f"{server.url}/silent"), server)
+                await by_a_cancellation(client.post(f"{server.url}/headless"), server)
         assert [stream.resets for stream in server.streams] == [[]] * len(server.streams)
 
     monkeypatch.setattr(_http2, "_calling_connection", not_found)
