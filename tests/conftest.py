@@ -57,7 +57,7 @@ REAL_TIME = {"test_clocks", "test_waking"}
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """
-    Run the whole suite in several processes, two for each core: half of its time is spent waiting.
+    Run the whole suite in several processes, one more than there are cores: much of its time is spent waiting.
 
     Tests that are named on the command line run in this process, and so does everything with `--pdb`.
     """
@@ -65,7 +65,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
-        option.numprocesses = 2 * (os.cpu_count() or 1)
+        option.numprocesses = 1 + (os.cpu_count() or 1)
         option.dist = "loadgroup"
 
 

@@ -341,7 +341,7 @@ def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
     assert type(result.error) is (end.error or type(None)), repr(result.error)
     assert not end.raises_in or result.error is log.mine
     assert result.outcome == end.outcome
-    assert result.seconds < 2
+    assert result.seconds < 2 * PATIENCE
 
 
 BYE = "event: end\ndata: 2\n\n"
@@ -879,7 +879,7 @@ def test_a_batch_fires_while_nothing_comes(shell: Shell) -> None:
     assert screen.shown == ["1", "2", "3"]
     assert screen.sizes == [1, 2]
     assert 0.04 < screen.draws[1][0] - screen.draws[0][0] < AT_ONCE
-    assert result.seconds < 1
+    assert result.seconds < PATIENCE
     assert (result.error, result.outcome) == (None, "cancelled")
 
 
@@ -1087,7 +1087,7 @@ async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: b
     with EventServer(Answer(*TWO, FOREVER)) as server:
         result, scope = await cancelled_at(lambda: "event 2" in log.calls, server.url, on)
     assert scope.cancelled_caught
-    assert 0.15 < result.seconds < 0.8
+    assert 0.15 < result.seconds < 0.8 * PATIENCE
 
 
 @with_batch
@@ -1268,7 +1268,7 @@ def test_closed_while_waiting_for_a_retry(shell: Shell, has_batch: bool) -> None
         assert len(server.requests) == 1
     assert (result.error, result.outcome) == (None, "cancelled")
     assert log.calls == ["retry StatusError", "cancel", "close"]
-    assert result.seconds < 1
+    assert result.seconds < PATIENCE
 
 
 def test_requests_are_those_of_an_iteration(shell: Shell) -> None:

@@ -13,7 +13,7 @@ import printer_ai
 import pytest
 from _serving import running
 from printer_ai import PRINTER_AI, RETRY, Conversation, Reply, Screen, StreamEnd, StreamStart, Token, ask, connect
-from shells import Shell
+from shells import PATIENCE, Shell
 
 from apps.helpers import eventually, named, recording
 from sse_client import ErrorEventReceived, Handlers, ServerSentEvent, SSEError, StatusError, StreamError
@@ -268,5 +268,5 @@ def test_three_attempts(shell: Shell) -> None:
     assert len(delays) == 2
     assert delays[0] >= 0.05
     assert delays[1] >= 0.1
-    assert sum(delays) < 1
+    assert sum(delays) < PATIENCE
     assert seen == ["retry", "retry", "StatusError", "close"]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import theo
 from _serving import running
-from shells import Shell
+from shells import PATIENCE, Shell
 from theo import THEO, Chunk, Connections, Done, Message, Notification, Progress, Typing, create_app
 
 from apps.helpers import eventually, named, recording
@@ -163,7 +163,7 @@ def test_the_server_says_when_to_come_back(shell: Shell) -> None:
     assert (result.error, len(result.events)) == (None, 7)
     delays = [after.received_at - before.received_at for before, after in pairwise(server.requests)]
     assert all(delay >= least for delay, least in zip(delays, [0.1, 0.2, 0.1], strict=True)), delays
-    assert delays[2] < 0.35, "not the 0.4 s that a third failure in a row would have cost"
+    assert delays[2] < 0.35 * PATIENCE, "not the 0.4 s that a third failure in a row would have cost"
     assert [request.headers.get("last-event-id") for request in server.requests] == [None, "msg-2", "msg-2", "msg-4"]
 
 
