@@ -1,7 +1,6 @@
 """Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
 
 from ._accumulate import join_text
-from ._async import AsyncEventStream, AsyncReply, AsyncSSEClient, aiter_events
 from ._dialect import Dialect
 from ._errors import (
     ConnectionFailed,
@@ -25,8 +24,9 @@ from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
+from ._shells.async_ import AsyncEventStream, AsyncReply, AsyncSSEClient, aiter_events
+from ._shells.sync import EventStream, Reply, SSEClient, iter_events
 from ._stats import StreamStats
-from ._sync import EventStream, Reply, SSEClient, iter_events
 from ._timeouts import Timeouts
 from ._typed import Named
 from ._version import __version__ as __version__

@@ -20,11 +20,11 @@ from typing import Any, Generic, TypeAlias, cast, get_args, overload
 
 from typing_extensions import TypeForm, TypeVar
 
+from ._core.session import Outcome, outcome_of
+from ._core.steps import Commented, Opened, Retrying
 from ._errors import DecodeError, SSEError, StreamError
 from ._event import ServerSentEvent
-from ._session import Outcome, outcome_of
 from ._stats import StreamStats
-from ._steps import Commented, Opened, Retrying
 from ._typed import Nothing, is_union, unwrap
 
 T = TypeVar("T", default=Any)

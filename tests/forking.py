@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from sse_client import EventStream, SSEClient, StreamTimeout, Timeouts
-from sse_client._waking import watchdog
+from sse_client._shells.waking import watchdog
 
 CLOCK = 0.5
 AT_EVENT = 3

@@ -15,10 +15,12 @@ PACKAGE = Path(sse_client.__file__).parent
 
 # A file may import from the lines above it, and from no other: one direction, no circles.
 LAYERS = [
-    *("_version", "_event", "_stats", "_errors", "_parser", "_codings", "_request"),
-    *("_timeouts", "_retry", "_resume", "_marks", "_steps", "_strays", "_session"),
+    *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
+    *("_timeouts", "_retry", "_resume", "_marks"),
+    *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
-    *("_waking", "_http2", "_http", "_attempt", "_client", "_sync", "_async"),
+    *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
+    *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
     "__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
@@ -84,8 +86,8 @@ def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
 
 
 def test_who_does_it() -> None:
-    """HTTP clients, event loops and threads are known to the shells and `_http` alone."""
-    allowed = {"_waking", "_http", "_http2", "_sync", "_async"}
+    """HTTP clients, event loops and threads are known to the shells alone."""
+    allowed = {"_shells.waking", "_shells.http", "_shells.http2", "_shells.sync", "_shells.async_"}
     known = {"httpx", "anyio", "threading"}
     users = {name_of(path) for path in FILES if foreign_imports(path) & known}
     assert {name for name in users if not name.startswith("testing.")} <= allowed

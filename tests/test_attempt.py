@@ -31,11 +31,12 @@ import trustme
 from conftest import SHELLS
 from shells import PATIENCE, TLS, Shell, entered
 
-from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts, _attempt
+from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Plan
 from sse_client._request import Request
-from sse_client._session import Session
-from sse_client._steps import Connect, Plan
-from sse_client._waking import Channel
+from sse_client._shells.attempt import Attempt
+from sse_client._shells.waking import Channel
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
 # It takes 1 ms; a slow machine has time to run the other thread.
@@ -514,7 +515,7 @@ def test_the_private_name_that_leads_to_a_used_connection(module: Any) -> None:
 
 def test_without_the_private_name(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, a silence on a used connection ends by the transport's timeout; a new connection is as ever."""
-    monkeypatch.setattr(_attempt, "_caller", lambda: None)
+    monkeypatch.setattr("sse_client._shells.attempt._caller", lambda: None)
     with EventServer(GOOD, SILENT_HEAD, SILENT_HEAD) as server, client_of(library) as client:
         use(client, server.url)
         started = time.monotonic()
@@ -595,7 +596,7 @@ def test_when_a_thread_can_be_woken(way: str) -> None:
     step = session.next_step(time.monotonic())
     assert isinstance(step, Connect)
     request, channel = httpx.Request("POST", "http://server.example", extensions={"timeout": {}}), Channel()
-    attempt = _attempt.Attempt(request, step, session, channel, time.monotonic)
+    attempt = Attempt(request, step, session, channel, time.monotonic)
     for name, mark in map(str.split, REPORTS[way].strip().splitlines()):
         attempt.trace(name, {"return_value": NetworkStream()} if name.endswith("complete") else {})
         assert channel.is_armed == (mark == "a"), name

@@ -41,8 +41,8 @@ from sse_client import (
     aiter_events,
     iter_events,
 )
-from sse_client._session import begins_a_stream, media_type
-from sse_client._steps import Head
+from sse_client._core.session import begins_a_stream, media_type
+from sse_client._core.steps import Head
 from sse_client.testing import FIN, Answer, EventServer, Pause, Script, scripted_transport
 
 FOREVER = Pause(math.inf)

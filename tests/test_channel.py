@@ -31,8 +31,8 @@ from typing import Any
 
 import pytest
 
-from sse_client import _waking
-from sse_client._waking import Channel, Watchdog, watchdog
+from sse_client._shells import waking
+from sse_client._shells.waking import Channel, Watchdog, watchdog
 
 FAR = 3600.0
 
@@ -142,7 +142,7 @@ class World:
 
     def fork(self) -> None:
         """What a process does when it begins as a copy of another one, for this channel."""
-        self.monkeypatch.setattr(_waking, "generation", _waking.generation + 1)
+        self.monkeypatch.setattr(waking, "generation", waking.generation + 1)
 
     def respond(self, http_version: str) -> None:
         self.channel.answered(

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sse_client._codings import MAX_PIECE, CodingError, coding_of, decoder_for
+from sse_client._shells.codings import MAX_PIECE, CodingError, coding_of, decoder_for
 
 EVENTS = [f"id: {number}\ndata: {number * 7919}\n\n".encode() for number in range(6)]
 BODY = b"".join(EVENTS)

@@ -44,8 +44,8 @@ from sse_client import (
     StreamTruncated,
     Terminator,
     Timeouts,
-    _async,
 )
+from sse_client._shells import async_
 from sse_client._stats import StreamStats
 from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest
 
@@ -1075,8 +1075,8 @@ async def test_cancellation(has_batch: bool) -> None:
 @pytest.mark.anyio
 async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: bool) -> None:
     """A handler that hangs holds a cancellation up for a second, and no longer."""
-    assert _async.MAX_FAREWELL == 1.0
-    monkeypatch.setattr(_async, "MAX_FAREWELL", 0.2)
+    assert async_.MAX_FAREWELL == 1.0
+    monkeypatch.setattr(async_, "MAX_FAREWELL", 0.2)
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 

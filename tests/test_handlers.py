@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 from sse_client import DecodeError, Handlers, ServerSentEvent, SSEClient, StreamTruncated
+from sse_client._core.session import Outcome
+from sse_client._core.steps import Commented, Opened, Retrying
 from sse_client._handlers import Call, Conversation, Ended, Happening, Leave, Next, Passed, Received
-from sse_client._session import Outcome
 from sse_client._stats import StreamStats
-from sse_client._steps import Commented, Opened, Retrying
 from sse_client._typed import Nothing
 from sse_client.testing import Answer, EventServer
 

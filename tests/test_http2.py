@@ -33,7 +33,6 @@ from sse_client import (
     SSEClient,
     StreamTimeout,
     Timeouts,
-    _http2,
     aiter_events,
     iter_events,
 )
@@ -596,5 +595,5 @@ def test_without_the_names(runner: Shell, server: H2Server, monkeypatch: pytest.
                 await by_a_cancellation(client.post(f"{server.url}/headless"), server)
         assert [stream.resets for stream in server.streams] == [[]] * len(server.streams)
 
-    monkeypatch.setattr(_http2, "_calling_connection", not_found)
+    monkeypatch.setattr("sse_client._shells.http2._calling_connection", not_found)
     runner.run(main)

@@ -40,8 +40,8 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
+from sse_client._core.steps import Plan
 from sse_client._dialect import RAW
-from sse_client._steps import Plan
 from sse_client.testing import RST, Answer, scripted_transport
 
 EAGER = RetryPolicy(jitter=0.0, retry_ambiguous=True)

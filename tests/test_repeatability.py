@@ -24,7 +24,7 @@ from shells import Shell
 from test_session import REFUSED, RESET, URL, Reply, answer, event, ok, plan, run
 
 from sse_client import LastEventID, Request, RetryPolicy, SSEError
-from sse_client._steps import Failure
+from sse_client._core.steps import Failure
 from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
 # Which can -----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from test_session import (
 )
 
 from sse_client import Cursor, EventTooLarge, LastEventID, StreamInterrupted
-from sse_client._steps import Connect
+from sse_client._core.steps import Connect
 from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
 RESUME = LastEventID()

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sse_client._core.session import MIN_TIMEOUT, Outcome, Session
+from sse_client._core.steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._errors import (
     ConnectionFailed,
     ContentTypeError,
@@ -31,8 +33,6 @@ from sse_client._marks import ErrorEvent, Terminator
 from sse_client._request import Request
 from sse_client._resume import Cursor, LastEventID
 from sse_client._retry import RetryPolicy
-from sse_client._session import MIN_TIMEOUT, Outcome, Session
-from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._timeouts import Timeouts
 
 # The driver ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
-from sse_client._strays import MAX_KEPT, Strays, is_stray
+from sse_client._core.strays import MAX_KEPT, Strays, is_stray
 from sse_client.testing import RST, Answer, Pause, scripted_transport
 
 URL = "http://test.example/chat"

@@ -21,13 +21,13 @@ import httpx
 import pytest
 
 from sse_client import RetryPolicy
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Failure, Head, Plan, Stop, Wait
 from sse_client._errors import StreamInterrupted, StreamTruncated
 from sse_client._event import ServerSentEvent
 from sse_client._marks import Terminator
 from sse_client._parser import EventParser
 from sse_client._request import Request
-from sse_client._session import Session
-from sse_client._steps import Connect, Failure, Head, Plan, Stop, Wait
 
 URL = "http://test/chat"
 POST = Request(method="POST", url=URL)

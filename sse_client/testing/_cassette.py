@@ -22,9 +22,9 @@ from weakref import ref
 
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
-from sse_client._async import AsyncEventStream
-from sse_client._codings import coding_of, decoder_for
-from sse_client._sync import EventStream
+from sse_client._shells.async_ import AsyncEventStream
+from sse_client._shells.codings import coding_of, decoder_for
+from sse_client._shells.sync import EventStream
 from sse_client._typed import T
 from sse_client.testing._script import FIN, RST, Answer, Framing, Pause, Step
 

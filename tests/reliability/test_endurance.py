@@ -18,7 +18,7 @@ import pytest
 from reliability.feeds import OPTIONS, Feeds, serving
 from reliability.proof import Ledger, size
 from sse_client import AsyncSSEClient, LastEventID, RetryPolicy, ServerSentEvent, SSEClient, Timeouts
-from sse_client._waking import watchdog
+from sse_client._shells.waking import watchdog
 
 FILES = Path("/proc/self/fd")
 
@@ -33,7 +33,7 @@ AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0, jitter=0, retry_ambiguous
 
 @pytest.fixture
 def feeds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeds]:
-    monkeypatch.setattr("sse_client._session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
     with serving() as feeds:
         yield feeds
 

@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from reliability.proof import SEED, Ledger, fuzz
 from sse_client import LastEventID, RetryPolicy, SSEError, StreamError, Terminator, Timeouts
+from sse_client._core.session import MAX_IDS, Outcome, Session
+from sse_client._core.steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 from sse_client._request import Request
-from sse_client._session import MAX_IDS, Outcome, Session
-from sse_client._steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
 
 URL = "http://test.example.org/chat"
 EVENTS = 30

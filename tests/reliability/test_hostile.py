@@ -208,7 +208,7 @@ SLOW = [
 @pytest.mark.parametrize("attack", SLOW, ids=str)
 def test_one_byte_a_while(ledger: Ledger, attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then feeds the clock of `read`, and no other: the rest is over in time, whatever part is slow."""
-    monkeypatch.setattr("sse_client._session.MAX_BODY_SECONDS", CLOCK)  # which no option shortens
+    monkeypatch.setattr("sse_client._core.session.MAX_BODY_SECONDS", CLOCK)  # which no option shortens
     with EventServer(Answer(*attack.steps, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, **attack.options)
     check(attack, results)
@@ -461,7 +461,7 @@ IDS = [
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two connections."""
-    monkeypatch.setattr("sse_client._session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
 
 
 def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:

@@ -17,14 +17,14 @@ from typing import Any, Protocol, cast
 
 import anyio.lowlevel
 
-from ._codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
-from ._errors import quote
-from ._http2 import http2_errors
-from ._request import AsyncHeadersSource, Headers, public_url
-from ._session import MIN_TIMEOUT
-from ._steps import Connect, Failure, Head
-from ._version import __version__
-from ._waking import Channel
+from .._core.session import MIN_TIMEOUT
+from .._core.steps import Connect, Failure, Head
+from .._errors import quote
+from .._request import AsyncHeadersSource, Headers, public_url
+from .._version import __version__
+from .codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
+from .http2 import http2_errors
+from .waking import Channel
 
 # Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
 DEFAULT_HEADERS = {

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ._errors import SSEError
-from ._marks import ErrorEvent, Terminator
-from ._parser import DEFAULT_MAX_EVENT_SIZE
-from ._request import Request
-from ._resume import Cursor, LastEventID
-from ._retry import RetryPolicy
-from ._timeouts import Timeouts
+from .._errors import SSEError
+from .._marks import ErrorEvent, Terminator
+from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._request import Request
+from .._resume import Cursor, LastEventID
+from .._retry import RetryPolicy
+from .._timeouts import Timeouts
 
 # What a shell is told to do ------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 """
-The async client: `_sync.py` with `await`, on asyncio and trio.
+The async client: `sync.py` with `await`, on asyncio and trio.
 
 The response is closed at a known moment, in a shielded scope, whether the stream ends, is left, is cancelled, or is
 closed from another task. So there is no async generator in here, which the garbage collector would finish in a task
@@ -17,24 +17,19 @@ import anyio
 import httpx
 from typing_extensions import TypeForm, TypeVar
 
-from ._accumulate import Accumulation
-from ._client import (
-    DEFAULT_RETRY,
-    DEFAULT_TIMEOUTS,
-    LIMITS,
-    AsyncOptions,
-    BaseClient,
-    BaseStream,
-    ReadOptions,
-    dialect_of,
-    made_for_this,
-    plan_of,
-)
-from ._dialect import Dialect
-from ._errors import SSEError
-from ._event import ServerSentEvent
-from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
-from ._http import (
+from .._accumulate import Accumulation
+from .._core.session import Outcome, outcome_of
+from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from .._dialect import Dialect
+from .._errors import SSEError
+from .._event import ServerSentEvent
+from .._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
+from .._request import AsyncHeadersSource, Headers
+from .._retry import RetryPolicy
+from .._stats import StreamStats
+from .._timeouts import Timeouts
+from .._typed import Nothing, T
+from .http import (
     DeadlineReached,
     apieces_of,
     aresolve,
@@ -50,15 +45,20 @@ from ._http import (
     transport_errors,
     turn_to_body,
 )
-from ._http2 import AsyncHttp2Stream
-from ._request import AsyncHeadersSource, Headers
-from ._retry import RetryPolicy
-from ._session import Outcome, outcome_of
-from ._stats import StreamStats
-from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
-from ._timeouts import Timeouts
-from ._typed import Nothing, T
-from ._waking import Channel
+from .http2 import AsyncHttp2Stream
+from .stream import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    LIMITS,
+    AsyncOptions,
+    BaseClient,
+    BaseStream,
+    ReadOptions,
+    dialect_of,
+    made_for_this,
+    plan_of,
+)
+from .waking import Channel
 
 E = TypeVar("E")
 S = TypeVar("S", default=Any)

@@ -35,7 +35,7 @@ from operator import length_hint
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from ._errors import (
+from .._errors import (
     ConnectionFailed,
     ContentTypeError,
     ErrorEventReceived,
@@ -50,14 +50,14 @@ from ._errors import (
     quote,
     shown,
 )
-from ._event import ServerSentEvent
-from ._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
-from ._parser import BOM, EventParser
-from ._request import Request, public_url
-from ._resume import DEFAULT, Cursor, LastEventID
-from ._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
-from ._stats import StreamStats
-from ._steps import (
+from .._event import ServerSentEvent
+from .._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
+from .._parser import BOM, EventParser
+from .._request import Request, public_url
+from .._resume import DEFAULT, Cursor, LastEventID
+from .._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
+from .._stats import StreamStats
+from .steps import (
     Commented,
     Connect,
     Drain,
@@ -73,7 +73,7 @@ from ._steps import (
     Stop,
     Wait,
 )
-from ._strays import Strays, is_stray
+from .strays import Strays, is_stray
 
 logger = logging.getLogger("sse_client")
 

@@ -16,24 +16,24 @@ from typing import Any, Generic, TypedDict, TypeVar, cast
 from uuid import uuid4
 from weakref import WeakMethod, WeakValueDictionary
 
-from ._accumulate import Accumulation, first_value
-from ._attempt import Attempt
-from ._dialect import RAW, Dialect
-from ._errors import DecodeError, SSEError, StreamCancelled, StreamError
-from ._event import ServerSentEvent
-from ._handlers import Conversation, Ended, Handlers, Happening, Received
-from ._http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
-from ._marks import ErrorEvent, Terminator
-from ._parser import DEFAULT_MAX_EVENT_SIZE
-from ._request import AsyncHeadersSource, HeadersSource, Request, public_path, public_url
-from ._resume import Cursor, LastEventID
-from ._retry import RetryPolicy
-from ._session import Outcome, Session, State, id_header
-from ._stats import StreamStats
-from ._steps import Connect, Failure, Opened, Plan
-from ._timeouts import Timeouts
-from ._typed import Decoder, Nothing, T, Unknown, shape
-from ._waking import Channel
+from .._accumulate import Accumulation, first_value
+from .._core.session import Outcome, Session, State, id_header
+from .._core.steps import Connect, Failure, Opened, Plan
+from .._dialect import RAW, Dialect
+from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
+from .._event import ServerSentEvent
+from .._handlers import Conversation, Ended, Handlers, Happening, Received
+from .._marks import ErrorEvent, Terminator
+from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._request import AsyncHeadersSource, HeadersSource, Request, public_path, public_url
+from .._resume import Cursor, LastEventID
+from .._retry import RetryPolicy
+from .._stats import StreamStats
+from .._timeouts import Timeouts
+from .._typed import Decoder, Nothing, T, Unknown, shape
+from .attempt import Attempt
+from .http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
+from .waking import Channel
 
 B = TypeVar("B", bound="BaseStream[Any]")
 

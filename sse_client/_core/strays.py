@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, cast
 
-from ._event import ServerSentEvent
+from .._event import ServerSentEvent
 
 KNOWN = ("data", "event", "id", "retry")
 

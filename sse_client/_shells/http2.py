@@ -25,7 +25,7 @@ from typing import Any, SupportsIndex
 
 import anyio
 
-from ._waking import Channel
+from .waking import Channel
 
 # RFC 9113, section 7: "the stream is no longer needed".
 CANCEL = 0x8

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from ._http import DeadlineReached, transport_timeout
-from ._session import Session
-from ._steps import Connect
-from ._waking import Channel
+from .._core.session import Session
+from .._core.steps import Connect
+from .http import DeadlineReached, transport_timeout
+from .waking import Channel
 
 # What a connection is made of; each brings the socket that there is from then on.
 MADE = (

@@ -17,24 +17,19 @@ from typing import Any, Generic, Literal, Self, Unpack, cast, overload
 import httpx
 from typing_extensions import TypeForm, TypeVar
 
-from ._accumulate import Accumulation
-from ._client import (
-    DEFAULT_RETRY,
-    DEFAULT_TIMEOUTS,
-    LIMITS,
-    BaseClient,
-    BaseStream,
-    ReadOptions,
-    SyncOptions,
-    dialect_of,
-    made_for_this,
-    plan_of,
-)
-from ._dialect import Dialect
-from ._errors import SSEError
-from ._event import ServerSentEvent
-from ._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
-from ._http import (
+from .._accumulate import Accumulation
+from .._core.session import Outcome, outcome_of
+from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from .._dialect import Dialect
+from .._errors import SSEError
+from .._event import ServerSentEvent
+from .._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
+from .._request import Headers, HeadersSource
+from .._retry import RetryPolicy
+from .._stats import StreamStats
+from .._timeouts import Timeouts
+from .._typed import Nothing, T
+from .http import (
     build_request,
     check_url,
     failure_of,
@@ -47,15 +42,20 @@ from ._http import (
     transport_errors,
     turn_to_body,
 )
-from ._http2 import Http2Stream
-from ._request import Headers, HeadersSource
-from ._retry import RetryPolicy
-from ._session import Outcome, outcome_of
-from ._stats import StreamStats
-from ._steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
-from ._timeouts import Timeouts
-from ._typed import Nothing, T
-from ._waking import Channel
+from .http2 import Http2Stream
+from .stream import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    LIMITS,
+    BaseClient,
+    BaseStream,
+    ReadOptions,
+    SyncOptions,
+    dialect_of,
+    made_for_this,
+    plan_of,
+)
+from .waking import Channel
 
 E = TypeVar("E")
 S = TypeVar("S", default=Any)

@@ -1,0 +1,1 @@
+"""The core: it decides, and does nothing itself."""
