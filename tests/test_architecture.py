@@ -18,10 +18,11 @@ LAYERS = [
     *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks"),
     *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
-    *("_typed", "_accumulate", "_handlers", "_dialect"),
+    *("_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
     *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
     "__init__",
+    *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader", "dialects.__init__"),
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
 ]
