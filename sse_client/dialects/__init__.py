@@ -1,5 +1,6 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
+from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
@@ -44,4 +45,5 @@ __all__ = [
     "ToolResult",
     "Usage",
     "UsageUpdate",
+    "mcp_call",
 ]

@@ -16,6 +16,7 @@ Parts are found by a key of the protocol's (an index, an ID), never by their pla
 on in the last part if that is of the same kind, else in a new one.
 """
 
+import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -63,6 +64,11 @@ def as_count(value: Any) -> int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_json(value: Any) -> str:
+    """The text of a call's arguments: those that came as an object are dumped; `None` is none."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))
 
 
 def as_key(value: Any, default: str | int = 0) -> str | int:
@@ -279,6 +285,14 @@ class MessageReader:
             return []
         part.is_done = True
         return [ToolCallEnd(part, choice)]
+
+    def take_back(self, start: int = 0, *, choice: int = 0) -> None:
+        """Forget the parts from that place on, and their keys: the server does not mean them any more."""
+        message = self.choice(choice)
+        gone = set(map(id, message.parts[start:]))
+        message.parts = message.parts[:start]
+        self._parts = {key: part for key, part in self._parts.items() if id(part) not in gone}
+        self._open = [each for each in self._open if id(each[0]) not in gone]
 
     def end_all(self, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and those calls that are whole."""
