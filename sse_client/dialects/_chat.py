@@ -79,7 +79,7 @@ class ChatReader(MessageReader):
         if data == DONE:
             return self._end()
         chunk = event.json()
-        if type(chunk) is not dict:
+        if chunk.__class__ is not dict:
             return [Data(kind_of(event, chunk), chunk)]
         choices = chunk.get("choices")
         usage = chunk.get("usage")
@@ -90,19 +90,16 @@ class ChatReader(MessageReader):
             if choices is None and not usage:
                 return self._read_other(event, chunk)
         deltas: list[Delta] = []
-        if type(choices) is list:
-            for each in choices:
-                if type(each) is dict:
-                    self._read_choice(each, deltas)
-                    if type(each.get("message")) is dict and type(each.get("delta")) is not dict:
-                        self._whole = chunk
+        for each in as_list(choices):
+            if each.__class__ is dict:
+                self._read_choice(each, chunk, deltas)
         if deltas and type(deltas[-1]) is Finish:
             self._keep(chunk)
         if usage:
             deltas += self._read_usage(usage)
         return deltas
 
-    def _read_choice(self, given: dict[str, Any], deltas: list[Delta]) -> None:
+    def _read_choice(self, given: dict[str, Any], chunk: dict[str, Any], deltas: list[Delta]) -> None:
         index = given.get("index")
         if type(index) is not int:
             index = 0
@@ -110,7 +107,7 @@ class ChatReader(MessageReader):
         if choice is None:
             choice = self._choices[index] = Choice(self.choice(index))
         delta = given.get("delta")
-        if type(delta) is dict:
+        if delta.__class__ is dict:
             content = delta.get("content")
             parts = choice.message.parts
             if len(delta) == 1 and type(content) is str and content and parts and type(parts[-1]) is Text:
@@ -120,13 +117,17 @@ class ChatReader(MessageReader):
                 deltas.append(TextDelta(content, part, index))
             else:
                 self._read_delta(choice, index, delta, deltas)
-        elif type(delta := given.get("message")) is dict:
-            self._read_delta(choice, index, delta, deltas)
+        elif given.get("message").__class__ is dict:
+            self._whole = chunk
+            self._read_delta(choice, index, given["message"], deltas)
         elif type(text := given.get("text")) is str:
             choice.content = "text"
             deltas += self.text(text, choice=index)
         if (logprobs := given.get("logprobs")) is not None:
-            choice.logprobs = _extended(choice.logprobs, logprobs)
+            choice.logprobs = choice.logprobs or {}
+            for name, value in as_dict(logprobs).items():
+                if value is not None:
+                    _extend(choice.logprobs, name, value)
         if not OF_A_CHOICE.issuperset(given):
             for name in given.keys() - OF_A_CHOICE:
                 if (value := given[name]) is not None:
@@ -171,13 +172,9 @@ class ChatReader(MessageReader):
                 case "annotations" | "images":
                     for each in as_list(value):
                         deltas += self.add(as_text(as_dict(each).get("type")) or name, each, choice=index)
-                    choice.fields[name] = [*as_list(choice.fields.get(name)), *as_list(value)]
+                    _extend(choice.fields, name, as_list(value))
                 case _:
-                    before = choice.fields.get(name)
-                    if isinstance(value, list) and isinstance(before, list):
-                        before += value  # made by this reader
-                    else:
-                        choice.fields[name] = [*value] if isinstance(value, list) else value
+                    _extend(choice.fields, name, value)
 
     def _read_content(self, choice: Choice, index: int, content: Any, deltas: list[Delta]) -> None:
         """Read text, or a list of blocks of text, thinking (Mistral) and other things."""
@@ -306,15 +303,14 @@ def _is_another(call: ToolCall, call_id: str, body: dict[str, Any]) -> bool:
     return call._is_whole() if call._pieces else bool(body.get("name"))
 
 
-def _extended(before: dict[str, Any] | None, new: Any) -> dict[str, Any]:
-    """Log probabilities with more of them: their lists grow."""
-    before = {} if before is None else before
-    for name, value in as_dict(new).items():
-        if isinstance(value, list) and isinstance(before.get(name), list):
-            before[name] += value
-        elif value is not None:
-            before[name] = [*value] if isinstance(value, list) else value
-    return before
+def _extend(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field, or extend the list that it has: that is always one made here, never a part of a chunk."""
+    if not isinstance(value, list):
+        fields[name] = value
+    elif isinstance(fields.get(name), list):
+        fields[name] += value
+    else:
+        fields[name] = [*as_list(value)]
 
 
 def _choice(index: int, choice: Choice) -> dict[str, Any]:
