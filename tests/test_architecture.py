@@ -23,7 +23,9 @@ LAYERS = [
     *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
     "__init__",
     *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader"),
-    *("dialects._mcp", "dialects.__init__"),
+    "dialects._chat",
+    *("dialects._mcp", "dialects._cohere"),
+    "dialects.__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
 ]

@@ -1,5 +1,6 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
+from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
@@ -21,6 +22,8 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "MISTRAL_CHAT",
+    "OPENAI_CHAT",
     "Data",
     "Delta",
     "Finish",
