@@ -1,6 +1,7 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
+from ._cohere import COHERE_CHAT
 from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
@@ -22,6 +23,7 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "COHERE_CHAT",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
     "Data",

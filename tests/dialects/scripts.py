@@ -4,83 +4,17 @@ import copy
 import json
 import pickle
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sse_client import Dialect, ErrorEvent, EventParser, ServerSentEvent
-from sse_client.dialects import Delta, Message, TextDelta, ToolCallDelta, ToolCallEnd, ToolCallStart
-from sse_client.dialects._reader import DONE, MessageReader
+import pytest
 
+from sse_client import Dialect, ServerSentEvent
+from sse_client.dialects import Delta, Message
 
-def event(script: Any) -> ServerSentEvent:
-    """Make an event of a line of a script."""
-    name, value = script if isinstance(script, tuple) else ("message", script)
-    return ServerSentEvent(name, value if isinstance(value, str) else json.dumps(value))
-
-
-@dataclass
-class Outcome:
-    """How a reply was read."""
-
-    deltas: list[Delta]
-    message: Message
-    reader: MessageReader
-    error: tuple[str | None, Any] | None
-    has_terminator: bool
-
-    @property
-    def is_completed(self) -> bool:
-        """Whether the stream counts as completed at this clean end."""
-        return self.error is None and (self.has_terminator or self.reader.is_complete is not False)
-
-
-def play(dialect: Dialect[Delta, Message], *script: Any) -> Outcome:
-    """Read scripted events as a stream of the dialect, up to a clean end."""
-    return read(dialect, map(event, script))
-
-
-def read(dialect: Dialect[Delta, Message], events: Any) -> Outcome:
-    """Read events as a stream would: up to an error or the terminator."""
-    assert dialect.reader is not None
-    reader = dialect.reader()
-    assert isinstance(reader, MessageReader)
-    deltas: list[Delta] = []
-    error = None
-    has_terminator = False
-    for each in events:
-        mark = dialect.errors.match(each) if dialect.errors else None
-        if mark is not None:
-            assert isinstance(mark, ErrorEvent)
-            error = mark.read(each)
-            break
-        deltas += reader.read(each)
-        has_terminator = dialect.terminator is not None and dialect.terminator.match(each) is not None
-        if has_terminator or each.data == DONE:
-            break
-    return Outcome(deltas, reader.message, reader, error, has_terminator)
-
-
-def kinds(deltas: Sequence[Delta]) -> list[str]:
-    """The names of the deltas' classes."""
-    return [type(delta).__name__ for delta in deltas]
-
-
-def check_calls(outcome: Outcome) -> None:
-    """Each call starts once, and ends at most once, after its arguments."""
-    for call in outcome.message.tool_calls:
-        order = [d for d in outcome.deltas if isinstance(d, ToolCallStart | ToolCallDelta | ToolCallEnd)]
-        names = kinds([delta for delta in order if delta.call is call])
-        assert names[0] == "ToolCallStart"
-        assert names.count("ToolCallStart") == 1
-        assert names.count("ToolCallEnd") <= 1
-        assert names[-1] == "ToolCallEnd" or "ToolCallEnd" not in names
-
-
-def text_of(deltas: Sequence[Delta]) -> str:
-    """The text that a screen shows which knows nothing else."""
-    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
-
+from .playing import STREAMS, Reply, check, cuts, expectations, outline, play_pieces
+from .playing import play as play_bytes
+from .playing import recorded as names_in
 
 # Values of any shape, in place of any other.
 SHAPES: list[Any] = [
@@ -100,84 +34,107 @@ SHAPES: list[Any] = [
     {"type": 1},
     ["x", {}],
 ]
+DROPPED: Any = object()
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of each value within a value."""
-    if path:
-        yield path
-    if isinstance(value, dict):
-        for name in value:
-            yield from places(value[name], (*path, name))
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from places(each, (*path, index))
+def encode(*script: Any) -> bytes:
+    """Make the bytes of a stream."""
+    lines: list[str] = []
+    for each in script:
+        name, value = each if isinstance(each, tuple) else ("", each)
+        lines.append(f"event: {name}\n" if name else "")
+        lines.append(f"data: {value if isinstance(value, str) else json.dumps(value)}\n\n")
+    return "".join(lines).encode("utf-8", "surrogatepass")
 
 
-def mutate(script: Any, change: Callable[[Any, Any], None], path: tuple[Any, ...]) -> Any:
-    """Return the line of a script with one of its values changed."""
-    name, value = script if isinstance(script, tuple) else ("message", script)
-    value = copy.deepcopy(value)
-    target = value
-    for key in path[:-1]:
-        target = target[key]
-    change(target, path[-1])
-    return name, value
+def play(dialect: Dialect[Delta, Message], *script: Any) -> Reply:
+    """Read a stream that ends cleanly, whole and in pieces: the same comes out. Its parts add up."""
+    data = encode(*script)
+    reply = play_bytes(dialect, data)
+    check(reply)
+    again = play_bytes(dialect, data, 7)
+    kept = pickle.loads(pickle.dumps(reply.message))
+    assert outline(kept) == outline(copy.deepcopy(reply.message)) == outline(reply.message) == outline(again.message)
+    assert again.kinds == reply.kinds
+    return reply
 
 
 def fuzz(dialect: Dialect[Delta, Message], *script: Any) -> None:
     """Replace, null and drop each field of each event, in turn: nothing is raised, and the message stays a message."""
     chance = random.Random(7)
-    for line, each in enumerate(script):
-        value = each[1] if isinstance(each, tuple) else each
-        if isinstance(value, str):
-            continue
-        for path in places(value):
-            for shape in (..., None, *chance.sample(SHAPES, 3)):
-                changed = mutate(each, lambda at, key, new=shape: drop_or_set(at, key, new), path)  # type: ignore[misc]
-                survive(dialect, [*script[:line], changed, *script[line + 1 :]])
+    for place, each in enumerate(script):
+        name, value = each if isinstance(each, tuple) else ("message", each)
+        before, after = script[:place], script[place + 1 :]
+        for path in _paths(value):
+            for shape in (DROPPED, *chance.sample(SHAPES, 2)):
+                _survive(dialect, [*before, (name, _changed(value, path, shape)), *after])
         for shape in SHAPES:
-            name = each[0] if isinstance(each, tuple) else "message"
-            survive(dialect, [*script[:line], (name, json.dumps(shape)), *script[line + 1 :]])
-        survive(dialect, [*script[:line], *script[line + 1 :]])
-        survive(dialect, [*script[: line + 1], *script[line:]])
+            _survive(dialect, [*before, (name, json.dumps(shape)), *after])
+        _survive(dialect, [*before, *after])
+        _survive(dialect, [*before, each, each, *after])
+        _survive(dialect, [each, *before, *after])
+    unknown = ("", {"type": "brand.new", "a": 1})
+    assert "Data" in play_bytes(dialect, encode(*script[:1], unknown)).kinds
 
 
-def drop_or_set(at: Any, key: Any, value: Any) -> None:
-    """Set the place to a value; `...` deletes it."""
-    if value is ...:
-        del at[key]
-    else:
-        at[key] = value
-
-
-def survive(dialect: Dialect[Delta, Message], script: Sequence[Any]) -> None:
+def _survive(dialect: Dialect[Delta, Message], script: Sequence[Any]) -> None:
     """Read whatever it is; ask for everything that a message has."""
     assert dialect.reader is not None
     reader = dialect.reader()
+    reply = Reply(reader.snapshot)
     for each in script:
-        reader.read(event(each))
+        name, value = each if isinstance(each, tuple) else ("message", each)
+        data = value if isinstance(value, str) else json.dumps(value)
+        reply.deltas += reader.read(ServerSentEvent(name, data))
         assert reader.is_complete in (True, False, None)
-    message = reader.snapshot
-    assert isinstance(message.text + message.last_text + message.reasoning + message.refusal, str)
-    for call in message.tool_calls:
-        assert call.is_whole in (True, False)
-        json.dumps(call.partial)
-    json.dumps(message.native)
-    json.dumps([part.native for part in message.parts])
+    check(reply)
     reader.close(None)
-    assert message.ended_well in (True, False)
-    kept = pickle.loads(pickle.dumps(message))
-    assert kept.native == copy.deepcopy(message).native == message.native
+    message = reader.snapshot
+    assert isinstance(message.last_text, str)
+    json.dumps([[part.native for part in message.parts], [call.partial for call in message.tool_calls]])
+    json.dumps(message.native)
 
 
-def cuts(body: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """Cut a body in four ways."""
-    for size in (len(body) or 1, 1, 13, 4096):
-        yield f"{size}", [body[start : start + size] for start in range(0, len(body), size)]
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of each value within a value."""
+    if path:
+        yield path
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in pairs:
+        yield from _paths(each, (*path, key))
 
 
-def parse(pieces: Sequence[bytes]) -> list[ServerSentEvent]:
-    """The events of a body that came in these pieces."""
-    parser = EventParser()
-    return [each for piece in pieces for each in parser.feed(piece)]
+def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """Return the value with another one at a path."""
+    value = copy.deepcopy(value)
+    target = value
+    for key in path[:-1]:
+        target = target[key]
+    if new is DROPPED:
+        del target[path[-1]]
+    else:
+        target[path[-1]] = new
+    return value
+
+
+def recorded(folder: str) -> list[Any]:
+    """The expected results of a folder's recorded streams; one that is skipped if there are none."""
+    found = [pytest.param(expectations()[name], id=name) for name in names_in(folder)]
+    absent = pytest.mark.skip(reason="the recorded streams are not part of the repository")
+    return found or [pytest.param({}, marks=absent, id="none")]
+
+
+def replay(dialect: Dialect[Delta, Message], expected: dict[str, Any]) -> Reply:
+    """Read a recorded stream in several cuts: the same comes out."""
+    replies = [play_pieces(dialect, pieces) for pieces in cuts((STREAMS / expected["file"]).read_bytes())]
+    for each in replies:
+        check(each)
+        assert (each.kinds, outline(each.message)) == (replies[0].kinds, outline(replies[0].message))
+    return replies[0]
+
+
+def early_ends(dialect: Dialect[Delta, Message], expected: dict[str, Any]) -> list[int]:
+    """After how many events of a recorded stream a clean end would count as its end, though more comes."""
+    blocks = (STREAMS / expected["file"]).read_bytes().replace(b"\r\n", b"\n").strip(b"\n").split(b"\n\n")
+    replies = [play_pieces(dialect, [b"\n\n".join(blocks[:count]) + b"\n\n"]) for count in range(len(blocks))]
+    return [count for count, reply in enumerate(replies) if reply.error is None]
