@@ -6,6 +6,7 @@ from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
+from ._vercel import VERCEL_UI
 from ._vocabulary import (
     Data,
     Delta,
@@ -26,6 +27,7 @@ __all__ = [
     "COHERE_CHAT",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
+    "VERCEL_UI",
     "Data",
     "Delta",
     "Finish",
