@@ -1,5 +1,6 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
+from ._ag_ui import AG_UI
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
 from ._mcp import mcp_call
@@ -24,6 +25,7 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "AG_UI",
     "COHERE_CHAT",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
