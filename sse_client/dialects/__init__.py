@@ -3,6 +3,7 @@
 from ._ag_ui import AG_UI
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
+from ._langgraph import LANGGRAPH, LANGGRAPH_EVENTS
 from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
@@ -27,6 +28,8 @@ from ._vocabulary import (
 __all__ = [
     "AG_UI",
     "COHERE_CHAT",
+    "LANGGRAPH",
+    "LANGGRAPH_EVENTS",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
     "VERCEL_UI",
