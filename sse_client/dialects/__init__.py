@@ -1,5 +1,6 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
+from ._a2a import A2A
 from ._ag_ui import AG_UI
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
@@ -26,6 +27,7 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "A2A",
     "AG_UI",
     "COHERE_CHAT",
     "LANGGRAPH",

@@ -10,8 +10,7 @@ from sse_client import Cursor, ErrorEventReceived, LastEventID, Request, ServerS
 from sse_client.dialects import LANGGRAPH, LANGGRAPH_EVENTS, Data, Finish, PartAdded, ToolResult
 
 from .playing import digest
-from .playing import play as play_bytes
-from .scripts import encode, fuzz, play, recorded, replay
+from .scripts import fuzz, play, recorded, replay
 
 META = ("metadata", {"run_id": "r1", "attempt": 1})
 HUMAN = {"type": "human", "content": "Rain?", "id": "h1"}
@@ -124,7 +123,7 @@ def test_blocks() -> None:
 
 def test_nodes_at_the_same_time() -> None:
     """Messages of several nodes interleave: each grows its own part."""
-    reply = play_bytes(LANGGRAPH, encode(chunk("A", "a"), chunk("B", "b"), chunk("a", "a"), chunk("b", "b")))
+    reply = play(LANGGRAPH, chunk("A", "a"), chunk("B", "b"), chunk("a", "a"), chunk("b", "b"))
     assert [part.text for part in reply.message.parts] == ["Aa", "Bb"]  # type: ignore[attr-defined]
 
 
