@@ -4,6 +4,7 @@ from ._a2a import A2A
 from ._ag_ui import AG_UI
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
+from ._dify import DIFY
 from ._langgraph import LANGGRAPH, LANGGRAPH_EVENTS
 from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
@@ -30,6 +31,7 @@ __all__ = [
     "A2A",
     "AG_UI",
     "COHERE_CHAT",
+    "DIFY",
     "LANGGRAPH",
     "LANGGRAPH_EVENTS",
     "MISTRAL_CHAT",
