@@ -62,7 +62,7 @@ class Entry:
 
 def render_call(call: ToolCall) -> Any:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function, **(call._native or {})}
+    return {"id": call.id, "type": "function", "function": function, **as_dict(call._native)}
 
 
 class AGUIReader(MessageReader):

@@ -105,8 +105,8 @@ class CohereReader(MessageReader):
 
     def _content(self, index: Any, content: Any) -> list[Delta]:
         """Add text or reasoning; what is neither is a part."""
-        if isinstance(content, list):
-            return [delta for place, each in enumerate(content) for delta in self._content((index, place), each)]
+        if contents := as_list(content):
+            return [delta for place, each in enumerate(contents) for delta in self._content((index, place), each)]
         fields = as_dict(content)
         kind = as_text(fields.get("type"))
         if kind not in ("", "text", "thinking"):
@@ -115,7 +115,7 @@ class CohereReader(MessageReader):
 
     def _call(self, index: Any, call: Any) -> list[Delta]:
         if isinstance(call, list):
-            return [delta for place, each in enumerate(call) for delta in self._call((index, place), each)]
+            return [delta for place, each in enumerate(as_list(call)) for delta in self._call((index, place), each)]
         fields = as_dict(call)
         function = as_dict(fields.get("function"))
         name, arguments = function.get("name"), as_json(function.get("arguments"))
@@ -129,7 +129,7 @@ class CohereReader(MessageReader):
 
     def _add_citations(self, citations: Any) -> list[Delta]:
         deltas: list[Delta] = []
-        for each in citations if isinstance(citations, list) else (citations,):
+        for each in as_list(citations) if isinstance(citations, list) else [citations]:
             if each is not None:
                 self._citations.append(each)
                 deltas += self.add("citation", each)

@@ -206,7 +206,7 @@ class LangGraphReader(LangChainReader):
             case "values" if not namespace:
                 return self._values(value)
             case "message" if isinstance(value, dict):
-                if isinstance(value.get("messages"), list):
+                if isinstance(as_dict(value).get("messages"), list):
                     return self._values(value)
                 self._state = value
                 return [Data(kind_of(event, value), value)]
@@ -398,9 +398,10 @@ def advance(seq: int | None, event: ServerSentEvent) -> int | None:
 
 def request_since(seq: int | None, request: Request) -> Request | None:
     """The same request for the events after that one."""
-    if seq is None or not isinstance(request.json, dict):
+    body: Any = request.json
+    if seq is None or not isinstance(body, dict):
         return None
-    return replace(request, json={**as_dict(request.json), "since": seq})
+    return replace(request, json={**as_dict(body), "since": seq})
 
 
 LANGGRAPH: Dialect[Delta, Message] = Dialect(

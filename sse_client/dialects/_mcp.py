@@ -50,7 +50,7 @@ class MCPReader(MessageReader):
             return [Data(event.event, event.data)]  # of the old transport: where to post, in plain text
         value = event.json()
         deltas: list[Delta] = []
-        for each in value if isinstance(value, list) else (value,):
+        for each in as_list(value) or [value]:
             deltas += self._read(event, each)
         return deltas
 

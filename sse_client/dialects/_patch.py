@@ -1,6 +1,6 @@
 """JSON Patch (RFC 6902): a document changed by operations. What is not on the way to a change is shared, not copied."""
 
-from typing import Any
+from typing import Any, cast
 
 
 def patched(document: Any, operations: Any) -> Any:
@@ -51,19 +51,17 @@ def _changed(value: Any, keys: list[str], operation: str, new: Any) -> Any:
     if not keys:
         return new
     key, *rest = keys
-    copy: Any
-    place: Any
-    if isinstance(value, list):
-        copy, place = [*value], len(value) if key == "-" else _index(key)
-    elif isinstance(value, dict):
-        copy, place = {**value}, key
-    else:
+    if not isinstance(value, list | dict):
         raise TypeError(key)
+    copy: Any = cast("Any", value).copy()
+    place: Any = key
+    if isinstance(value, list):
+        place = len(copy) if key == "-" else _index(key)
     if rest:
         copy[place] = _changed(copy[place], rest, operation, new)
     elif operation == "remove":
         del copy[place]
-    elif operation == "add" and isinstance(copy, list):
+    elif operation == "add" and isinstance(value, list):
         if place > len(copy):
             raise LookupError(key)
         copy.insert(place, new)

@@ -5,7 +5,7 @@ It sends a message of a chat: text and reasoning by ID, tools that the server or
 of the application's own. What comes out is the SDK's `UIMessage`. The SDK's older data stream is no event stream.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
@@ -36,7 +36,7 @@ NOT_OF_A_CALL = frozenset({"type", "toolName", "dynamic", "inputTextDelta"})
 
 
 def render_text(part: Text | Reasoning) -> Any:
-    return {**(part._native or {}), "text": part.text, "state": "done" if part.is_done else "streaming"}
+    return {**as_dict(part._native), "text": part.text, "state": "done" if part.is_done else "streaming"}
 
 
 def render_call(call: ToolCall) -> Any:
@@ -188,6 +188,8 @@ class VercelReader(MessageReader):
                 return deltas + self.tool_result(call, None, error if step == "output-error" else "denied")
             case "approval-request":
                 state["approval"] = {"id": state.pop("approvalId", None)}
+            case _:
+                pass
         return [*deltas, Data(kind, fields)]
 
     def _set_input(self, call: ToolCall, value: Any) -> list[Delta]:
@@ -251,8 +253,9 @@ def type_of(call: ToolCall, fields: dict[str, Any]) -> dict[str, Any]:
 def merged(old: Any, new: Any) -> Any:
     """Merge metadata: objects deeply, everything else replaces; `None` is nothing new."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return {**old, **{name: merged(old.get(name), new[name]) for name in new}}
-    return old if new is None else new
+        before, more = as_dict(old), as_dict(new)
+        return {**before, **{name: merged(before.get(name), more[name]) for name in more}}
+    return new if new is not None else cast("Any", old)
 
 
 VERCEL_UI: Dialect[Delta, Message] = Dialect(

@@ -66,7 +66,7 @@ def fuzz(dialect: Dialect[Delta, Message], *script: Any) -> None:
         name, value = each if isinstance(each, tuple) else ("message", each)
         before, after = script[:place], script[place + 1 :]
         for path in _paths(value):
-            for shape in (DROPPED, *chance.sample(SHAPES, 2)):
+            for shape in (DROPPED, None, *chance.sample(SHAPES, 4)):
                 _survive(dialect, [*before, (name, _changed(value, path, shape)), *after])
         for shape in SHAPES:
             _survive(dialect, [*before, (name, json.dumps(shape)), *after])
