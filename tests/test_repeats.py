@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shells import Shell
-from test_session import (
+from session.driver import (
     GET,
     RESET,
     Reply,
@@ -36,6 +35,7 @@ from test_session import (
     run,
     subscription,
 )
+from shells import Shell
 
 from sse_client import Cursor, EventTooLarge, LastEventID, StreamInterrupted
 from sse_client._core.steps import Connect
