@@ -1,19 +1,26 @@
 """
 One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2, and uvloop on httpx.
 
-A test that takes the fixture `shell` is run in each, and says once what must hold in all of them.
+A test runs in as many of them as can differ in what it shows:
+
+- with the fixture `shell` in one of each kind: what a shell does with the core's decisions
+- with `@every_shell` in all of them: what is made of the library's own objects, and what waits on a socket
+- with `@in_turn(...)`, a table, in one shell per row, and the first row in all of them: what the core decides
 """
 
 import importlib.util
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
 
 import anyio
+import httpx
+import httpx2
+import pytest
 
 from sse_client import AsyncEventStream, AsyncSSEClient, EventStream, ServerSentEvent, SSEClient, SSEError
 
@@ -163,3 +170,35 @@ class Shell:
             AsyncSSEClient(http_client=below, **client) as sse,
         ):
             yield sse
+
+
+SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for library in (httpx, httpx2)]
+if HAS_UVLOOP:
+    SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
+
+KINDS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("trio", httpx)]
+
+every_shell = pytest.mark.parametrize("shell", SHELLS, ids=str)
+
+
+def in_turn(
+    names: str | Sequence[str], table: Iterable[Any], *, ids: Iterable[str] | None = None
+) -> pytest.MarkDecorator:
+    """
+    Deal the rows of a table out to the kinds of shells, one after the other; the first row goes to every shell.
+
+    It is used as `parametrize` is, in a test that takes `shell` too.
+    """
+    arguments = names.split(",") if isinstance(names, str) else list(names)
+    labels = None if ids is None else list(ids)
+    rows = []
+    for number, row in enumerate(table):
+        values = row if len(arguments) > 1 else [row]
+        label = "-".join(str(value) if isinstance(value, str | int | None) else f"{number}" for value in values)
+        if isinstance(row, type(pytest.param())):
+            values, label = row.values, row.id or f"{number}"
+        rows.append((values, label if labels is None else labels[number]))
+    dealt = [(shell, rows[0]) for shell in SHELLS]
+    dealt += [(KINDS[number % len(KINDS)], row) for number, row in enumerate(rows) if number]
+    params = [pytest.param(shell, *values, id=f"{shell}-{label}") for shell, (values, label) in dealt]
+    return pytest.mark.parametrize(("shell", *arguments), params)

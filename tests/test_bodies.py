@@ -22,8 +22,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from conftest import SHELLS
-from shells import TLS, Result, Shell, entered
+from shells import SHELLS, TLS, Result, Shell, entered
 
 from sse_client import (
     ContentTypeError,

@@ -18,9 +18,8 @@ from typing import Any, Literal
 import anyio
 import httpx
 import pytest
-from conftest import SHELLS
 from reference import parse
-from shells import Result, Shell
+from shells import SHELLS, Result, Shell
 
 from sse_client import (
     ConnectionFailed,
