@@ -33,7 +33,7 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
 
 @pytest.fixture(params=KINDS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
-    """Tests of what a stream does run in one shell of each kind, and with `@every_shell` in all of them."""
+    """Tests of what a stream does run in shells of each kind, and with `@every_shell` in all that there are."""
     shell: Shell = request.param
     return shell
 

@@ -3,9 +3,9 @@ One way to run a stream through every shell: sync, asyncio and trio, each on htt
 
 A test runs in as many of them as can differ in what it shows:
 
-- with the fixture `shell` in one of each kind: what a shell does with the core's decisions
-- with `@every_shell` in all of them: what is made of the library's own objects, and what waits on a socket
-- with `@in_turn(...)`, a table, in one shell per row, and the first row in all of them: what the core decides
+- with the fixture `shell`, in the four `KINDS`: what a shell makes of the core's decisions and of the library's objects
+- with `@every_shell`, in all of them: what waits on a socket, or is told by how a socket fails
+- with `@in_turn(...)`, the rows of a table in one shell each, and the first in all of them: what the core decides
 """
 
 import importlib.util
@@ -176,7 +176,8 @@ SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for libra
 if HAS_UVLOOP:
     SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
 
-KINDS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("trio", httpx)]
+KINDS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("sync", httpx2), Shell("trio", httpx)]
+"""Sync and async, each over both libraries, with both backends: no code of ours is left out by these."""
 
 every_shell = pytest.mark.parametrize("shell", SHELLS, ids=str)
 
