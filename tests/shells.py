@@ -183,7 +183,7 @@ every_shell = pytest.mark.parametrize("shell", SHELLS, ids=str)
 
 
 def in_turn(
-    names: str | Sequence[str], table: Iterable[Any], *, ids: Iterable[str] | None = None
+    names: str | Sequence[str], table: Iterable[Any], *, ids: Iterable[str] | Callable[[Any], str] | None = None
 ) -> pytest.MarkDecorator:
     """
     Deal the rows of a table out to the kinds of shells, one after the other; the first row goes to every shell.
@@ -191,15 +191,18 @@ def in_turn(
     It is used as `parametrize` is, in a test that takes `shell` too.
     """
     arguments = names.split(",") if isinstance(names, str) else list(names)
-    labels = None if ids is None else list(ids)
     rows = []
     for number, row in enumerate(table):
-        values = row if len(arguments) > 1 else [row]
-        label = "-".join(str(value) if isinstance(value, str | int | None) else f"{number}" for value in values)
+        values, label = (row if len(arguments) > 1 else [row]), str(number)
         if isinstance(row, type(pytest.param())):
-            values, label = row.values, row.id or f"{number}"
-        rows.append((values, label if labels is None else labels[number]))
-    dealt = [(shell, rows[0]) for shell in SHELLS]
-    dealt += [(KINDS[number % len(KINDS)], row) for number, row in enumerate(rows) if number]
-    params = [pytest.param(shell, *values, id=f"{shell}-{label}") for shell, (values, label) in dealt]
+            values, label = row.values, str(row.id or label)
+        elif isinstance(row, str | int):
+            label = str(row)
+        rows.append((values, label))
+    labels = [label for _, label in rows]
+    if ids is not None:
+        labels = ["-".join(map(ids, values)) for values, _ in rows] if callable(ids) else list(ids)
+    dealt = [(shell, 0) for shell in SHELLS]
+    dealt += [(KINDS[number % len(KINDS)], number) for number in range(1, len(rows))]
+    params = [pytest.param(shell, *rows[number][0], id=f"{shell}-{labels[number]}") for shell, number in dealt]
     return pytest.mark.parametrize(("shell", *arguments), params)

@@ -401,7 +401,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.error.__name__)
+@in_turn("fault", FAULTS, ids=lambda fault: fault.error.__name__)
 def test_partial(shell: Shell, fault: Fault) -> None:
     """An error of the stream carries what there is so far; the snapshot stays there, and asked again it fails again."""
 
