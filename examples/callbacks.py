@@ -83,7 +83,7 @@ def main() -> None:
         try:
             client.post("/chat", events=ChatEvent, terminator=END).dispatch(on)
         except StreamInterrupted as error:
-            print(f"  after {error.events_received} event")
+            print(f"  after {error.stats.events} event")
 
 
 if __name__ == "__main__":

@@ -450,7 +450,7 @@ def test_error_event_says_what_the_server_said() -> None:
     """An error event is raised with its event, its code and its message, and with what was known of the stream."""
     error = run(plan(errors=ERRORS), ok(b"id: 4\n" + A + ERROR)).failed(ErrorEventReceived)
     assert (error.message, error.code, error.event.data) == ("too busy", 7, ERROR[6:-2].decode())
-    assert (error.last_event_id, error.events_received) == ("4", 1)
+    assert (error.last_event_id, error.stats.events) == ("4", 1)
     assert "too busy" in str(error)
 
 
@@ -458,7 +458,7 @@ def test_an_interrupted_stream_has_the_cause() -> None:
     """The error of the HTTP client is the cause, and the text says how far the stream came."""
     error = run(plan(), ok(A, B, RESET)).failed(StreamInterrupted)
     assert error.__cause__ is RESET.cause
-    assert error.events_received == 2
+    assert error.stats.events == 2
     assert str(error) == "the connection was lost after 2 events: reset by peer"
 
 
@@ -754,7 +754,7 @@ def test_a_stream_lost_before_its_first_event_names_the_switches() -> None:
     """Lost after a 2xx, the error is of the stream, with no event received, and names the switches too."""
     result = run(plan(), ok(b": hi\n\n", RESET))
     error = result.failed(StreamInterrupted)
-    assert (error.events_received, result.outcome) == (0, "interrupted")
+    assert (error.stats.events, result.outcome) == (0, "interrupted")
     assert "retry_ambiguous=True" in str(error)
 
 
@@ -961,7 +961,7 @@ def test_an_answer_that_ends_a_resume(reply: Reply, kind: type[SSEError]) -> Non
     result = run(plan(resume=RESUME), ok(events(1, 2), RESET), reply)
     error = result.failed(StreamInterrupted)
     assert (type(error.__cause__), result.outcome, len(result.connects)) == (kind, "interrupted", 2)
-    assert (error.last_event_id, error.events_received) == ("2", 2)
+    assert (error.last_event_id, error.stats.events) == ("2", 2)
     assert str(error).endswith("; gave up after 2 attempts in 1.0 s")
 
 
@@ -1980,7 +1980,7 @@ def test_leaving_by_an_exception_at_the_terminator() -> None:
 def test_an_error_knows_what_was_finished() -> None:
     """The error of a stream has the ID of the last event, and its numbers."""
     error = run(plan(), ok(events(1, 2) + b": x\n", RESET)).failed(StreamInterrupted)
-    assert (error.last_event_id, error.events_received) == ("2", 2)
+    assert (error.last_event_id, error.stats.events) == ("2", 2)
     assert (error.stats.events, error.stats.comments, error.stats.attempts) == (2, 1, 1)
 
 
@@ -2135,7 +2135,7 @@ def test_one_outcome_and_no_request_after_it(
     assert result.data == whole[: len(result.data)]
     assert (result.outcome == "completed") is (result.error is None) is (result.data == whole)
     if isinstance(result.error, StreamError):
-        assert result.error.events_received == len(result.data)
+        assert result.error.stats.events == len(result.data)
     last = result.steps[-1]
     for happens in WHATEVER.values():
         happens(result.session, result.now)

@@ -1301,7 +1301,6 @@ class Session:
             error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.events_received = stats.events
 
     @property
     def _so_far(self) -> str:

@@ -376,7 +376,6 @@ class BaseStream(Generic[T]):
         if self.outcome != "completed":
             error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
             self._complete(error)
-            error.events_received = error.stats.events
             error.partial = accumulation.snapshot
             raise error
 
