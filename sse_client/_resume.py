@@ -62,7 +62,7 @@ class LastEventID:
         return request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `Cursor[X](…)` would be a TypeError in Python 3.11
 class Cursor(Generic[C]):
     """
     Make the next request from what was received, where the server has a way of its own to go on.

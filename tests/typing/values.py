@@ -95,3 +95,4 @@ def cursors() -> None:
     )
     assert_type(cursor, Cursor[int])
     assert_type(cursor.initial, int)
+    Cursor[int]("", lambda cursor, event: cursor, lambda cursor, request: request)  # type: ignore[arg-type]
