@@ -412,7 +412,7 @@ def test_partial(shell: Shell, fault: Fault) -> None:
                 await final(reply)
             assert isinstance(caught.value, StreamError)
             assert caught.value.partial == "abc"
-            assert caught.value.events_received == 3
+            assert caught.value.stats.events == 3
             assert reply.snapshot == "abc"
 
     run(shell, [Answer(*THREE, *fault.end)], test, **fault.options)
@@ -477,7 +477,7 @@ def test_closed(shell: Shell) -> None:
             with pytest.raises(StreamCancelled, match="the stream was closed after 1 event") as caught:
                 await final(reply)
             assert caught.value.partial == "a"
-            assert caught.value.events_received == caught.value.stats.events == 1
+            assert caught.value.stats.events == 1
             assert caught.value.last_event_id == "7"
         assert stream.outcome == "cancelled"
 

@@ -304,7 +304,7 @@ def test_total(body: str, framing: Any) -> None:
         assert run.data[:1] in (["1"], [])  # on a slow machine it may come too late
         assert isinstance(run.error, TimeoutError)
         assert isinstance(run.error, StreamTimeout)
-        assert run.error.events_received == len(run.events)
+        assert run.error.stats.events == len(run.events)
 
 
 GZIP = zlib.compressobj(wbits=31)

@@ -406,7 +406,7 @@ def test_resume_gives_up(shell: Shell) -> None:
         result = shell.read(server.url, resume=LastEventID(retry=RetryPolicy(max_retries=2, initial_delay=0, jitter=0)))
     assert isinstance(result.error, StreamInterrupted)
     assert result.data == ["1", "2"]
-    assert (result.error.last_event_id, result.error.events_received) == ("2", 2)
+    assert (result.error.last_event_id, result.error.stats.events) == ("2", 2)
     assert isinstance(result.error.__cause__, StatusError)
     assert result.error.__cause__.status_code == 502
     assert len(server.requests) == 3

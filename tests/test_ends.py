@@ -47,7 +47,7 @@ def check(result: Result, data: list[str], outcome: str, error: type[SSEError] |
     if not isinstance(result.error, ConnectionFailed):
         assert result.stream.response.is_closed  # type: ignore[attr-defined]
     if isinstance(result.error, StreamError):
-        assert result.error.events_received == len(data)
+        assert result.error.stats.events == len(data)
         assert result.error.stats.events == len(data)
 
 

@@ -82,7 +82,7 @@ def test_an_error_after_events(shell: Shell, text: str, message: str | None, cod
     assert isinstance(error, ErrorEventReceived)
     assert (error.message, error.code) == (message, code)
     assert isinstance(error.event.json(), dict)
-    assert error.events_received == len(result.data)
+    assert error.stats.events == len(result.data)
     assert str(error).startswith("the server sent an error outside any event")
     assert (message or "") in str(error)
 

@@ -26,6 +26,7 @@ from sse_client import (
     Dialect,
     ErrorEvent,
     ErrorEventReceived,
+    EventEncoder,
     EventParser,
     Handlers,
     LastEventID,
@@ -443,7 +444,16 @@ astream = AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")).p
 PUBLIC: list[Any] = [
     *(SSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), stream, stream.accumulate(max)),
     *(AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), astream, astream.accumulate(max)),
-    *(Handlers(), Handlers().open, Handlers().close, EventParser(), join_text(str), LastEventID(), Named("a")),
+    *(
+        Handlers(),
+        Handlers().open,
+        Handlers().close,
+        EventParser(),
+        EventEncoder(),
+        join_text(str),
+        LastEventID(),
+        Named("a"),
+    ),
     *(Terminator(event="a"), ErrorEvent(event="a"), Dialect(events=int), RetryPolicy(), StreamStats(), Timeouts()),
     *(
         Cursor(0, lambda cursor, _: cursor, lambda _, request: request),

@@ -75,7 +75,7 @@ def test_a_stream_in_time(timeouts: Timeouts) -> None:
 
 def test_clocks_that_are_off() -> None:
     """Without clocks there is no deadline, and a stream may be silent for ever."""
-    result = run(plan(timeouts=Timeouts.of(None)), ok(1e9, A, 1e9, B))
+    result = run(plan(timeouts=Timeouts._of(None)), ok(1e9, A, 1e9, B))
     assert (result.data, result.session.deadline, result.session.has_deadlines) == (["a", "b"], inf, False)
     assert (result.connects[0].connect, result.connects[0].response) == (None, None)
 

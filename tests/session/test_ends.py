@@ -175,7 +175,7 @@ def test_error_event_says_what_the_server_said() -> None:
     """An error event is raised with its event, its code and its message, and with what was known of the stream."""
     error = run(plan(errors=ERRORS), ok(b"id: 4\n" + A + ERROR)).failed(ErrorEventReceived)
     assert (error.message, error.code, error.event.data) == ("too busy", 7, ERROR[6:-2].decode())
-    assert (error.last_event_id, error.events_received) == ("4", 1)
+    assert (error.last_event_id, error.stats.events) == ("4", 1)
     assert "too busy" in str(error)
 
 
@@ -183,7 +183,7 @@ def test_an_interrupted_stream_has_the_cause() -> None:
     """The error of the HTTP client is the cause, and the text says how far the stream came."""
     error = run(plan(), ok(A, B, RESET)).failed(StreamInterrupted)
     assert error.__cause__ is RESET.cause
-    assert error.events_received == 2
+    assert error.stats.events == 2
     assert str(error) == "the connection was lost after 2 events: reset by peer"
 
 

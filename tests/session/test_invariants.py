@@ -114,7 +114,7 @@ def test_one_outcome_and_no_request_after_it(
     assert result.data == whole[: len(result.data)]
     assert (result.outcome == "completed") is (result.error is None) is (result.data == whole)
     if isinstance(result.error, StreamError):
-        assert result.error.events_received == len(result.data)
+        assert result.error.stats.events == len(result.data)
     last = result.steps[-1]
     for happens in WHATEVER.values():
         happens(result.session, result.now)

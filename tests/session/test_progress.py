@@ -85,7 +85,7 @@ def test_leaving_by_an_exception_at_the_terminator() -> None:
 def test_an_error_knows_what_was_finished() -> None:
     """The error of a stream has the ID of the last event, and its numbers."""
     error = run(plan(), ok(events(1, 2) + b": x\n", RESET)).failed(StreamInterrupted)
-    assert (error.last_event_id, error.events_received) == ("2", 2)
+    assert (error.last_event_id, error.stats.events) == ("2", 2)
     assert (error.stats.events, error.stats.comments, error.stats.attempts) == (2, 1, 1)
 
 

@@ -154,7 +154,7 @@ def test_an_answer_that_ends_a_resume(reply: Reply, kind: type[SSEError]) -> Non
     result = run(plan(resume=RESUME), ok(events(1, 2), RESET), reply)
     error = result.failed(StreamInterrupted)
     assert (type(error.__cause__), result.outcome, len(result.connects)) == (kind, "interrupted", 2)
-    assert (error.last_event_id, error.events_received) == ("2", 2)
+    assert (error.last_event_id, error.stats.events) == ("2", 2)
     assert str(error).endswith("; gave up after 2 attempts in 1.0 s")
 
 

@@ -258,7 +258,7 @@ def test_a_stream_lost_before_its_first_event_names_the_switches() -> None:
     """Lost after a 2xx, the error is of the stream, with no event received, and names the switches too."""
     result = run(plan(), ok(b": hi\n\n", RESET))
     error = result.failed(StreamInterrupted)
-    assert (error.events_received, result.outcome) == (0, "interrupted")
+    assert (error.stats.events, result.outcome) == (0, "interrupted")
     assert "retry_ambiguous=True" in str(error)
 
 
