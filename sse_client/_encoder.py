@@ -50,8 +50,9 @@ class EventEncoder:
         Written are the name, unless it is `"message"`, the ID, if it changes, `retry`, if the event has one, and each
         line of the data, even if that is empty.
 
-        Raises `ValueError` for values that the format cannot carry: an empty name; a name or an ID with CR, LF or
-        NUL; a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not have. After an error the encoder is unchanged.
+        Raises `ValueError` for values that the format cannot carry: an empty name; a name or an ID with CR, LF or NUL;
+        a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not have. After an error
+        the encoder is unchanged.
         """
         lines: list[str] = []
         if event.event != "message":
