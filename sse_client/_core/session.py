@@ -32,7 +32,7 @@ from datetime import datetime
 from itertools import accumulate
 from math import inf
 from operator import length_hint
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from .._errors import (
@@ -53,10 +53,12 @@ from .._errors import (
 from .._event import ServerSentEvent
 from .._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from .._parser import BOM, EventParser
-from .._request import Request, public_url
+from .._request import Request
 from .._resume import DEFAULT, Cursor, LastEventID
-from .._retry import MAX_SERVER_DELAY, RetryPolicy, is_retryable, parse_delay, server_wish
+from .._retry import RetryPolicy, is_retryable, parse_delay, server_wish
 from .._stats import StreamStats
+from .phases import TRANSITIONS, Outcome, Phase, State, failed_outcome, outcome_of
+from .plan import DONE_EVENT, Plan, label
 from .steps import (
     Commented,
     Connect,
@@ -65,7 +67,6 @@ from .steps import (
     Head,
     Note,
     Opened,
-    Plan,
     Read,
     ReadBody,
     Retrying,
@@ -76,12 +77,6 @@ from .steps import (
 from .strays import Strays, is_stray
 
 logger = logging.getLogger("sse_client")
-
-Outcome: TypeAlias = Literal[
-    "completed", "truncated", "interrupted", "timeout", "error_event", "cancelled", "abandoned", "failed"
-]
-State: TypeAlias = Literal["waiting", "streaming", "closed"]
-Phase: TypeAlias = Literal["connecting", "reading", "refusing", "draining", "waiting", "stopped"]
 
 EVENT_STREAM = "text/event-stream"
 
@@ -124,16 +119,12 @@ MAX_REDIRECTS = 20
 MAX_IDS = 1024
 MAX_ID = 1024  # characters: the longest of real servers, tokens of where they are, have some hundreds
 
-# A feed may well be polled; but a delay beyond a day is a mistake, or malice.
-MAX_SUBSCRIPTION_DELAY = 86_400.0
-
 # Of a reason phrase, which the server may make as long as a header.
 MAX_REASON = 100
 
 USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
 
 # What ends a stream by default.
-DONE_EVENT = ServerSentEvent(data=DONE)
 UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
 ANY_ERROR = ErrorEvent(event="error")
 
@@ -154,7 +145,7 @@ class Session:
     # A process may hold thousands of streams: with a dict each, a session would take three times as much memory.
     __slots__ = (
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
-        *("_plan", "_random", "_utc_now", "_phase", "_error"),
+        *("_plan", "_rules", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_head", "_is_first_foreign"),
         *("_parser", "_feed", "_body", "_beginning", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
@@ -196,6 +187,7 @@ class Session:
         self.unfinished = None
 
         self._plan = plan
+        self._rules = plan.rules
         self._random = random
         self._utc_now = utc_now
         self._phase: Phase = "connecting"
@@ -236,9 +228,6 @@ class Session:
         self._names: frozenset[str] | None
         self._needles, self._names = needles_of(plan.errors, plan.terminator) or (None, None)
         self._ends_at_done = plan.ends_at_done
-        if plan.is_subscription:
-            # To a browser it is an event like any other: only a terminator that is asked for ends a feed.
-            self._ends_at_done = plan.terminator is not None and plan.terminator.match(DONE_EVENT) is not None
         if plan.errors or plan.terminator or plan.resume or plan.pings:
             self._examines: bool | None = True
         else:
@@ -428,7 +417,7 @@ class Session:
             deadline, clock = self._deadline()
             if now >= deadline:
                 self._time_out(clock, now)
-        if self._phase == "waiting":
+        if self._phase == "pausing":
             if now < self._wait_until:
                 return Wait(self._wait_until - now)
             self._enter("connecting")
@@ -469,7 +458,7 @@ class Session:
             self._enter("connecting")
         elif self._is_stream(head):
             self._open(head, now)
-        elif head.status_code == 204 and (self._plan.is_subscription or not self._has_begun):
+        elif head.status_code == 204 and (self._rules.ends_at_204 or not self._has_begun):
             self._stop(None, now)
         elif head.status_code == 204:
             self._end_without_more(now)
@@ -635,7 +624,7 @@ class Session:
             return
         if self._ends_in_terminator():
             self._stop(None, now)
-        elif self._plan.is_subscription:
+        elif self._rules.reconnects:
             self._fail(StreamTruncated("the server ended the stream"), now)
         elif (stray := self._stray_error()) is not None:
             self._stop(stray, now)
@@ -674,6 +663,7 @@ class Session:
             self._stop(self._error, now)
 
     def _enter(self, phase: Phase) -> None:
+        assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
         # A cursor is the user's own code, whose errors are not for the short way.
         self.is_reading = phase == "reading" and not self.has_deadlines and not isinstance(self._plan.resume, Cursor)
@@ -744,14 +734,14 @@ class Session:
         if plan.idempotency_key is not None:
             name, key = plan.idempotency_key
             headers[name] = key.encode("ascii")
-        if plan.is_subscription or isinstance(plan.resume, LastEventID):
+        if self._rules.always_sends_id or isinstance(plan.resume, LastEventID):
             last_event_id = self._finished_id
         else:
             last_event_id = plan.last_event_id
         try:
             value = id_header(last_event_id)
         except ValueError as error:
-            if not plan.is_subscription:
+            if not self._rules.always_sends_id:
                 raise
             logger.info("%s: %s; reconnecting without it", label(self._request), error)
             value = b""
@@ -764,7 +754,7 @@ class Session:
         if self._time_to_headers is None:
             self._time_to_headers = now - self._started_at if self._started_at is not None else 0.0
             self._first_head, self._is_first_foreign = head, self._is_foreign
-        if self._plan.is_subscription:
+        if self._rules.resets_on_open:
             self._failures = 0
         if self._has_begun:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
@@ -835,7 +825,7 @@ class Session:
             last_event_id=last_event_id,
             max_event_size=self._plan.max_event_size,
             on_comment=self._count_comment,
-            on_unknown=None if self._plan.is_subscription else self._keep_stray,
+            on_unknown=self._keep_stray if self._rules.keeps_strays else None,
         )
 
     def _count_comment(self, text: str) -> None:
@@ -859,19 +849,14 @@ class Session:
         is_json = is_json and "," not in found
         # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
         takes_json = self._plan.accepts_json and not self._has_begun
-        return self._is_good(head.status_code) and (found == EVENT_STREAM or (is_json and takes_json))
+        return head.status_code in self._rules.good_statuses and (found == EVENT_STREAM or (is_json and takes_json))
 
     def _is_accepted(self, head: Head, body: bytes | bytearray) -> bool:
         """Whether an answer says that the server has taken a message, and has nothing to say to it, as in MCP."""
-        is_asked_for = self._plan.accepts_json and not self._plan.is_subscription and not self._has_begun
+        is_asked_for = self._plan.accepts_json and 202 in self._rules.good_statuses and not self._has_begun
         # A body that broke off before its first byte is none that is empty.
         is_empty = not body and head.headers.get("content-length", "0") == "0"
         return is_asked_for and head.status_code == 202 and is_empty
-
-    def _is_good(self, status_code: int) -> bool:
-        if self._plan.is_subscription:
-            return status_code == 200
-        return 200 <= status_code < 300 and status_code not in (204, 205)
 
     def _follows(self, head: Head) -> bool:
         """Whether the answer is a redirect to follow; if so, the next request goes there."""
@@ -909,7 +894,7 @@ class Session:
         request = label(self._request)
         is_readable = not head.undecodable or is_text(body)
         kind: type[ResponseError]
-        if self._is_good(status_code):
+        if status_code in self._rules.good_statuses:
             kind = ContentTypeError
             text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
             if head.undecodable and (not is_readable or self._is_stream(head)):
@@ -1020,7 +1005,7 @@ class Session:
     def _stray_error(self) -> ErrorEventReceived | None:
         """Return the error that the server reported outside any field; for the end of the body."""
         open_line = self._parser.open_line
-        if open_line and not self._plan.is_subscription and is_stray(open_line):
+        if open_line and self._rules.keeps_strays and is_stray(open_line):
             self._keep_stray(open_line)
         event = None if self._strays is None else self._strays.error()
         if event is None:
@@ -1138,7 +1123,7 @@ class Session:
 
     def _is_worth_repeating(self, error: ResponseError) -> bool:
         # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
-        is_page = isinstance(error, ContentTypeError) and self._has_begun and not self._plan.is_subscription
+        is_page = isinstance(error, ContentTypeError) and self._has_begun and not self._rules.reconnects
         wish = server_wish(error.headers)
         return wish if wish is not None else is_page or is_retryable(error.status_code)
 
@@ -1146,7 +1131,7 @@ class Session:
         """Return by what policy to come back, or None and why not."""
         plan = self._plan
         resume = plan.resume
-        if plan.is_subscription:
+        if self._rules.reconnects:
             return (plan.retry if resume is None or resume.retry is DEFAULT else resume.retry), ""
         if not self._has_begun:
             return plan.retry, ""
@@ -1184,7 +1169,7 @@ class Session:
             self._wait(delay, now)
             return
         is_cut = isinstance(error, StreamError) and (self._failures == 1 or isinstance(error, StreamInterrupted))
-        if self._has_begun and not self._plan.is_subscription and not is_cut:
+        if self._has_begun and not self._rules.reconnects and not is_cut:
             # The user had a stream: what they lost is that, and this is why it did not come back.
             cause = error
             error = StreamInterrupted(f"the connection was lost{self._so_far}, and not resumed: {cause}")
@@ -1233,19 +1218,19 @@ class Session:
     def _is_safe_to_repeat(self, policy: RetryPolicy) -> bool:
         """Whether the server may get the request twice."""
         plan = self._plan
-        if plan.is_subscription or self._has_begun or plan.request.is_idempotent:
+        if self._rules.can_repeat or self._has_begun or plan.request.is_idempotent:
             return True
         return policy.retry_ambiguous or plan.idempotency_key is not None
 
     def _delay(self, policy: RetryPolicy, server_delay: float | None) -> tuple[float, float, float]:
         """Return how long to wait, how long the server asked for, and what it may ask for at the most."""
         initial_delay, least = None, 0.0
-        if self._plan.is_subscription or self._has_begun:
+        if self._rules.reconnects or self._has_begun:
             if self._parser.reconnection_time is not None:
                 self._reconnection_time = self._parser.reconnection_time / 1000
             initial_delay, least = self._reconnection_time, MIN_DELAY
         asked = max(initial_delay or 0.0, server_delay or 0.0)
-        limit = MAX_SUBSCRIPTION_DELAY if self._plan.is_subscription else MAX_SERVER_DELAY
+        limit = self._rules.max_delay
         delay = policy.delay(
             self._failures,
             random=self._random(),
@@ -1255,14 +1240,14 @@ class Session:
         return max(delay, least), asked, limit
 
     def _wait(self, delay: float, now: float) -> None:
-        self._enter("waiting")
+        self._enter("pausing")
         self._wait_until = now + delay
         self._redirects = 0
         resume = self._plan.resume if self._has_begun else None
         url = resume.url if isinstance(resume, LastEventID) else None
         names_url = url is not None or isinstance(resume, Cursor)
         # What goes on, goes on where it was (the browsers do the same); what starts again, starts at the beginning.
-        goes_on = resume is not None or self._plan.is_subscription
+        goes_on = resume is not None or self._rules.reconnects
         if names_url or not goes_on:
             self._redirect_url = None
             # A URL that another origin has named is as foreign as that.
@@ -1275,19 +1260,7 @@ class Session:
         self._stop(error, now)
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed") -> None:
-        match error:
-            case None:
-                self.outcome = outcome
-            case StreamTruncated():
-                self.outcome = "truncated"
-            case StreamInterrupted():
-                self.outcome = "interrupted"
-            case StreamTimeout():
-                self.outcome = "timeout"
-            case ErrorEventReceived():
-                self.outcome = "error_event"
-            case _:
-                self.outcome = "failed"
+        self.outcome = outcome if error is None else failed_outcome(error)
         if self._settled is not None:  # after the outcome was set: `settle` may come from another thread
             self.outcome = self._settled
         self._enter("stopped")
@@ -1325,16 +1298,6 @@ def _error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEv
     if code is not None:
         text = f"{text} (code {quote(shown(code))})"
     return ErrorEventReceived(text, event=event, code=code, message=message)
-
-
-def outcome_of(error: BaseException | None) -> Outcome:
-    """What it is called when the user leaves a stream: by a cancellation or Ctrl-C, or in any other way."""
-    return "abandoned" if error is None or isinstance(error, Exception | GeneratorExit) else "cancelled"
-
-
-def label(request: Request) -> str:
-    """How a request is called in texts: without its query and user, which hold secrets."""
-    return f"{request.method} {public_url(str(request.url))}"
 
 
 def id_header(last_event_id: str) -> bytes:
