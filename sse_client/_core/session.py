@@ -22,8 +22,6 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 """
 
 import logging
-import re
-from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -33,7 +31,7 @@ from itertools import accumulate
 from math import inf
 from operator import length_hint
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from .._errors import (
     ConnectionFailed,
@@ -42,7 +40,6 @@ from .._errors import (
     EventTooLarge,
     ResponseError,
     SSEError,
-    StatusError,
     StreamError,
     StreamInterrupted,
     StreamTimeout,
@@ -52,13 +49,29 @@ from .._errors import (
 )
 from .._event import ServerSentEvent
 from .._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
-from .._parser import BOM, EventParser
+from .._parser import EventParser
 from .._request import Request
 from .._resume import DEFAULT, Cursor, LastEventID
 from .._retry import RetryPolicy, is_retryable, parse_delay, server_wish
 from .._stats import StreamStats
-from .phases import TRANSITIONS, Outcome, Phase, State, failed_outcome, outcome_of
+from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
+from .clocks import (
+    at_most,
+    connecting_clock,
+    has_elapsed,
+    read_timeout,
+    reading_deadline,
+    seconds_of,
+    silence,
+    total_deadline,
+)
+from .phases import TRANSITIONS, Phase, failed_outcome
+from .phases import Outcome as Outcome
+from .phases import State as State
+from .phases import outcome_of as outcome_of
 from .plan import DONE_EVENT, Plan, label
+from .redirects import Follow, Refuse, Route, follow
+from .responses import EVENT_STREAM, begins_a_stream, error_of, is_accepted, is_stream, is_text, media_type
 from .steps import (
     Commented,
     Connect,
@@ -78,23 +91,9 @@ from .strays import Strays, is_stray
 
 logger = logging.getLogger("sse_client")
 
-EVENT_STREAM = "text/event-stream"
-
 # Enough for any error page worth reading; a body of errors may never end.
 MAX_BODY = 64 * 1024
 MAX_BODY_SECONDS = 5.0
-
-# The fields of the standard (section 9.2.6): a body that begins with one of them is an event stream.
-FIELDS = (b"data", b"event", b"id", b"retry")
-
-# No text has these, and hardly a compressed body is without.
-CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
-
-# A comma in quotes separates nothing. The end of the quotes may be missing, so that the search stays linear.
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
-
-# What has to be installed for the client to decode a coding.
-EXTRAS = {"br": "httpx[brotli]", "zstd": "httpx[zstd]"}
 
 # What stands behind a terminator is a last chunk, now and then a comment: not worth more than a new connection costs.
 MAX_DRAIN = 64 * 1024
@@ -106,21 +105,9 @@ BLANKS = " \t"
 # The least time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
 MIN_DELAY = 0.05
 
-# A transport takes 0 for "at once", or for "never"; neither is meant.
-MIN_TIMEOUT = 0.001
-
-# A transport's clock is not quite ours, and rounds.
-CLOCK_TOLERANCE = 0.01
-
-# As many as httpx and the browsers follow.
-MAX_REDIRECTS = 20
-
 # Of the IDs before the last one: a server that starts over begins with one of them.
 MAX_IDS = 1024
 MAX_ID = 1024  # characters: the longest of real servers, tokens of where they are, have some hundreds
-
-# Of a reason phrase, which the server may make as long as a header.
-MAX_REASON = 100
 
 USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
 
@@ -147,7 +134,7 @@ class Session:
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
         *("_plan", "_rules", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
-        *("_redirects", "_redirect_url", "_is_foreign", "_refusal", "_first_head", "_is_first_foreign"),
+        *("_route", "_first_head", "_is_first_foreign"),
         *("_parser", "_feed", "_body", "_beginning", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
         *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
         *("_needles", "_names", "_is_told"),
@@ -200,10 +187,7 @@ class Session:
         self._last_failure: SSEError | None = None
         self._wait_until = 0.0
         self._has_refreshed = False
-        self._redirects = 0
-        self._redirect_url: str | None = None
-        self._is_foreign = False
-        self._refusal = ""  # why a redirect was not followed
+        self._route = Route()
         self._first_head: Head | None = None  # of the first stream, which a resume may ask for its URL
         self._is_first_foreign = False
 
@@ -371,8 +355,7 @@ class Session:
     @property
     def total_deadline(self) -> float:
         """When the total runs out."""
-        total = self._plan.timeouts.total
-        return inf if total is None or self._started_at is None else self._started_at + total
+        return total_deadline(self._plan.timeouts, self._started_at)
 
     def may_send(self, now: float) -> bool:
         """Whether the request of this attempt may still go out, which the time before it may have changed."""
@@ -385,17 +368,11 @@ class Session:
 
     def read_timeout(self, now: float, *, is_watched: bool) -> float | None:
         """
-        Return after what time without a byte the transport is to give up, which it keeps for the whole of the body.
+        Return the time without a byte after which the transport gives up, which it keeps for the whole of the body.
 
-        Where nobody watches the `deadline`, this has to do for the other clocks too: it is never too early for them.
+        If the `deadline` is not watched, this has to do for the other clocks too: it is never too early for them.
         """
-        timeouts = self._plan.timeouts
-        limits = [timeouts.read]
-        if not is_watched:
-            limits.append(_at_most(None, self._left(now)))
-            if timeouts.first_event is not None and timeouts.idle is not None:
-                limits.append(max(timeouts.first_event, timeouts.idle))
-        return min((limit for limit in limits if limit is not None), default=None)
+        return read_timeout(self._plan.timeouts, self._left(now), is_watched=is_watched)
 
     def next_note(self) -> Note | None:
         """Return the first of the notes, if it came before the next event of `ready`; for who listens."""
@@ -454,9 +431,10 @@ class Session:
             self._started_at = now  # the response came from the user
         if self._is_over:
             return
-        if self._follows(head):
+        if isinstance(redirect := self._redirect(head), Follow):
+            self._route = self._route.followed(redirect)
             self._enter("connecting")
-        elif self._is_stream(head):
+        elif is_stream(head, self._plan, has_begun=self._has_begun):
             self._open(head, now)
         elif head.status_code == 204 and (self._rules.ends_at_204 or not self._has_begun):
             self._stop(None, now)
@@ -469,10 +447,10 @@ class Session:
         """Take that a request got no answer."""
         if self._is_over:
             return
-        clock = self._connect_clock(failure, now)
+        clock = connecting_clock(self._plan.timeouts, failure, self._started_at, self.attempted_at, now)
         text = f"{label(self._request)} got no response: {failure.text}"
         if clock is not None:
-            text = f"{text} (the {clock} clock of {getattr(self._plan.timeouts, clock):g} s ran out)"
+            text = f"{text} (the {clock} clock of {seconds_of(self._plan.timeouts, clock):g} s ran out)"
         error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
         error.__cause__ = failure.cause
         if clock == "total":
@@ -486,14 +464,22 @@ class Session:
             return
         head = self.head
         assert head is not None
-        if self._is_accepted(head, body):
+        if is_accepted(head, body, self._plan, has_begun=self._has_begun):
             self._stop(None, now)
             return
-        error = self._response_error(head, (self._beginning + body)[:MAX_BODY])
+        redirect = self._redirect(head)
+        error = error_of(
+            head,
+            (self._beginning + body)[:MAX_BODY],
+            self._plan,
+            label(self._request),
+            has_begun=self._has_begun,
+            refusal=redirect.why if isinstance(redirect, Refuse) else "",
+        )
         can_refresh = head.status_code == 401 and self._can_refresh
         if can_refresh and self._request.is_repeatable:
             self._has_refreshed = True
-            self._redirects = 0
+            self._route = self._route.again()
             self._enter("connecting")
             logger.info("%s returned 401: requesting its headers again", label(self._request))
         else:
@@ -602,7 +588,7 @@ class Session:
             return False
         if self._body is not None:
             assert self.head is not None
-            if self._is_accepted(self.head, self._body):
+            if is_accepted(self.head, self._body, self._plan, has_begun=self._has_begun):
                 self._stop(None, now)
                 return False
             if self.head.undecodable and not is_text(self._body):
@@ -644,7 +630,7 @@ class Session:
             return
         if now >= deadline or (failure.is_deadline and clock):
             self._time_out(clock, now, failure.cause)
-        elif failure.is_timeout and self._has_elapsed(self._plan.timeouts.read, self._received_at, now):
+        elif failure.is_timeout and has_elapsed(self._plan.timeouts.read, self._received_at, now):
             self._time_out("read", now, failure.cause)
         elif failure.is_early_end:
             self._ended(now, is_whole=False)
@@ -690,19 +676,16 @@ class Session:
             interrupted.__cause__ = self._last_failure
             self._give_up(interrupted, now)
             return Stop(self._error)
-        if not self._redirects:
+        if not self._route.hops:
             self._attempts += 1
         timeouts, left = self._plan.timeouts, self._left(now)
-        request, is_exact = self._request, self._is_exact
-        if self._redirect_url is not None:
-            request, is_exact = replace(request, url=self._redirect_url, params=None), True
         return Connect(
-            request,
+            self._route.applied_to(self._request),
             headers,
-            self._is_foreign,
-            is_exact,
-            _at_most(timeouts.connect, left),
-            _at_most(timeouts.response, left),
+            self._route.is_foreign,
+            self._route.url is not None or self._is_exact,
+            at_most(timeouts.connect, left),
+            at_most(timeouts.response, left),
             self._plan.accepts_json,
         )
 
@@ -753,7 +736,7 @@ class Session:
         self._connections += 1
         if self._time_to_headers is None:
             self._time_to_headers = now - self._started_at if self._started_at is not None else 0.0
-            self._first_head, self._is_first_foreign = head, self._is_foreign
+            self._first_head, self._is_first_foreign = head, self._route.is_foreign
         if self._rules.resets_on_open:
             self._failures = 0
         if self._has_begun:
@@ -843,83 +826,8 @@ class Session:
         if self.notes is not None:
             self.notes.append(note)
 
-    def _is_stream(self, head: Head) -> bool:
-        found = media_type(head)
-        is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
-        is_json = is_json and "," not in found
-        # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
-        takes_json = self._plan.accepts_json and not self._has_begun
-        return head.status_code in self._rules.good_statuses and (found == EVENT_STREAM or (is_json and takes_json))
-
-    def _is_accepted(self, head: Head, body: bytes | bytearray) -> bool:
-        """Whether an answer says that the server has taken a message, and has nothing to say to it, as in MCP."""
-        is_asked_for = self._plan.accepts_json and 202 in self._rules.good_statuses and not self._has_begun
-        # A body that broke off before its first byte is none that is empty.
-        is_empty = not body and head.headers.get("content-length", "0") == "0"
-        return is_asked_for and head.status_code == 202 and is_empty
-
-    def _follows(self, head: Head) -> bool:
-        """Whether the answer is a redirect to follow; if so, the next request goes there."""
-        if head.status_code not in (301, 302, 303, 307, 308) or (location := head.headers.get("location")) is None:
-            return False
-        request = self._request
-        try:
-            target = urljoin(head.url, location)
-            is_foreign = not is_same_origin(head.url, target)
-        except ValueError:
-            target, is_foreign = "", False
-        refusal = None
-        if not location.strip() or not target:
-            refusal = "its Location is empty, or no URL"
-        elif self._redirects >= MAX_REDIRECTS:
-            refusal = f"it is the one after {MAX_REDIRECTS}"
-        elif request.method not in ("GET", "HEAD") and head.status_code not in (307, 308):
-            refusal = f"a {request.method} would become a GET"
-        elif not request.is_repeatable:
-            refusal = "the body cannot be sent again"
-        elif head.url.startswith("https:") and not target.startswith("https:"):
-            refusal = "it leads from https to http"
-        elif is_foreign and not self._plan.cross_origin_redirects:
-            refusal = f"it leads to another origin, {origin(target)}; cross_origin_redirects=True allows that"
-        if refusal is not None:
-            self._refusal = f"; the redirect is not followed: {refusal}"
-            return False
-        self._redirects += 1
-        self._redirect_url = target if is_foreign else with_user_of(head.url, target)
-        self._is_foreign = self._is_foreign or is_foreign
-        return True
-
-    def _response_error(self, head: Head, body: bytes) -> ResponseError:
-        status_code, got = head.status_code, media_type(head)
-        request = label(self._request)
-        is_readable = not head.undecodable or is_text(body)
-        kind: type[ResponseError]
-        if status_code in self._rules.good_statuses:
-            kind = ContentTypeError
-            text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
-            if head.undecodable and (not is_readable or self._is_stream(head)):
-                text = f"{text} {undecoded(head)}"
-            text = f"{text} (status {status_code})"
-        else:
-            kind = StatusError
-            text = f"{request} returned {status_code} {head.reason[:MAX_REASON]}".rstrip()
-            if not is_readable:
-                text = f"{text} {undecoded(head)}"
-        error = kind(text, status_code=status_code, headers=head.headers, body=body)
-        said = error.message or (body.decode("utf-8", "replace").strip() if is_readable else "")
-        error.args = ("".join((text, f": {quote(said)}" if said else "", self._refusal)),)
-        self._refusal = ""
-        return error
-
-    def _connect_clock(self, failure: Failure, now: float) -> str | None:
-        """Which clock has run out, by our time: a client may call a refused connection a timeout."""
-        timeouts = self._plan.timeouts
-        if self._has_elapsed(timeouts.total, self._started_at, now):
-            return "total"
-        name = "response" if failure.was_sent else "connect"
-        seconds = timeouts.response if failure.was_sent else timeouts.connect
-        is_time = failure.is_timeout or failure.is_deadline
-        return name if is_time and self._has_elapsed(seconds, self.attempted_at, now) else None
+    def _redirect(self, head: Head) -> Follow | Refuse | None:
+        return follow(head, self._request, self._route, cross_origin=self._plan.cross_origin_redirects)
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -1089,25 +997,10 @@ class Session:
 
     def _deadline(self) -> tuple[float, str]:
         """Return when the clocks that run while reading run out, and which one is first."""
-        timeouts = self._plan.timeouts
-        deadline, clock = inf, ""
-        if timeouts.total is not None and self._started_at is not None:
-            deadline, clock = self._started_at + timeouts.total, "total"
-        name = "idle" if self._has_event else "first_event"
-        seconds = timeouts.idle if self._has_event else timeouts.first_event
-        if seconds is not None and self._waiting_since + seconds < deadline:
-            deadline, clock = self._waiting_since + seconds, name
-        return deadline, clock
+        return reading_deadline(self._plan.timeouts, self._started_at, self._waiting_since, has_event=self._has_event)
 
     def _time_out(self, clock: str, now: float, cause: Exception | None = None) -> None:
-        seconds = getattr(self._plan.timeouts, clock)
-        waited = {
-            "read": f"no byte came for {seconds:g} s",
-            "first_event": f"no event came within {seconds:g} s of the headers",
-            "idle": f"no event came for {seconds:g} s",
-            "total": f"the stream was not over within {seconds:g} s",
-        }[clock]
-        error = StreamTimeout(f"{waited}{self._so_far}", clock=clock)
+        error = StreamTimeout(f"{silence(self._plan.timeouts, clock)}{self._so_far}", clock=clock)
         error.__cause__ = cause
         if clock == "total":
             self._give_up(error, now)
@@ -1119,7 +1012,7 @@ class Session:
     @property
     def _can_refresh(self) -> bool:
         plan = self._plan
-        return plan.can_refresh and not self._has_refreshed and not self._is_foreign
+        return plan.can_refresh and not self._has_refreshed and not self._route.is_foreign
 
     def _is_worth_repeating(self, error: ResponseError) -> bool:
         # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
@@ -1242,16 +1135,16 @@ class Session:
     def _wait(self, delay: float, now: float) -> None:
         self._enter("pausing")
         self._wait_until = now + delay
-        self._redirects = 0
         resume = self._plan.resume if self._has_begun else None
         url = resume.url if isinstance(resume, LastEventID) else None
         names_url = url is not None or isinstance(resume, Cursor)
         # What goes on, goes on where it was (the browsers do the same); what starts again, starts at the beginning.
         goes_on = resume is not None or self._rules.reconnects
         if names_url or not goes_on:
-            self._redirect_url = None
             # A URL that another origin has named is as foreign as that.
-            self._is_foreign = callable(url) and self._is_first_foreign
+            self._route = Route(is_foreign=callable(url) and self._is_first_foreign)
+        else:
+            self._route = self._route.again()
 
     def _give_up(self, error: SSEError, now: float, why: str = "") -> None:
         """Stop with the error, and with all that is known about it."""
@@ -1282,10 +1175,6 @@ class Session:
         count = self._finished
         return f" after {count} event{'s' if count != 1 else ''}"
 
-    @staticmethod
-    def _has_elapsed(seconds: float | None, since: float | None, now: float) -> bool:
-        return seconds is not None and since is not None and now - since >= seconds - CLOCK_TOLERANCE
-
 
 # Small questions -----------------------------------------------------------------------------------------------------
 
@@ -1312,85 +1201,9 @@ def id_header(last_event_id: str) -> bytes:
     return value
 
 
-def with_user_of(url: str, target: str) -> str:
-    """Return the target with the user of the URL, unless it names one: an origin's credentials are for all of it."""
-    user, at, _ = urlsplit(url).netloc.rpartition("@")
-    parts = urlsplit(target)
-    return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
-
-
 def joined(base: str, url: str) -> str:
     """Return the URL as seen from the base; unchanged if it is no URL, of which the client makes an error."""
     try:
         return urljoin(base, url)
     except ValueError:
         return url
-
-
-def media_type(head: Head) -> str:
-    """
-    The type and subtype of a `Content-Type`, without its parameters.
-
-    A server and its proxy may both send the header, and a client joins the values with commas: it is one type if all
-    are equal, and otherwise all of them, which are none that we read.
-    """
-    values = QUOTED.sub("", head.headers.get("content-type", "")).split(",")
-    types = dict.fromkeys(value.partition(";")[0].strip().lower() for value in values)
-    return ", ".join(each for each in types if each)
-
-
-def begins_a_stream(body: bytes) -> bool | None:
-    """Whether a body's first line is a comment or a field of the standard; `None` if that takes more bytes."""
-    if BOM.startswith(body):
-        return None
-    line = body.removeprefix(BOM)
-    if line.startswith(b":"):
-        return True
-    for field in FIELDS:
-        if field.startswith(line):
-            return None
-        if line.startswith(field):
-            return line[len(field)] in b":\r\n"
-    return False
-
-
-def is_text(body: bytes | bytearray) -> bool:
-    """Whether the beginning of a body is text, for all that can be seen."""
-    try:
-        getincrementaldecoder("utf-8")().decode(body)  # whose last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return CONTROLS.search(body) is None
-
-
-def undecoded(head: Head) -> str:
-    """Say in which coding a response came, and what would decode it."""
-    extra = EXTRAS.get(head.undecodable)
-    remedy = f" without {extra}" if extra else ""
-    return f"in the content coding {quote(head.undecodable)}, which cannot be decoded{remedy}"
-
-
-def origin(url: str) -> str:
-    """The origin of a URL (RFC 6454), as far as a text needs it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def is_same_origin(url: str, other: str) -> bool:
-    """Whether both URLs are of one origin; from http to https of one host, each at its default port, counts as one."""
-    here, there = _origin_of(url), _origin_of(other)
-    return here == there or (
-        (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443) and here[1] == there[1]
-    )
-
-
-def _origin_of(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _at_most(seconds: float | None, left: float) -> float | None:
-    """The time that a clock has, within what is left of the total."""
-    if seconds is None:
-        return None if left == inf else max(left, MIN_TIMEOUT)
-    return max(min(seconds, left), MIN_TIMEOUT)
