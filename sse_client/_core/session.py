@@ -24,21 +24,16 @@ A stream is `connecting` until an answer is accepted, `reading` from then on, `d
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 from math import inf
 from operator import length_hint
-from typing import Any
-from urllib.parse import urljoin
 
 from .._errors import (
     ConnectionFailed,
     ContentTypeError,
     ErrorEventReceived,
     EventTooLarge,
-    ResponseError,
     SSEError,
     StreamError,
     StreamInterrupted,
@@ -51,9 +46,8 @@ from .._event import ServerSentEvent
 from .._marks import DONE, ErrorEvent, Terminator, is_done, needles_of
 from .._parser import EventParser
 from .._request import Request
-from .._resume import DEFAULT, Cursor, LastEventID
-from .._retry import RetryPolicy, is_retryable, parse_delay, server_wish
 from .._stats import StreamStats
+from .attempts import USED_UP, Again, Fault, No, Situation, fault_of, headers_of, loss_of, verdict
 from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
 from .clocks import (
     at_most,
@@ -69,6 +63,9 @@ from .phases import TRANSITIONS, Phase, failed_outcome
 from .phases import Outcome as Outcome
 from .phases import State as State
 from .phases import outcome_of as outcome_of
+from .place import MAX_IDS as MAX_IDS
+from .place import NO_PAST_IDS, place_of
+from .place import id_header as id_header
 from .plan import DONE_EVENT, Plan, label
 from .redirects import Follow, Refuse, Route, follow
 from .responses import EVENT_STREAM, begins_a_stream, error_of, is_accepted, is_stream, is_text, media_type
@@ -99,25 +96,11 @@ MAX_BODY_SECONDS = 5.0
 MAX_DRAIN = 64 * 1024
 MAX_DRAIN_SECONDS = 0.1
 
-# Optional white space around a header's value is no part of it (RFC 9110, section 5.5).
-BLANKS = " \t"
-
-# The least time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
-MIN_DELAY = 0.05
-
-# Of the IDs before the last one: a server that starts over begins with one of them.
-MAX_IDS = 1024
-MAX_ID = 1024  # characters: the longest of real servers, tokens of where they are, have some hundreds
-
-USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
-
 # What ends a stream by default.
 UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
 ANY_ERROR = ErrorEvent(event="error")
 
 NO_EVENTS: list[ServerSentEvent] = []
-NO_IDS: deque[str] = deque(maxlen=0)
-NO_PAST_IDS: frozenset[str] = frozenset()
 READ = Read()
 DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
@@ -134,12 +117,12 @@ class Session:
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
         *("_plan", "_rules", "_random", "_utc_now", "_phase", "_error"),
         *("_request", "_attempts", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
-        *("_route", "_first_head", "_is_first_foreign"),
+        *("_place", "_route"),
         *("_parser", "_feed", "_body", "_beginning", "_batch", "_closing_outcome", "_is_cut_short", "_previous"),
-        *("_finished", "_finished_id", "_reconnection_time", "_cursor", "_remembers", "_examines"),
+        *("_finished", "_finished_id", "_reconnection_time", "_remembers", "_examines"),
         *("_needles", "_names", "_is_told"),
         *("unfinished", "_ends_at_done", "_strays", "_at_open", "_settled", "_ahead"),
-        *("_first_id", "_latest_id", "_recent_ids", "_past_ids", "_shares_ids"),
+        *("_past_ids", "_shares_ids"),
         *("_started_at", "_stopped_at", "_received_at", "_waiting_since", "_event_at", "_has_event"),
         *("_connections", "_comments", "_bytes", "_time_to_headers", "_time_to_first_event", "_longest_gap"),
     )
@@ -188,8 +171,7 @@ class Session:
         self._wait_until = 0.0
         self._has_refreshed = False
         self._route = Route()
-        self._first_head: Head | None = None  # of the first stream, which a resume may ask for its URL
-        self._is_first_foreign = False
+        self._place = place_of(plan)
 
         # Events. A batch is what one piece completed; the user has finished with all before it.
         self._parser = self._new_parser(plan.last_event_id)
@@ -205,8 +187,6 @@ class Session:
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
-        # A copy: `advance` may change it in place, and the plan may be that of many streams.
-        self._cursor: Any = deepcopy(plan.resume.initial) if isinstance(plan.resume, Cursor) else None
         self._remembers = plan.resume is not None
         self._needles: tuple[str, ...] | None
         self._names: frozenset[str] | None
@@ -224,8 +204,6 @@ class Session:
         self._at_open: tuple[int, int, str] | None = None
 
         # IDs that came before the last one, and so must not come after a resume.
-        self._first_id = self._latest_id = ""
-        self._recent_ids = deque[str](maxlen=MAX_IDS) if isinstance(plan.resume, LastEventID) else NO_IDS
         self._past_ids = NO_PAST_IDS
         self._shares_ids = False  # whether two events in a row had one ID of their own
 
@@ -456,7 +434,7 @@ class Session:
         if clock == "total":
             self._time_out(clock, now, failure.cause)
         else:
-            self._fail(error, now, is_worth_it=not failure.is_final, is_ambiguous=failure.was_sent)
+            self._fail(Fault(error=error, is_worth_it=not failure.is_final, is_ambiguous=failure.was_sent), now)
 
     def refused(self, body: bytes, now: float) -> None:
         """Take the body of an answer that is no stream."""
@@ -483,13 +461,8 @@ class Session:
             self._enter("connecting")
             logger.info("%s returned 401: requesting its headers again", label(self._request))
         else:
-            self._fail(
-                error,
-                now,
-                is_worth_it=self._is_worth_repeating(error),
-                server_delay=parse_delay(head.headers, self._utc_now()),
-                why_not=USED_UP if can_refresh else "",
-            )
+            why_not = USED_UP if can_refresh else ""
+            self._fail(fault_of(error, self._plan, self._utc_now(), has_begun=self._has_begun, why_not=why_not), now)
 
     def received(self, data: bytes, now: float) -> bool:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
@@ -497,7 +470,7 @@ class Session:
             self._finished += len(batch)
             self._previous = batch
             if self._remembers:
-                self._remember(batch)
+                self._place.remember(batch)
             self._batch = NO_EVENTS
         self._finished_id = self._parser.last_event_id  # also of the blocks without data behind the last event
         self._bytes += len(data)
@@ -506,7 +479,7 @@ class Session:
             events = self._feed(data)
         except EventTooLarge as error:
             if not self._is_over:
-                self._give_up(error, now)
+                self._stop(error, now)
             return False
         if not events or self._phase != "reading":
             return False
@@ -606,16 +579,16 @@ class Session:
         try:
             self._parser.feed(self._beginning)
         except EventTooLarge as error:
-            self._give_up(error, now)
+            self._stop(error, now)
             return
         if self._ends_in_terminator():
             self._stop(None, now)
         elif self._rules.reconnects:
-            self._fail(StreamTruncated("the server ended the stream"), now)
+            self._fail(Fault(error=StreamTruncated("the server ended the stream")), now)
         elif (stray := self._stray_error()) is not None:
             self._stop(stray, now)
         elif (refusal := self._no_event_stream()) is not None:
-            self._fail(refusal, now, is_worth_it=self._is_worth_repeating(refusal))
+            self._fail(fault_of(refusal, self._plan, self._utc_now(), has_begun=self._has_begun), now)
         else:
             self._end_without_more(now, is_whole=is_whole)
 
@@ -641,7 +614,7 @@ class Session:
         else:
             error = StreamInterrupted(f"the connection was lost{self._so_far}: {failure.text}")
             error.__cause__ = failure.cause
-            self._fail(error, now, is_ambiguous=True)
+            self._fail(Fault(error=error, is_ambiguous=True), now)
 
     def drained(self, now: float) -> None:
         """Take that nothing more is to be had behind the terminator."""
@@ -651,30 +624,25 @@ class Session:
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
-        # A cursor is the user's own code, whose errors are not for the short way.
-        self.is_reading = phase == "reading" and not self.has_deadlines and not isinstance(self._plan.resume, Cursor)
+        # Errors of the user's own code are not for the short way.
+        self.is_reading = phase == "reading" and not self.has_deadlines and not self._place.runs_user_code
 
     # Connecting ------------------------------------------------------------------------------------------------------
 
     @property
     def _has_begun(self) -> bool:
-        """
-        Whether the first request must not simply be sent again.
-
-        The user has had an event; or, if the stream is resumed by ID, it has one to resume after.
-        """
-        return self._finished > 0 or (isinstance(self._plan.resume, LastEventID) and self._has_place)
+        return self._place.has_begun(self._finished, self._finished_id)
 
     def _connect(self, now: float) -> Step:
         if self._started_at is None:
             self._started_at = now
         self.attempted_at = now
         try:
-            headers = self._headers()
+            headers = headers_of(self._plan, self._request, self._place.id_to_send(self._finished_id))
         except ValueError as error:
             interrupted = StreamInterrupted(f"the stream cannot be taken up again: {error}")
             interrupted.__cause__ = self._last_failure
-            self._give_up(interrupted, now)
+            self._stop(interrupted, now)
             return Stop(self._error)
         if not self._route.hops:
             self._attempts += 1
@@ -683,64 +651,21 @@ class Session:
             self._route.applied_to(self._request),
             headers,
             self._route.is_foreign,
-            self._route.url is not None or self._is_exact,
+            self._route.url is not None or self._place.is_exact(self._request),
             at_most(timeouts.connect, left),
             at_most(timeouts.response, left),
             self._plan.accepts_json,
         )
 
-    def _next_request(self) -> Request | None:
-        """Make the request of the next attempt; `None` if the user's own code says that there is none."""
-        plan = self._plan
-        resume = plan.resume
-        if not self._has_begun or resume is None:
-            return plan.request
-        if isinstance(resume, Cursor):
-            return resume.request(self._cursor, plan.request)
-        first = self._first_head
-        request = resume.request(plan.request, None if first is None else first.response)
-        if request is not None and callable(resume.url) and first is not None:
-            return replace(request, url=joined(first.url, request.url))
-        return request
-
-    @property
-    def _is_exact(self) -> bool:
-        """Whether the URL of the request is one of a resume, which parameters of the client would change."""
-        request, first = self._request, self._plan.request
-        if isinstance(self._plan.resume, LastEventID):
-            return request is not first and self._plan.resume.url is not None
-        return request.params is None and request.url != first.url and "?" in request.url
-
-    def _headers(self) -> dict[str, bytes]:
-        plan = self._plan
-        headers: dict[str, bytes] = {}
-        if plan.idempotency_key is not None:
-            name, key = plan.idempotency_key
-            headers[name] = key.encode("ascii")
-        if self._rules.always_sends_id or isinstance(plan.resume, LastEventID):
-            last_event_id = self._finished_id
-        else:
-            last_event_id = plan.last_event_id
-        try:
-            value = id_header(last_event_id)
-        except ValueError as error:
-            if not self._rules.always_sends_id:
-                raise
-            logger.info("%s: %s; reconnecting without it", label(self._request), error)
-            value = b""
-        if value:
-            headers["Last-Event-ID"] = value
-        return headers
-
     def _open(self, head: Head, now: float) -> None:
         self._connections += 1
         if self._time_to_headers is None:
             self._time_to_headers = now - self._started_at if self._started_at is not None else 0.0
-            self._first_head, self._is_first_foreign = head, self._route.is_foreign
+        self._place.opened(head, self._route)
         if self._rules.resets_on_open:
             self._failures = 0
         if self._has_begun:
-            self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
+            self._past_ids = self._place.past_ids(self._finished_id)
         self._has_refreshed = False
         self._note(Opened(head.response))
         self._shares_ids = self._shares_ids or self._parser.repeated_ids > 0
@@ -949,16 +874,21 @@ class Session:
         elif self._phase == "reading" and self._parser.is_mid_block:
             text = f"the stream ended{self._so_far}, in the middle of the next"
         else:
-            if self._phase == "reading" and self._plan.resume is not None and self._finished and self._has_place:
+            if (
+                self._phase == "reading"
+                and self._plan.resume is not None
+                and self._finished
+                and self._place.has_id(self._finished_id)
+            ):
                 # Some proxies end the body of a server that has died cleanly: then this was a cut.
                 logger.info("%s ended without a terminator%s", label(self._request), self._so_far)
             self._stop(None, now)
             return
         error = StreamTruncated(text)
         if self._phase == "reading":
-            self._fail(error, now, is_ambiguous=True)
+            self._fail(Fault(error=error, is_ambiguous=True), now)
         else:
-            self._give_up(error, now)
+            self._stop(error, now)
 
     @property
     def _handed_out(self) -> int:
@@ -975,25 +905,11 @@ class Session:
             self._previous = batch
             self._waiting_since = now
         if self._remembers:
-            self._remember(batch)
+            self._place.remember(batch)
         if self._phase == "reading" and not left and not self._is_cut_short:
             self._finished_id = self._parser.last_event_id
         elif batch:
             self._finished_id = batch[-1].id
-
-    def _remember(self, batch: list[ServerSentEvent]) -> None:
-        """Keep what a resume needs of the events that the user has finished with."""
-        resume = self._plan.resume
-        if isinstance(resume, Cursor):
-            for event in batch:
-                self._cursor = resume.advance(self._cursor, event)
-        else:
-            for event in batch:
-                if event.id and event.id != self._latest_id:
-                    self._first_id = self._first_id or event.id
-                    self._latest_id = event.id
-                    if len(event.id) <= MAX_ID:
-                        self._recent_ids.append(event.id)
 
     def _deadline(self) -> tuple[float, str]:
         """Return when the clocks that run while reading run out, and which one is first."""
@@ -1003,9 +919,9 @@ class Session:
         error = StreamTimeout(f"{silence(self._plan.timeouts, clock)}{self._so_far}", clock=clock)
         error.__cause__ = cause
         if clock == "total":
-            self._give_up(error, now)
+            self._stop(error, now)
         else:
-            self._fail(error, now, is_ambiguous=True)
+            self._fail(Fault(error=error, is_ambiguous=True), now)
 
     # Coming back, or not ---------------------------------------------------------------------------------------------
 
@@ -1014,145 +930,44 @@ class Session:
         plan = self._plan
         return plan.can_refresh and not self._has_refreshed and not self._route.is_foreign
 
-    def _is_worth_repeating(self, error: ResponseError) -> bool:
-        # In the middle of a stream another media type is some proxy's page, at its beginning the server's answer.
-        is_page = isinstance(error, ContentTypeError) and self._has_begun and not self._rules.reconnects
-        wish = server_wish(error.headers)
-        return wish if wish is not None else is_page or is_retryable(error.status_code)
-
-    def _policy(self) -> tuple[RetryPolicy | None, str]:
-        """Return by what policy to come back, or None and why not."""
-        plan = self._plan
-        resume = plan.resume
-        if self._rules.reconnects:
-            return (plan.retry if resume is None or resume.retry is DEFAULT else resume.retry), ""
-        if not self._has_begun:
-            return plan.retry, ""
-        if resume is None:
-            return None, ""
-        if isinstance(resume, LastEventID) and not self._has_place:
-            return None, "the stream had no event IDs to resume from"
-        return resume.retry, ""
-
-    @property
-    def _has_place(self) -> bool:
-        """Whether this stream has given an ID to go on behind; one from an earlier stream would replay this one."""
-        return self._finished_id != self._plan.last_event_id and bool(self._finished_id.strip(BLANKS))
-
-    def _fail(
-        self,
-        error: SSEError,
-        now: float,
-        *,
-        is_worth_it: bool = True,
-        is_ambiguous: bool = False,
-        server_delay: float | None = None,
-        why_not: str = "",
-    ) -> None:
-        """Take that an attempt has failed, or an open stream: come back where that is allowed and may help."""
+    def _fail(self, fault: Fault, now: float) -> None:
+        """Take that an attempt has failed, or an open stream: try again if that is allowed and may help, else stop."""
         self._failures += 1
-        self._last_failure = error
+        error = self._last_failure = fault.error
         error.stats = self.stats(now)
-        request = label(self._request)
-        delay, why_not = self._verdict(error, now, is_worth_it, is_ambiguous, server_delay, why_not)
-        if delay is not None:
-            said = str(error) if request in str(error) else f"{request}: {error}"
-            logger.info("%s; attempt %d follows in %.2f s", said, self._attempts + 1, delay)
-            self._note(Retrying(error, delay))
-            self._wait(delay, now)
-            return
-        is_cut = isinstance(error, StreamError) and (self._failures == 1 or isinstance(error, StreamInterrupted))
-        if self._has_begun and not self._rules.reconnects and not is_cut:
-            # The user had a stream: what they lost is that, and this is why it did not come back.
-            cause = error
-            error = StreamInterrupted(f"the connection was lost{self._so_far}, and not resumed: {cause}")
-            error.__cause__ = cause
-        self._give_up(error, now, why_not)
-
-    def _verdict(
-        self,
-        error: SSEError,
-        now: float,
-        is_worth_it: bool,
-        is_ambiguous: bool,
-        server_delay: float | None,
-        why_not: str,
-    ) -> tuple[float | None, str]:
-        """Return after what delay to come back, or None and why not, where the user can do something about it."""
-        plan = self._plan
-        policy, why_no_policy = self._policy()
-        if policy is None:
-            return None, why_no_policy or why_not
-        if is_ambiguous and not self._is_safe_to_repeat(policy):
-            is_worth_it = False
-            why_not = (
-                f"not sent again, because the server may have acted upon this {plan.request.method}: "
-                "RetryPolicy(retry_ambiguous=True) or idempotency_key_header= allows it"
-            )
-        if not policy.allows(self._failures - 1):
-            return None, "" if is_worth_it else why_not
-        if policy.on is not None and (verdict := policy.on(self._attempts, error)) is not None:
-            is_worth_it = verdict
-        if not is_worth_it:
-            return None, why_not
-        request = self._next_request()
-        if request is None:
-            return None, ""
-        if not request.is_repeatable:
-            return None, USED_UP
-        delay, asked, limit = self._delay(policy, server_delay)
-        if asked > limit:
-            return None, f"the server asked for a delay of {asked:.12g} s, above the limit of {limit:.12g} s"
-        if delay >= self._left(now) < inf:
-            return None, f"the total of {plan.timeouts.total:g} s leaves no time for another attempt"
-        self._request = request
-        return delay, ""
-
-    def _is_safe_to_repeat(self, policy: RetryPolicy) -> bool:
-        """Whether the server may get the request twice."""
-        plan = self._plan
-        if self._rules.can_repeat or self._has_begun or plan.request.is_idempotent:
-            return True
-        return policy.retry_ambiguous or plan.idempotency_key is not None
-
-    def _delay(self, policy: RetryPolicy, server_delay: float | None) -> tuple[float, float, float]:
-        """Return how long to wait, how long the server asked for, and what it may ask for at the most."""
-        initial_delay, least = None, 0.0
-        if self._rules.reconnects or self._has_begun:
-            if self._parser.reconnection_time is not None:
-                self._reconnection_time = self._parser.reconnection_time / 1000
-            initial_delay, least = self._reconnection_time, MIN_DELAY
-        asked = max(initial_delay or 0.0, server_delay or 0.0)
-        limit = self._rules.max_delay
-        delay = policy.delay(
-            self._failures,
-            random=self._random(),
-            server_delay=server_delay,
-            initial_delay=initial_delay,
+        has_begun = self._has_begun
+        if (has_begun or self._rules.reconnects) and self._parser.reconnection_time is not None:
+            self._reconnection_time = self._parser.reconnection_time / 1000
+        situation = Situation(
+            attempts=self._attempts,
+            failures=self._failures,
+            has_begun=has_begun,
+            last_event_id=self._finished_id,
+            reconnection_time=self._reconnection_time,
+            left=self._left(now),
         )
-        return max(delay, least), asked, limit
+        match verdict(self._plan, self._place, fault, situation, random=self._random):
+            case Again(delay, request):
+                self._try_again(error, delay, request, now)
+            case No(why):
+                if has_begun and not self._rules.reconnects:
+                    error = loss_of(error, self._failures, self._so_far)
+                self._stop(error, now, why=why)
 
-    def _wait(self, delay: float, now: float) -> None:
-        self._enter("pausing")
+    def _try_again(self, error: SSEError, delay: float, request: Request, now: float) -> None:
+        name, said = label(self._request), str(error)
+        said = said if name in said else f"{name}: {said}"
+        logger.info("%s; attempt %d follows in %.2f s", said, self._attempts + 1, delay)
+        self._note(Retrying(error, delay))
+        self._request = request
+        self._route = self._place.next_route(self._route, has_begun=self._has_begun)
         self._wait_until = now + delay
-        resume = self._plan.resume if self._has_begun else None
-        url = resume.url if isinstance(resume, LastEventID) else None
-        names_url = url is not None or isinstance(resume, Cursor)
-        # What goes on, goes on where it was (the browsers do the same); what starts again, starts at the beginning.
-        goes_on = resume is not None or self._rules.reconnects
-        if names_url or not goes_on:
-            # A URL that another origin has named is as foreign as that.
-            self._route = Route(is_foreign=callable(url) and self._is_first_foreign)
-        else:
-            self._route = self._route.again()
+        self._enter("pausing")
 
-    def _give_up(self, error: SSEError, now: float, why: str = "") -> None:
-        """Stop with the error, and with all that is known about it."""
-        if why:
+    def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed", *, why: str = "") -> None:
+        """End the stream, with the error and all that is known about it, or without one."""
+        if error is not None and why:
             error.args = (f"{error}; {why}",)
-        self._stop(error, now)
-
-    def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed") -> None:
         self.outcome = outcome if error is None else failed_outcome(error)
         if self._settled is not None:  # after the outcome was set: `settle` may come from another thread
             self.outcome = self._settled
@@ -1187,23 +1002,3 @@ def _error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEv
     if code is not None:
         text = f"{text} (code {quote(shown(code))})"
     return ErrorEventReceived(text, event=event, code=code, message=message)
-
-
-def id_header(last_event_id: str) -> bytes:
-    """
-    Return what `Last-Event-ID` is to say, `b""` for no header at all.
-
-    In UTF-8, as the standard has it. Raises `ValueError` where HTTP cannot carry the ID (RFC 9110, section 5.5).
-    """
-    value = last_event_id.strip(BLANKS).encode()
-    if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
-        raise ValueError(f"the last event ID {quote(last_event_id)} cannot be sent in a header")
-    return value
-
-
-def joined(base: str, url: str) -> str:
-    """Return the URL as seen from the base; unchanged if it is no URL, of which the client makes an error."""
-    try:
-        return urljoin(base, url)
-    except ValueError:
-        return url
