@@ -15,8 +15,12 @@ from .._errors import ContentTypeError, ResponseError, SSEError, StreamError, St
 from .._request import Request
 from .._resume import DEFAULT
 from .._retry import RetryPolicy, is_retryable, parse_delay, server_wish
+from .._stats import StreamStats
+from .clocks import at_most
 from .place import NoPlace, id_header
 from .plan import Plan, label
+from .redirects import Route
+from .steps import Connect
 
 logger = logging.getLogger("sse_client")
 
@@ -72,6 +76,11 @@ class No:
     """There is no other attempt; the text says why, if the user can do something about it."""
 
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Ask for the headers once more, and send the request again at once."""
 
 
 def verdict(
@@ -134,6 +143,16 @@ def _is_safe_to_repeat(plan: Plan, policy: RetryPolicy, situation: Situation) ->
     return policy.retry_ambiguous or plan.idempotency_key is not None
 
 
+def refusal_of(
+    error: ResponseError, plan: Plan, request: Request, now: datetime, *, can_refresh: bool, has_begun: bool
+) -> Refresh | Fault:
+    """Return what a refused attempt calls for. `can_refresh` says whether its headers may be out of date."""
+    wants_refresh = can_refresh and error.status_code == 401
+    if wants_refresh and request.is_repeatable:
+        return Refresh()
+    return fault_of(error, plan, now, has_begun=has_begun, why_not=USED_UP if wants_refresh else "")
+
+
 def fault_of(error: ResponseError, plan: Plan, now: datetime, *, has_begun: bool, why_not: str = "") -> Fault:
     """Return the fault of a response that is not a stream."""
     # In the middle of a stream another media type is a proxy's page, at its beginning it is the server's response.
@@ -160,11 +179,41 @@ def loss_of(error: SSEError, failures: int, so_far: str) -> SSEError:
     return interrupted
 
 
+def finish(error: SSEError, why: str, stats: StreamStats, last_event_id: str) -> None:
+    """Tell the error that ends a stream why there was no other attempt, and how far the stream came."""
+    if why:
+        error.args = (f"{error}; {why}",)
+    error.stats = stats
+    if stats.attempts > 1:
+        # In the text, not in a note: a note does not reach a log.
+        error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
+    if isinstance(error, StreamError):
+        error.last_event_id = last_event_id
+        error.events_received = stats.events
+
+
+def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_event_id: str, left: float) -> Connect:
+    """
+    Return the step that makes an attempt, or follows a redirect.
+
+    Raises `ValueError` if the stream depends on an ID that HTTP cannot carry.
+    """
+    return Connect(
+        route.applied_to(request),
+        headers_of(plan, request, place.id_to_send(last_event_id)),
+        route.is_foreign,
+        route.url is not None or place.is_exact(request),
+        at_most(plan.timeouts.connect, left),
+        at_most(plan.timeouts.response, left),
+        plan.accepts_json,
+    )
+
+
 def headers_of(plan: Plan, request: Request, last_event_id: str) -> dict[str, bytes]:
     """
     Return the headers that are set above all others: the idempotency key, and `Last-Event-ID`.
 
-    Raises `ValueError` if the stream depends on an ID that HTTP cannot carry.
+    Raises `ValueError` like `connect`.
     """
     headers: dict[str, bytes] = {}
     if plan.idempotency_key is not None:

@@ -7,10 +7,12 @@ Which response is a stream, or the error that it is instead. Pure functions of a
 import re
 from codecs import getincrementaldecoder
 
-from .._errors import ContentTypeError, ResponseError, StatusError, quote
+from .._errors import ConnectionFailed, ContentTypeError, ResponseError, StatusError, quote
 from .._parser import BOM
+from .._timeouts import Timeouts
+from .clocks import seconds_of
 from .plan import Plan
-from .steps import Head
+from .steps import Failure, Head
 
 EVENT_STREAM = "text/event-stream"
 
@@ -72,6 +74,16 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
     said = error.message or (body.decode("utf-8", "replace").strip() if is_readable else "")
     refused = f"; the redirect is not followed: {refusal}" if refusal else ""
     error.args = ("".join((text, f": {quote(said)}" if said else "", refused)),)
+    return error
+
+
+def no_response(failure: Failure, request: str, clock: str | None, timeouts: Timeouts) -> ConnectionFailed:
+    """Return the error of a request without a response; `clock` is the one that has run out."""
+    text = f"{request} got no response: {failure.text}"
+    if clock is not None:
+        text = f"{text} (the {clock} clock of {seconds_of(timeouts, clock):g} s ran out)"
+    error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
+    error.__cause__ = failure.cause
     return error
 
 
