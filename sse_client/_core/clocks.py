@@ -16,22 +16,19 @@ MIN_TIMEOUT = 0.001
 CLOCK_TOLERANCE = 0.01
 
 
-def total_deadline(timeouts: Timeouts, started_at: float | None) -> float:
+def total_deadline(timeouts: Timeouts, started_at: float) -> float:
     """Return when the total of a stream runs out."""
-    return inf if timeouts.total is None or started_at is None else started_at + timeouts.total
+    return inf if timeouts.total is None else started_at + timeouts.total
 
 
 def reading_deadline(
-    timeouts: Timeouts, started_at: float | None, waiting_since: float, *, has_event: bool
+    timeouts: Timeouts, total_deadline: float, waiting_since: float, has_event: bool
 ) -> tuple[float, str]:
-    """Return when the first of the clocks that run while reading runs out, and which one it is."""
-    deadline = total_deadline(timeouts, started_at)
-    clock = "total" if deadline < inf else ""
-    name = "idle" if has_event else "first_event"
+    """Return when the first of the clocks that run while reading runs out, and which one it is, `""` for none."""
     seconds = timeouts.idle if has_event else timeouts.first_event
-    if seconds is not None and waiting_since + seconds < deadline:
-        return waiting_since + seconds, name
-    return deadline, clock
+    if seconds is not None and waiting_since + seconds < total_deadline:
+        return waiting_since + seconds, "idle" if has_event else "first_event"
+    return total_deadline, "total" if total_deadline < inf else ""
 
 
 def connecting_clock(

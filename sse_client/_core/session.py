@@ -28,7 +28,7 @@ from .._request import Request
 from .attempts import Again, Fault, No, Refresh, Situation, connect, finish, loss_of, refusal_of, verdict
 from .bodies import Body
 from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
-from .clocks import connecting_clock, has_elapsed, silence
+from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
 from .notes import drop_after, follow_events, next_note
 from .phases import TRANSITIONS, Phase, failed_outcome
@@ -155,8 +155,13 @@ class Session(SessionState):
                     self._is_told = True
                 return Stop(self._error)
 
+    def _start(self, now: float) -> None:
+        if self._tally.started_at is None:
+            self._tally.started_at = now
+            self.total_deadline = total_deadline(self._plan.timeouts, now)
+
     def _connect(self, now: float) -> Step:
-        self._tally.start(now)
+        self._start(now)
         self.attempted_at = now
         last_event_id, left = self._finished_id, self._left(now)
         try:
@@ -174,7 +179,7 @@ class Session(SessionState):
         """Take the head of a response."""
         self.head = head
         self._body.beginning = b""
-        self._tally.start(now)  # if the response came from the user
+        self._start(now)  # if the response came from the user
         if self._is_over:
             return
         if isinstance(redirect := self._redirect(head), Follow):

@@ -15,7 +15,7 @@ from .._errors import SSEError
 from .._event import ServerSentEvent
 from .._stats import StreamStats
 from .bodies import Body
-from .clocks import read_timeout, reading_deadline, total_deadline
+from .clocks import read_timeout, reading_deadline
 from .endings import Marks
 from .phases import Outcome, Phase, State
 from .place import NO_PAST_IDS, place_of
@@ -33,8 +33,8 @@ class SessionState:
     # A process may hold thousands of streams: with a dict each, a session would take three times as much memory. What
     # is used for every piece of a body is here, and not in a part: a second hop to an attribute costs.
     __slots__ = (
-        *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "attempted_at"),
-        *("unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
+        *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "total_deadline"),
+        *("attempted_at", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_place", "_route", "_request", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_body", "_parser", "_feed", "_batch", "_previous", "_finished", "_finished_id", "_reconnection_time"),
         *("_remembers", "_examines", "_pings", "_first_mark", "_past_ids", "_at_open"),
@@ -57,6 +57,8 @@ class SessionState:
     """What has happened besides events; `None` if there are no listeners."""
     has_deadlines: bool
     """Whether `deadline` can ever be anything but infinite."""
+    total_deadline: float
+    """When the total runs out; infinite before the first step."""
     attempted_at: float
     """When the latest request was made."""
     unfinished: ServerSentEvent | None
@@ -120,6 +122,7 @@ class SessionState:
         # Numbers and times.
         clocks = plan.timeouts.first_event, plan.timeouts.idle, plan.timeouts.total
         self.has_deadlines = any(clock is not None and clock < inf for clock in clocks)
+        self.total_deadline = inf
         self.attempted_at = 0.0
         self._tally = Tally()
         self._bytes = 0
@@ -166,11 +169,6 @@ class SessionState:
         return self._tally.stats(now, events=events, bytes=self._bytes, longest_gap=self._longest_gap)
 
     @property
-    def total_deadline(self) -> float:
-        """When the total runs out."""
-        return total_deadline(self._plan.timeouts, self._tally.started_at)
-
-    @property
     def deadline(self) -> float:
         """When the read that comes next must have ended, by the clocks that the transport does not keep itself."""
         return self._deadline()[0]
@@ -209,8 +207,7 @@ class SessionState:
 
     def _deadline(self) -> tuple[float, str]:
         """Return when the clocks that run while reading run out, and which one is first."""
-        timeouts, started_at = self._plan.timeouts, self._tally.started_at
-        return reading_deadline(timeouts, started_at, self._waiting_since, has_event=self._has_event)
+        return reading_deadline(self._plan.timeouts, self.total_deadline, self._waiting_since, self._has_event)
 
     def _left(self, now: float) -> float:
         """Return what is left of the total, in seconds."""

@@ -20,11 +20,6 @@ class Tally:
         self._time_to_headers: float | None = None
         self._time_to_first_event: float | None = None
 
-    def start(self, now: float) -> None:
-        """Take that the stream begins, if it has not begun before."""
-        if self.started_at is None:
-            self.started_at = now
-
     def opened(self, now: float) -> None:
         """Take that a connection has become a stream."""
         self.connections += 1
