@@ -19,8 +19,9 @@ LAYERS = [
     *("_timeouts", "_retry", "_resume", "_marks"),
     *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
-    *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
-    *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
+    *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.turns", "_shells.http2", "_shells.http"),
+    *("_shells.time", "_shells.hooks", "_shells.bodies", "_shells.attempt", "_shells.stream", "_shells.options"),
+    *("_shells.sync", "_shells.async_"),
     "__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
@@ -87,7 +88,7 @@ def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
 
 def test_who_does_it() -> None:
     """HTTP clients, event loops and threads are known to the shells alone."""
-    allowed = {"_shells.waking", "_shells.http", "_shells.http2", "_shells.sync", "_shells.async_"}
+    allowed = {f"_shells.{name}" for name in ("waking", "turns", "http2", "bodies", "sync", "async_")}
     known = {"httpx", "anyio", "threading"}
     users = {name_of(path) for path in FILES if foreign_imports(path) & known}
     assert {name for name in users if not name.startswith("testing.")} <= allowed

@@ -29,11 +29,11 @@ from .._retry import RetryPolicy
 from .._stats import StreamStats
 from .._timeouts import Timeouts
 from .._typed import Nothing, T
+from .bodies import apieces_of, turn_to_body
+from .hooks import asend
 from .http import (
     DeadlineReached,
-    apieces_of,
     aresolve,
-    asend,
     build_request,
     check_url,
     failure_of,
@@ -43,21 +43,20 @@ from .http import (
     library_of,
     set_read_timeout_below,
     transport_errors,
-    turn_to_body,
 )
 from .http2 import AsyncHttp2Stream
-from .stream import (
+from .options import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
     LIMITS,
     AsyncOptions,
     BaseClient,
-    BaseStream,
     ReadOptions,
     dialect_of,
     made_for_this,
     plan_of,
 )
+from .stream import BaseStream
 from .waking import Channel
 
 E = TypeVar("E")
@@ -652,7 +651,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             try:
                 response = await self._send(step, headers)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
+                self._not_answered(error)
                 return
         elif is_http2(response):
             http2.follow(response.request)

@@ -29,6 +29,8 @@ from .._retry import RetryPolicy
 from .._stats import StreamStats
 from .._timeouts import Timeouts
 from .._typed import Nothing, T
+from .bodies import pieces_of, turn_to_body
+from .hooks import send
 from .http import (
     build_request,
     check_url,
@@ -36,25 +38,22 @@ from .http import (
     head_of,
     is_http2,
     library_of,
-    pieces_of,
     resolve,
-    send,
     transport_errors,
-    turn_to_body,
 )
 from .http2 import Http2Stream
-from .stream import (
+from .options import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
     LIMITS,
     BaseClient,
-    BaseStream,
     ReadOptions,
     SyncOptions,
     dialect_of,
     made_for_this,
     plan_of,
 )
+from .stream import BaseStream
 from .waking import Channel
 
 E = TypeVar("E")
@@ -580,7 +579,7 @@ class EventStream(BaseStream[T], Iterator[T]):
             try:
                 response = self._send(step, headers, channel, http2)
             except self._errors as error:
-                session.not_answered(failure_of(error, self._library, channel, self._hooks), self._now())
+                self._not_answered(error)
                 return
             finally:
                 channel.deadline = inf
