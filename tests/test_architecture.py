@@ -17,8 +17,8 @@ PACKAGE = Path(sse_client.__file__).parent
 LAYERS = [
     *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks"),
-    *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
+    *("_core.__init__", "_core.steps", "_core.strays", "_core.session", "_core.dispatch"),
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.turns", "_shells.http2", "_shells.http"),
     *("_shells.time", "_shells.hooks", "_shells.bodies", "_shells.attempt", "_shells.stream", "_shells.options"),
     *("_shells.sync", "_shells.async_"),
@@ -28,7 +28,7 @@ LAYERS = [
 ]
 
 # What is said and what to do know no I/O, no clock and no chance.
-PURE = LAYERS[: LAYERS.index("_dialect") + 1]
+PURE = LAYERS[: LAYERS.index("_core.dispatch") + 1]
 IMPURE = {"httpx", "httpx2", "anyio", "asyncio", "trio", "threading", "socket", "ssl", "select", "time", "random"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -18,12 +18,13 @@ import httpx
 from typing_extensions import TypeForm, TypeVar
 
 from .._accumulate import Accumulation
+from .._core.dispatch import Call, Ended, Leave, Next, Passed, Received, Signal, Steps
 from .._core.session import Outcome, outcome_of
 from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
 from .._errors import SSEError
 from .._event import ServerSentEvent
-from .._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received, Steps, needs_a_loop
+from .._handlers import Handlers, needs_a_loop
 from .._request import AsyncHeadersSource, Headers
 from .._retry import RetryPolicy
 from .._stats import StreamStats
@@ -445,7 +446,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         conversation = self._converse(on, is_async=True)
         self._is_entered = True
         try:
-            if on.has_batches:
+            if on._has_batches:
                 return await self._dispatch_ahead(iter(conversation))
             return await self._drive(iter(conversation), self._happening)
         finally:
@@ -455,10 +456,10 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         """Read in a task of its own, so that somebody else can look at the clock."""
         failure: BaseException | None = None
         stats = StreamStats()
-        send, receive = anyio.create_memory_object_stream[Happening | Exception](256)
+        send, receive = anyio.create_memory_object_stream[Signal | Exception](256)
 
         async def read() -> None:
-            happening: Happening | Exception | None = None
+            happening: Signal | Exception | None = None
             while not isinstance(happening, Ended | Exception):
                 try:
                     happening = await self._happen()
@@ -466,7 +467,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                     happening = error
                 await send.send(happening)
 
-        async def next_one(deadline: float) -> Happening:
+        async def next_one(deadline: float) -> Signal:
             with anyio.move_on_after(deadline - self._now()):
                 happening = await receive.receive()
                 if isinstance(happening, Exception):
@@ -492,7 +493,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 raise failure
         return stats
 
-    async def _drive(self, steps: Steps, happening: Callable[[float], Awaitable[Happening]]) -> StreamStats:
+    async def _drive(self, steps: Steps, happening: Callable[[float], Awaitable[Signal]]) -> StreamStats:
         try:
             return await self._drive_from(next(steps), steps, happening)
         except Exception:
@@ -511,7 +512,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
             raise
 
     async def _drive_from(
-        self, step: Next | Call | Leave, steps: Steps, happening: Callable[[float], Awaitable[Happening]]
+        self, step: Next | Call | Leave, steps: Steps, happening: Callable[[float], Awaitable[Signal]]
     ) -> StreamStats:
         answer: Any = None
         while True:
@@ -534,10 +535,10 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
                 stats: StreamStats = stop.value
                 return stats
 
-    async def _happening(self, _: float) -> Happening:
+    async def _happening(self, _: float) -> Signal:
         return await self._happen()
 
-    async def _happen(self) -> Happening:
+    async def _happen(self) -> Signal:
         """Wait for what happens next, for a dispatch."""
         session = self._session
         assert session.notes is not None

@@ -13,12 +13,13 @@ from typing import Any, Generic, Protocol, cast
 from weakref import WeakMethod
 
 from .._accumulate import Accumulation, first_value
+from .._core.dispatch import Dispatch, Ended, Received, Signal
 from .._core.session import Outcome, Session, State
 from .._core.steps import Connect, Failure, Opened, Plan
 from .._dialect import Dialect
 from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
 from .._event import ServerSentEvent
-from .._handlers import Conversation, Ended, Handlers, Happening, Received
+from .._handlers import Handlers
 from .._request import public_path
 from .._stats import StreamStats
 from .._typed import Decoder, Nothing, T, shape
@@ -48,7 +49,7 @@ class BaseStream(Generic[T]):
         self._decoder = decoder_of(dialect.events) if self._is_typed else None
         self._unknown = 0
         self._accumulations: list[Accumulation[Any]] = []
-        self._conversation: Conversation | None = None
+        self._dispatch: Dispatch | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
         self._channel = Channel()
         self._hooks = Hooks(library)
@@ -166,21 +167,19 @@ class BaseStream(Generic[T]):
             error.partial = accumulation.snapshot
             raise error
 
-    def _converse(self, on: Handlers, *, is_async: bool) -> Conversation:
-        on.check(is_async=is_async, is_typed=self._is_typed)
+    def _converse(self, on: Handlers, *, is_async: bool) -> Dispatch:
+        on._check(is_async=is_async, is_typed=self._is_typed)
         self._session.begin()
-        if self._conversation is not None:
+        if self._dispatch is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session
         session.notes = deque()
         if session.is_open and session.head is not None and session.outcome is None:
             session.notes.append(Opened(session.head.response))  # it was entered before
-        self._conversation = Conversation(
-            on, lambda: self._now(), lambda: self.stats, session.settle, is_typed=self._is_typed
-        )
-        return self._conversation
+        self._dispatch = Dispatch(on, lambda: self._now(), lambda: self.stats, session.settle, is_typed=self._is_typed)
+        return self._dispatch
 
-    def _told(self, happening: Happening) -> Happening:
+    def _told(self, happening: Signal) -> Signal:
         """What a dispatch is told of what was read, perhaps a while ago: nothing more of a stream that was closed."""
         if self._session.is_closing and not isinstance(happening, Ended):
             self._session.cut_short()
@@ -236,8 +235,8 @@ class BaseStream(Generic[T]):
 
         In a dispatch with batches, what is pending in one is not finished.
         """
-        if self._conversation is not None and self._conversation.has_batches:
-            finished = self._conversation.finished
+        if self._dispatch is not None and self._dispatch.has_batches:
+            finished = self._dispatch.finished
             return finished.id if finished is not None else self._plan.last_event_id
         return self._session.last_event_id
 

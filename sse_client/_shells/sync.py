@@ -18,12 +18,13 @@ import httpx
 from typing_extensions import TypeForm, TypeVar
 
 from .._accumulate import Accumulation
+from .._core.dispatch import Call, Ended, Leave, Next, Passed, Received, Signal
 from .._core.session import Outcome, outcome_of
 from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
 from .._errors import SSEError
 from .._event import ServerSentEvent
-from .._handlers import Call, Ended, Handlers, Happening, Leave, Next, Passed, Received
+from .._handlers import Handlers
 from .._request import Headers, HeadersSource
 from .._retry import RetryPolicy
 from .._stats import StreamStats
@@ -463,7 +464,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         if self._is_busy:
             raise self._in_use()
         conversation = self._converse(on, is_async=False)
-        source = _Pump(self._happen, lambda: self._now(), self._passed) if on.has_batches else self
+        source = _Pump(self._happen, lambda: self._now(), self._passed) if on._has_batches else self
         steps = iter(conversation)
         answer: Any = None
         try:
@@ -493,10 +494,10 @@ class EventStream(BaseStream[T], Iterator[T]):
                 source.join()
             self._end(None)
 
-    def happening(self, deadline: float) -> Happening:  # noqa: ARG002
+    def happening(self, deadline: float) -> Signal:  # noqa: ARG002
         return self._happen()
 
-    def _happen(self) -> Happening:
+    def _happen(self) -> Signal:
         """Wait for what happens next, for a dispatch."""
         session = self._session
         assert session.notes is not None
@@ -694,20 +695,18 @@ class Reply(Accumulation[S], Generic[T, S]):
 class _Pump:
     """Reads on a thread of its own, as far ahead as its queue is long, so that somebody else can look at the clock."""
 
-    def __init__(
-        self, read: Callable[[], Happening], now: Callable[[], float], passed: Callable[[float], None]
-    ) -> None:
+    def __init__(self, read: Callable[[], Signal], now: Callable[[], float], passed: Callable[[float], None]) -> None:
         self._read = read
         self._now = now
         self._passed = passed
-        self._queue: queue.Queue[Happening | BaseException] = queue.Queue(maxsize=256)
+        self._queue: queue.Queue[Signal | BaseException] = queue.Queue(maxsize=256)
         # What the caller has set for this call, a tenant or a trace, holds for `headers=`, hooks and validators too.
         run = copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name="sse_client reader", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        happening: Happening | BaseException | None = None
+        happening: Signal | BaseException | None = None
         while not isinstance(happening, Ended | BaseException):
             try:
                 happening = self._read()
@@ -715,7 +714,7 @@ class _Pump:
                 happening = error
             self._queue.put(happening)
 
-    def happening(self, deadline: float) -> Happening:
+    def happening(self, deadline: float) -> Signal:
         try:
             left = None if deadline == inf else min(max(deadline - self._now(), 0.0), threading.TIMEOUT_MAX)
             happening = self._queue.get(timeout=left)
