@@ -21,7 +21,7 @@ LAYERS = [
     *("_core.__init__", "_core.steps", "_core.strays", "_core.session", "_core.dispatch"),
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.turns", "_shells.http2", "_shells.http"),
     *("_shells.time", "_shells.hooks", "_shells.bodies", "_shells.attempt", "_shells.stream", "_shells.options"),
-    *("_shells.sync", "_shells.async_"),
+    *("_shells.sync", "_shells.sync_client", "_shells.async_", "_shells.async_client"),
     "__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
@@ -88,7 +88,10 @@ def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
 
 def test_who_does_it() -> None:
     """HTTP clients, event loops and threads are known to the shells alone."""
-    allowed = {f"_shells.{name}" for name in ("waking", "turns", "http2", "bodies", "sync", "async_")}
+    allowed = {
+        f"_shells.{name}"
+        for name in ("waking", "turns", "http2", "bodies", "sync", "sync_client", "async_", "async_client")
+    }
     known = {"httpx", "anyio", "threading"}
     users = {name_of(path) for path in FILES if foreign_imports(path) & known}
     assert {name for name in users if not name.startswith("testing.")} <= allowed
