@@ -18,7 +18,7 @@ LAYERS = [
     *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
-    *("_core.__init__", "_core.steps", "_core.strays", "_core.session", "_core.dispatch"),
+    *("_core.__init__", "_core.steps", "_core.countdown", "_core.strays", "_core.session", "_core.dispatch"),
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.turns", "_shells.http2", "_shells.http"),
     *("_shells.time", "_shells.hooks", "_shells.bodies", "_shells.attempt", "_shells.stream", "_shells.options"),
     *("_shells.sync", "_shells.sync_client", "_shells.async_", "_shells.async_client"),
