@@ -432,6 +432,8 @@ class Session:
             if now < self._wait_until:
                 return Wait(self._wait_until - now)
             self._enter("connecting")
+        if self._phase == "draining" and not (self.head is None or self.head.can_stop_reads()):
+            self.drained(now)
         match self._phase:
             case "connecting":
                 return self._connect(now)
