@@ -1,9 +1,9 @@
 """
 One request on its way, from the pool to its headers: its clocks, and whether it goes out at all.
 
-What httpcore's `trace` extension reports moves the clocks of a `Countdown` on. It also comes right before the first byte
-is written, the last moment to hold a request back. A transport that does not trace has its own timeouts alone, and is
-asked once, before it begins.
+What httpcore's `trace` extension reports moves the clocks of a `Countdown` on. It also comes right before the first
+byte is written, the last moment to hold a request back. A transport that does not trace has its own timeouts alone, and
+is asked once, before it begins.
 """
 
 import inspect

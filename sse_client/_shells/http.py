@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from .._core.session import MIN_TIMEOUT
-from .._core.steps import Connect, Failure, Head
+from .._core.steps import Connect, Failure, Head, always
 from .._errors import quote
 from .._request import AsyncHeadersSource, Headers, public_url
 from .._version import __version__
@@ -207,7 +207,7 @@ async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
     return await headers if inspect.isawaitable(headers) else headers
 
 
-def head_of(response: Any) -> Head:
+def head_of(response: Any, can_stop_reads: Callable[[], bool] = always) -> Head:
     """What the session needs to know of a response."""
     coding = coding_of(response.headers.get("content-encoding", ""))
     return Head(
@@ -217,6 +217,7 @@ def head_of(response: Any) -> Head:
         response,
         reason=response.reason_phrase,
         undecodable="" if decoder_for(coding) is not None else coding,
+        can_stop_reads=can_stop_reads,
     )
 
 

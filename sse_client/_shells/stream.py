@@ -3,14 +3,14 @@ What the sync and the async stream have in common. No I/O.
 """
 
 import random
-import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from math import inf
 from types import ModuleType
 from typing import Any, Generic, Protocol, cast
-from weakref import WeakMethod
+from weakref import WeakMethod, ref
 
 from .._accumulate import Accumulation, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
@@ -24,9 +24,10 @@ from .._request import public_path
 from .._stats import StreamStats
 from .._typed import Decoder, Nothing, T, shape
 from .attempt import Attempt
+from .bodies import Recorded
 from .hooks import Hooks
-from .http import Response, failure_of
-from .time import VIRTUAL_TIME, VirtualTime
+from .http import Response, failure_of, transport_errors
+from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
 from .waking import Channel
 
 
@@ -37,11 +38,30 @@ class Owner(Protocol):
         """Raise `RuntimeError` if the client is closed."""
 
 
+class Recorder(Protocol):
+    """Takes what comes to a stream. `now` is the stream's own time."""
+
+    def begin(self, now: float) -> None:
+        """Take that the stream is about to be read."""
+
+    def opened(self, response: Any, requested_at: float, now: float) -> None:
+        """Take a response, and when it was requested."""
+
+    def received(self, data: bytes, now: float) -> None:
+        """Take a piece of the body, never an empty one."""
+
+    def ended(self, error: Exception | None, now: float) -> None:
+        """Take the end of the body, or the error that broke it off. Nothing ends a body that is left or times out."""
+
+
 class BaseStream(Generic[T]):
     """What a stream can be asked, at any time and on any thread."""
 
-    def __init__(self, plan: Plan, library: ModuleType, dialect: Dialect[T]) -> None:
+    def __init__(
+        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+    ) -> None:
         self._library = library
+        self._errors = transport_errors(library)
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
         self._dialect = dialect
@@ -51,13 +71,18 @@ class BaseStream(Generic[T]):
         self._accumulations: list[Accumulation[Any]] = []
         self._dispatch: Dispatch | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+        self._is_busy = False
+        self._owner: Owner | None = None
+        self._client = client
+        self._client_headers = headers
+        self._given = response
+        self._response: Any = None
         self._channel = Channel()
         self._hooks = Hooks(library)
-        self._owner: Owner | None = None
-        self._now: Callable[[], float] = time.monotonic
-        self._virtual_time: VirtualTime | None = None
+        self._recorder: Recorder | None = None
+        self._clock: Clock = REAL_TIME
+        self._now: Callable[[], float] = REAL_TIME.now  # of the clock: it is asked once for each piece
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
-        self._tap: Callable[[Any, Any], Any] = _untapped
 
     def __repr__(self) -> str:
         session, request = self._session, self._plan.request
@@ -74,29 +99,36 @@ class BaseStream(Generic[T]):
 
     def _use_virtual_time(self) -> VirtualTime:
         """What a scripted transport asks for; from here on, this stream's time is the one that it keeps."""
-        if self._virtual_time is None:
-            self._virtual_time = VirtualTime(self._now(), self._wait_until_closed)
-            self._now = self._virtual_time.now
-        self._virtual_time.deadline = inf
-        return self._virtual_time
+        clock = self._clock
+        if not isinstance(clock, VirtualTime):
+            self._clock = clock = VirtualTime(self._now(), self._wait_until_closed)
+            self._now = clock.now
+        clock.deadline = inf
+        return clock
 
-    def _to_wait(self, seconds: float) -> float:
-        """How long to wait, in real time, for so many seconds to pass."""
-        if self._virtual_time is None:
-            return seconds
-        self._virtual_time.sleep(seconds)
-        return 0.0
+    def _time(self) -> float:
+        """The time by the clock of this moment, for those who begin before it is chosen."""
+        return self._now()
 
-    def _passed(self, deadline: float) -> None:
-        """Take that a deadline has passed, in real time, while nothing happened."""
-        if self._virtual_time is not None:
-            self._virtual_time.sleep(max(deadline - self._now(), 0.0))
+    def _record(self, recorder: Recorder) -> None:
+        """Have all that comes recorded. Raises `RuntimeError` for a stream that has been entered."""
+        if self._session.head is not None:
+            raise RuntimeError("record a stream before it is entered: with record(client.post(…), path) as stream")
+        self._recorder = recorder
+        recorder.begin(self._now())
 
-    def _watch(self, deadline: float) -> None:
-        """Tell who keeps the time when the next read is given up."""
-        if self._virtual_time is not None:
-            self._virtual_time.deadline = deadline
-        self._channel.watch(deadline)
+    def _recorded(self, response: Any, pieces: Any) -> Any:
+        """Return the pieces of a response, which are recorded while they are read if that is wished."""
+        if self._recorder is None:
+            return pieces
+        self._recorder.opened(response, self._session.attempted_at, self._now())
+        return Recorded(pieces, partial(_report, ref(self), response))
+
+    def _recorder_of(self, response: Any) -> Recorder | None:
+        """Return who is told of what this response brings: nobody once the stream has left it, or was made to."""
+        if self._response is not response or self._session.is_closing or self._channel.is_expired:
+            return None
+        return self._recorder
 
     def _not_answered(self, error: Exception) -> None:
         """Take that a request got no response. If a hook of the client has raised this, it is the user's own error."""
@@ -167,7 +199,7 @@ class BaseStream(Generic[T]):
             error.partial = accumulation.snapshot
             raise error
 
-    def _converse(self, on: Handlers, *, is_async: bool) -> Dispatch:
+    def _start_dispatch(self, on: Handlers, *, is_async: bool) -> Dispatch:
         on._check(is_async=is_async, is_typed=self._is_typed)
         self._session.begin()
         if self._dispatch is not None:
@@ -176,19 +208,32 @@ class BaseStream(Generic[T]):
         session.notes = deque()
         if session.is_open and session.head is not None and session.outcome is None:
             session.notes.append(Opened(session.head.response))  # it was entered before
-        self._dispatch = Dispatch(on, lambda: self._now(), lambda: self.stats, session.settle, is_typed=self._is_typed)
+        self._dispatch = Dispatch(on, self._time, lambda: self.stats, session.settle, is_typed=self._is_typed)
         return self._dispatch
 
-    def _told(self, happening: Signal) -> Signal:
-        """What a dispatch is told of what was read, perhaps a while ago: nothing more of a stream that was closed."""
-        if self._session.is_closing and not isinstance(happening, Ended):
+    def _pending(self) -> Signal | None:
+        """Return what comes next of all that has been read, in order; for a dispatch."""
+        session = self._session
+        if session.notes and (note := session.next_note()) is not None:
+            return note
+        for event in session.ready:
+            return Received(event, self._decode(event))
+        return None
+
+    def _over(self, error: SSEError | None = None) -> Ended:
+        """Return what comes last in a dispatch."""
+        return Ended(error, is_cancelled=error is None and self._session.outcome != "completed")
+
+    def _observe(self, signal: Signal) -> Signal:
+        """Return what a dispatch is told of what was read, perhaps a while ago: nothing more of a closed stream."""
+        if self._session.is_closing and not isinstance(signal, Ended):
             self._session.cut_short()
             return Ended(None, is_cancelled=True)
-        if isinstance(happening, Received):
-            self._take(happening.value)
-        elif isinstance(happening, Ended) and happening.error is not None:
-            self._complete(happening.error)
-        return happening
+        if isinstance(signal, Received):
+            self._take(signal.value)
+        elif isinstance(signal, Ended) and signal.error is not None:
+            self._complete(signal.error)
+        return signal
 
     def _complete(self, error: BaseException) -> None:
         """Put on an error of the stream what only we know of it."""
@@ -248,9 +293,17 @@ class BaseStream(Generic[T]):
         return stats
 
 
-def _untapped(_: Any, pieces: Any) -> Any:
-    """The pieces of a response as they are: nobody records them."""
-    return pieces
+def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:
+    """Tell the recorder of a stream about a piece of a response, its end, or an error."""
+    stream = stream_of()
+    recorder = None if stream is None else stream._recorder_of(response)
+    if stream is None or recorder is None:
+        return
+    if isinstance(what, bytes):
+        if what:  # compressed bytes may come to nothing yet
+            recorder.received(what, stream._now())
+    elif not isinstance(what, stream._library.TimeoutException):
+        recorder.ended(what, stream._now())
 
 
 # As many types as a large application streams; pydantic takes up to milliseconds to build a validator.

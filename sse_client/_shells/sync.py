@@ -1,73 +1,39 @@
 """
-The sync client: a thin shell that does what a `Session` says, on the caller's own thread.
+The sync stream: a thin shell that does what a `Session` says, on the caller's own thread.
 
 Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time.
 A thread that is inside a step says so in `_is_busy`; whoever closes wakes it, or cleans up in its place.
 """
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from contextvars import copy_context
 from math import inf
-from types import CoroutineType, TracebackType
-from typing import Any, Generic, Literal, Self, cast, overload
+from types import TracebackType
+from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
 from .._accumulate import Accumulation
-from .._core.dispatch import Call, Ended, Leave, Next, Passed, Received, Signal
-from .._core.session import Outcome, outcome_of
-from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
-from .._dialect import Dialect
+from .._core.dispatch import Signal
+from .._core.session import outcome_of
+from .._core.steps import Read, Stop
 from .._errors import SSEError
 from .._handlers import Handlers
-from .._request import Headers
 from .._stats import StreamStats
 from .._typed import Nothing, T
-from .bodies import pieces_of, turn_to_body
-from .hooks import send
-from .http import (
-    build_request,
-    failure_of,
-    head_of,
-    is_http2,
-    resolve,
-    transport_errors,
-)
-from .http2 import Http2Stream
-from .stream import BaseStream
-from .waking import Channel
+from .http import failure_of
+from .sync_connection import Connection
+from .sync_dispatch import Pump, drive
 
-E = TypeVar("E")
 S = TypeVar("S", default=Any)
 
 
-class EventStream(BaseStream[T], Iterator[T]):
+class EventStream(Connection[T], Iterator[T]):
     """
     The events of one call, to be iterated once.
 
     Enter it to connect, and leave it to close it. Iterated without, it connects at the first event, and closes at
     the end, at an error, or when it is collected.
     """
-
-    def __init__(
-        self, plan: Plan, library: Any, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
-    ) -> None:
-        super().__init__(plan, library, dialect)
-        self._client = client
-        self._client_headers = headers
-        self._errors = transport_errors(library)
-        self._given = response
-        self._response: Any = None
-        self._pieces: Iterator[bytes] = iter(())
-        self._is_busy = False
-        self._closing = threading.Event()
-        self._wait_until_closed = self._closing.wait
-        self._cleaning = threading.Lock()
-
-    # Iterating -------------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034
         self._session.begin()
@@ -96,10 +62,11 @@ class EventStream(BaseStream[T], Iterator[T]):
                         self._not_read(error)
                     else:
                         session.received(data, self._now())
-                elif not self._advance():
-                    return
+                    continue
             finally:
                 self._is_busy = False
+            if not self._advance():
+                return
 
     def __next__(self) -> T:
         while True:
@@ -107,31 +74,26 @@ class EventStream(BaseStream[T], Iterator[T]):
                 value = self._value(event)
                 if not isinstance(value, Nothing):
                     return value
-            if self._is_busy:
-                raise self._in_use()
-            try:
-                self._is_busy = True
-                if not self._advance():
-                    raise StopIteration
-            finally:
-                self._is_busy = False
+            if not self._advance():
+                raise StopIteration
 
     def _advance(self) -> bool:
         """
         Go on until there is something to hand out; return whether there is, or the stream is over.
 
-        Whoever calls has looked at `_is_busy` and then set it; between the two, CPython gives no other thread its turn.
-        `close` sets `is_closing` and then looks at `_is_busy`; here it is the other way round: either sees the other.
+        Between the look at `_is_busy` and setting it, CPython gives no other thread its turn. `close` sets `is_closing`
+        and then looks at `_is_busy`; here it is the other way round: either sees the other.
         """
         session = self._session
+        if self._is_busy:
+            raise self._in_use()
         try:
+            self._is_busy = True
             while True:
                 step = session.next_step(self._now())
-                if isinstance(step, Stop):
-                    return self._stop(step)
                 has_events = False
                 if isinstance(step, Read):
-                    self._watch(session.deadline)
+                    self._clock.watch(self._channel, session.deadline)
                     try:
                         data = next(self._pieces)
                     except BaseException as error:  # noqa: BLE001
@@ -141,11 +103,15 @@ class EventStream(BaseStream[T], Iterator[T]):
                         has_events = session.received(data, self._now())
                 else:
                     self._do(step)
+                    if isinstance(step, Stop):
+                        return False
                 if has_events or session.notes:
                     return True
         except BaseException as error:
-            self._abandon(error)
+            self._clean_up(error)
             raise
+        finally:
+            self._is_busy = False
 
     def _in_use(self) -> RuntimeError:
         return RuntimeError("another thread is reading this stream: it can be read by one thread at a time")
@@ -159,32 +125,32 @@ class EventStream(BaseStream[T], Iterator[T]):
         if self._session.is_closing:
             expected = *expected, ValueError
         if not isinstance(error, expected):
-            self._abandon(error)
+            self._clean_up(error)
             raise error
         self._session.lost(failure_of(error, self._library, self._channel), self._now())
         return False
 
     def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def _open(self) -> None:
+        """Connect, unless that is done."""
         session = self._session
         if self._is_busy:
             raise self._in_use()
         try:
             self._is_busy = True
             while not session.is_open:
-                step = session.next_step(self._now())
-                if isinstance(step, Stop):
-                    self._stop(step)
-                else:
-                    self._do(step)
+                self._do(session.next_step(self._now()))
         except BaseException as error:
-            self._abandon(error)
+            self._clean_up(error)
             raise
         finally:
             self._is_busy = False
-        return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        self._end(error)
+        self._leave(error)
 
     def close(self) -> None:
         """
@@ -193,10 +159,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         Wakes a thread that is blocked in a read, if the transport shows its socket (httpx's own does); else that
         thread ends with the next byte. Over HTTP/2 only the stream is reset, and the connection is kept.
         """
-        self._close("cancelled")
-
-    def _close(self, outcome: Outcome) -> None:
-        self._session.close(outcome)
+        self._session.close()
         self._closing.set()
         if self._is_busy:
             self._channel.shut_down()  # wakes the thread that is busy, which then cleans up
@@ -207,13 +170,15 @@ class EventStream(BaseStream[T], Iterator[T]):
     def __del__(self) -> None:
         # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
         if getattr(self, "_response", None) is not None and not self._channel.is_inherited:
-            self._abandon(GeneratorExit())
+            self._clean_up(GeneratorExit())
 
-    def _end(self, error: BaseException | None) -> None:
-        if self._is_busy:
-            self._close(outcome_of(error))  # another thread is reading
-            return
+    def _leave(self, error: BaseException | None) -> None:
+        """End the stream because its user has left it, by this exception or none."""
         session = self._session
+        if self._is_busy:
+            session.close(outcome_of(error))  # another thread is reading
+            self.close()
+            return
         try:
             self._is_busy = True
             session.leave(error, self._now())
@@ -223,7 +188,10 @@ class EventStream(BaseStream[T], Iterator[T]):
         finally:
             self._is_busy = False
 
-    # Callbacks and results -------------------------------------------------------------------------------------------
+    def _clean_up(self, error: BaseException) -> None:
+        """Close after an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
+        self._session.leave(error, self._now())
+        self._close_response()
 
     def dispatch(self, on: Handlers) -> StreamStats:
         """
@@ -236,60 +204,24 @@ class EventStream(BaseStream[T], Iterator[T]):
         """
         if self._is_busy:
             raise self._in_use()
-        conversation = self._converse(on, is_async=False)
-        source = _Pump(self._happen, lambda: self._now(), self._passed) if on._has_batches else self
-        steps = iter(conversation)
-        answer: Any = None
+        dispatch = self._start_dispatch(on, is_async=False)
         try:
-            step = next(steps)
-            while True:
-                try:
-                    match step:
-                        case Next(deadline):
-                            answer = self._told(source.happening(deadline))
-                        case Call(handler, arguments):
-                            answer = handler(*arguments)
-                            if isinstance(answer, CoroutineType):
-                                answer.close()
-                                raise TypeError(f"{handler!r} returned a coroutine, which needs AsyncSSEClient")
-                        case Leave(error):
-                            self._end(error)
-                except BaseException as error:  # noqa: BLE001
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as stop:
-            stats: StreamStats = stop.value
-            return stats
+            if not dispatch.has_batches:
+                return drive(dispatch, self, self._signal)
+            with Pump(self) as pump:
+                return drive(dispatch, self, pump.signal)
         finally:
-            if isinstance(source, _Pump):
-                self.close()
-                source.join()
-            self._end(None)
+            self._leave(None)
 
-    def happening(self, deadline: float) -> Signal:  # noqa: ARG002
-        return self._happen()
-
-    def _happen(self) -> Signal:
-        """Wait for what happens next, for a dispatch."""
-        session = self._session
-        assert session.notes is not None
+    def _signal(self, _: float) -> Signal:
+        """Read on to what happens next, for a dispatch."""
         try:
-            while True:
-                if session.notes and (note := session.next_note()) is not None:
-                    return note
-                for event in session.ready:
-                    return Received(event, self._decode(event))
-                if self._is_busy:
-                    raise self._in_use()
-                try:
-                    self._is_busy = True
-                    if not self._advance():
-                        return Ended(None, is_cancelled=session.outcome != "completed")
-                finally:
-                    self._is_busy = False
+            while (signal := self._pending()) is None:
+                if not self._advance():
+                    return self._over()
         except SSEError as error:
-            return Ended(error, is_cancelled=False)
+            return self._over(error)
+        return signal
 
     @overload
     def accumulate(self) -> "Reply[T, Any]": ...
@@ -306,100 +238,6 @@ class EventStream(BaseStream[T], Iterator[T]):
         iterates the stream. Without arguments, the dialect's fold is used.
         """
         return Reply(self, *self._fold(fold, initial))
-
-    # Acting ----------------------------------------------------------------------------------------------------------
-
-    def _do(self, step: Step) -> None:
-        """Do what the session says, short of reading on and of stopping."""
-        match step:
-            case Connect():
-                self._connect(step)
-            case Wait(seconds):
-                self._close_response()
-                self._closing.wait(min(self._to_wait(seconds), threading.TIMEOUT_MAX))
-            case ReadBody(size, seconds):
-                body = self._read_up_to(size, seconds)
-                self._close_response()
-                self._session.refused(body, self._now())
-            case Drain(size, seconds):
-                if self._channel.is_armed:
-                    self._read_up_to(size, seconds)
-                self._session.drained(self._now())
-            case Read() | Stop():
-                raise AssertionError(step)
-
-    def _stop(self, step: Stop) -> Literal[False]:
-        self._close_response()
-        if step.error is not None:
-            self._complete(step.error)
-            raise step.error
-        return False
-
-    def _abandon(self, error: BaseException) -> None:
-        """Clean up behind an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
-        self._session.leave(error, self._now())
-        self._close_response()
-
-    def _connect(self, step: Connect) -> None:
-        self._close_response()
-        session = self._session
-        self._channel = channel = Channel()
-        http2 = Http2Stream()
-        if self._closing.is_set():
-            return
-        response, self._given = self._given, None
-        if response is None:
-            headers = resolve(self._client_headers), resolve(step.request.headers)
-            try:
-                response = self._send(step, headers, channel, http2)
-            except self._errors as error:
-                self._not_answered(error)
-                return
-            finally:
-                channel.deadline = inf
-        else:
-            channel.answered(response)
-            if is_http2(response):
-                http2.follow(response.request, channel)
-        self._response = response
-        self._pieces = self._tap(response, http2.in_turn(pieces_of(response)))
-        session.answered(head_of(response), self._now())
-
-    def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel, http2: Http2Stream) -> Any:
-        request = build_request(self._client, self._library, step, headers)
-        request.extensions["trace"] = self._attempt(request, step).trace
-        http2.follow(request, channel)
-        response = send(self._client, request, step, self._hooks)
-        channel.answered(response)
-        turn_to_body(request, response, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
-        return response
-
-    def _read_up_to(self, size: int, seconds: float) -> bytes:
-        """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
-        body = bytearray()
-        self._watch(self._now() + seconds)
-        try:
-            for piece in self._pieces:
-                body += piece
-                if len(body) >= size:
-                    break
-            else:
-                self._channel.release()
-        except self._errors:
-            pass
-        self._channel.deadline = inf
-        return bytes(body[:size])
-
-    def _close_response(self) -> None:
-        if self._channel.is_inherited:
-            self._cleaning = threading.Lock()  # whoever holds the old one is not in this process
-        with self._cleaning:
-            response, self._response = self._response, None
-        self._channel.release()
-        self._pieces = iter(())
-        if response is not None:
-            with suppress(*self._errors):
-                response.close()
 
 
 class Reply(Accumulation[S], Generic[T, S]):
@@ -427,43 +265,3 @@ class Reply(Accumulation[S], Generic[T, S]):
             pass
         self._stream._check_whole(self)
         return self.snapshot
-
-
-class _Pump:
-    """Reads on a thread of its own, as far ahead as its queue is long, so that somebody else can look at the clock."""
-
-    def __init__(self, read: Callable[[], Signal], now: Callable[[], float], passed: Callable[[float], None]) -> None:
-        self._read = read
-        self._now = now
-        self._passed = passed
-        self._queue: queue.Queue[Signal | BaseException] = queue.Queue(maxsize=256)
-        # What the caller has set for this call, a tenant or a trace, holds for `headers=`, hooks and validators too.
-        run = copy_context().run
-        self._thread = threading.Thread(target=run, args=(self._run,), name="sse_client reader", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        happening: Signal | BaseException | None = None
-        while not isinstance(happening, Ended | BaseException):
-            try:
-                happening = self._read()
-            except BaseException as error:  # noqa: BLE001
-                happening = error
-            self._queue.put(happening)
-
-    def happening(self, deadline: float) -> Signal:
-        try:
-            left = None if deadline == inf else min(max(deadline - self._now(), 0.0), threading.TIMEOUT_MAX)
-            happening = self._queue.get(timeout=left)
-        except queue.Empty:
-            self._passed(deadline)
-            return Passed()
-        if isinstance(happening, BaseException):
-            raise happening
-        return happening
-
-    def join(self) -> None:
-        """Wait for the reader, which somebody has woken; what it still brings is of no interest."""
-        while self._thread.is_alive():
-            with suppress(queue.Empty):
-                self._queue.get(timeout=0.01)
