@@ -2,7 +2,7 @@
 The body of a response, piece by piece as it comes, and decoded if that is possible.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
 import anyio.lowlevel
@@ -103,38 +103,6 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
     def _check_whole(self) -> None:
         if not self._decoder.is_whole:
             raise EndedEarly("the body ended before the end mark of its compression") from None
-
-
-class Recorded(Iterator[bytes], AsyncIterator[bytes]):
-    """The pieces of a body, each reported while it goes by, and so is the end: an error, or `None`."""
-
-    def __init__(self, pieces: Any, report: Callable[[bytes | Exception | None], None]) -> None:
-        self._pieces = pieces
-        self._report = report
-
-    def __next__(self) -> bytes:
-        try:
-            piece: bytes = next(self._pieces)
-        except StopIteration:
-            self._report(None)
-            raise
-        except Exception as error:
-            self._report(error)
-            raise
-        self._report(piece)
-        return piece
-
-    async def __anext__(self) -> bytes:
-        try:
-            piece: bytes = await self._pieces.__anext__()
-        except StopAsyncIteration:
-            self._report(None)
-            raise
-        except Exception as error:
-            self._report(error)
-            raise
-        self._report(piece)
-        return piece
 
 
 def _has_been_read(response: Any) -> bool:

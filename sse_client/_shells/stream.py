@@ -22,11 +22,11 @@ from .._event import ServerSentEvent
 from .._handlers import Handlers
 from .._request import public_path
 from .._stats import StreamStats
-from .._typed import Decoder, Nothing, T, shape
+from .._typed import Nothing, T, decoder_of
 from .attempt import Attempt
-from .bodies import Recorded
 from .hooks import Hooks
 from .http import Response, failure_of, transport_errors
+from .recording import Recorded, Recorder
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
 from .waking import Channel
 
@@ -36,22 +36,6 @@ class Owner(Protocol):
 
     def check_open(self) -> None:
         """Raise `RuntimeError` if the client is closed."""
-
-
-class Recorder(Protocol):
-    """Takes what comes to a stream. `now` is the stream's own time."""
-
-    def begin(self, now: float) -> None:
-        """Take that the stream is about to be read."""
-
-    def opened(self, response: Any, requested_at: float, now: float) -> None:
-        """Take a response, and when it was requested."""
-
-    def received(self, data: bytes, now: float) -> None:
-        """Take a piece of the body, never an empty one."""
-
-    def ended(self, error: Exception | None, now: float) -> None:
-        """Take the end of the body, or the error that broke it off. Nothing ends a body that is left or times out."""
 
 
 class BaseStream(Generic[T]):
@@ -123,12 +107,6 @@ class BaseStream(Generic[T]):
             return pieces
         self._recorder.opened(response, self._session.attempted_at, self._now())
         return Recorded(pieces, partial(_report, ref(self), response))
-
-    def _recorder_of(self, response: Any) -> Recorder | None:
-        """Return who is told of what this response brings: nobody once the stream has left it, or was made to."""
-        if self._response is not response or self._session.is_closing or self._channel.is_expired:
-            return None
-        return self._recorder
 
     def _not_answered(self, error: Exception) -> None:
         """Take that a request got no response. If a hook of the client has raised this, it is the user's own error."""
@@ -296,30 +274,12 @@ class BaseStream(Generic[T]):
 def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:
     """Tell the recorder of a stream about a piece of a response, its end, or an error."""
     stream = stream_of()
-    recorder = None if stream is None else stream._recorder_of(response)
-    if stream is None or recorder is None:
+    if stream is None or stream._recorder is None:
         return
+    if stream._response is not response or stream._session.is_closing or stream._channel.is_expired:
+        return  # the stream has left this response, or was made to
     if isinstance(what, bytes):
         if what:  # compressed bytes may come to nothing yet
-            recorder.received(what, stream._now())
+            stream._recorder.received(what, stream._now())
     elif not isinstance(what, stream._library.TimeoutException):
-        recorder.ended(what, stream._now())
-
-
-# As many types as a large application streams; pydantic takes up to milliseconds to build a validator.
-MAX_DECODERS = 256
-_decoders: dict[Any, Decoder[Any]] = {}
-
-
-def decoder_of(form: Any) -> Decoder[Any]:
-    """A decoder for the type, made once."""
-    try:
-        key = shape(form)
-        found = _decoders.get(key)
-    except TypeError:  # annotated with something that cannot be hashed
-        return Decoder(form)
-    if found is None:
-        if len(_decoders) >= MAX_DECODERS:
-            _decoders.clear()
-        found = _decoders[key] = Decoder(form)
-    return found
+        stream._recorder.ended(what, stream._now())
