@@ -119,6 +119,36 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
     """
     request = step.request
+    arguments: dict[str, Any] = {
+        "headers": _merged_headers(client, library, step, headers),
+        "content": request.content,
+        "data": request.data,
+        "files": request.files,
+        "json": request.json,
+        "params": request.params,
+        "extensions": {
+            "timeout": {
+                "connect": step.connect,
+                "pool": step.connect,
+                "read": step.response,
+                "write": step.response,
+            }
+        },
+    }
+    if step.is_foreign:
+        return _foreign_request(client, library, step, arguments)
+    built = client.build_request(request.method, request.url, cookies=request.cookies, **arguments)
+    if step.is_exact:
+        # httpx has replaced its query by the parameters that the client has for all requests.
+        own = library.URL(request.url)
+        built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
+    if built.url.port is not None and built.url.port > 65535:
+        raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
+    return built
+
+
+def _merged_headers(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
+    """Our headers, unless the client has its own; above them those of the user, then those of the attempt."""
     defaults = default_headers(library)
     if step.accepts_json:
         defaults = {**defaults, "Accept": ACCEPT_JSON}
@@ -128,47 +158,23 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     for each in headers:
         if each:
             merged.update(each)
-    if step.headers:
-        merged.update({name.encode(): value for name, value in step.headers.items()})
-    arguments: dict[str, Any] = {
-        "content": request.content,
-        "data": request.data,
-        "files": request.files,
-        "json": request.json,
-        "params": request.params,
-    }
-    extensions = {
-        "timeout": {
-            "connect": step.connect,
-            "pool": step.connect,
-            "read": step.response,
-            "write": step.response,
-        }
-    }
-    if not step.is_foreign:
-        built = client.build_request(
-            request.method,
-            request.url,
-            headers=merged,
-            cookies=request.cookies,
-            extensions=extensions,
-            **arguments,
-        )
-        if step.is_exact:
-            # httpx has replaced its query by the parameters that the client has for all requests.
-            own = library.URL(request.url)
-            built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
-        if built.url.port is not None and built.url.port > 65535:
-            raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
-        return built
-    # Made without the client, which would add its own headers and cookies.
+    merged.update(_of_attempt(step))
+    return merged
+
+
+def _foreign_request(client: Any, library: ModuleType, step: Connect, arguments: dict[str, Any]) -> Any:
+    """Make a request to another origin without the client, which would add its own headers and cookies."""
     every = library.Headers(client.headers)
-    every.update(merged)
+    every.update(arguments["headers"])
     kept = library.Headers({name: every[name] for name in ("Accept", "Content-Type") if name in every})
     kept.update({"Accept-Encoding": "identity", "User-Agent": default_headers(library)["User-Agent"]})
     # No secrets: without them the other origin would replay what was resumed, or do twice what was repeated.
-    kept.update({name.encode(): value for name, value in step.headers.items()})
-    return library.Request(request.method, request.url, headers=kept, extensions=extensions, **arguments)
+    kept.update(_of_attempt(step))
+    return library.Request(step.request.method, step.request.url, **{**arguments, "headers": kept})
+
+
+def _of_attempt(step: Connect) -> dict[bytes, bytes]:
+    return {name.encode(): value for name, value in step.headers.items()}
 
 
 def is_default(name: str, value: str | None) -> bool:
