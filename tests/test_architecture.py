@@ -91,9 +91,8 @@ def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
 def test_who_does_it() -> None:
     """HTTP clients, event loops and threads are known to the shells alone."""
     allowed = {f"_shells.{name}" for name in ("waking", "turns", "http2", "bodies", "async_")}
-    allowed |= {
-        f"_shells.{color}_{part}" for color in ("sync", "async") for part in ("client", "connection", "dispatch")
-    }
+    parts = "client", "connection", "dispatch"
+    allowed |= {f"_shells.{color}_{part}" for color in ("sync", "async") for part in parts}
     known = {"httpx", "anyio", "threading"}
     users = {name_of(path) for path in FILES if foreign_imports(path) & known}
     assert {name for name in users if not name.startswith("testing.")} <= allowed
