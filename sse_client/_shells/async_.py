@@ -7,7 +7,7 @@ outlives one `__anext__`.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Generic, Self, cast, overload
 
 import anyio
@@ -16,8 +16,7 @@ from typing_extensions import TypeVar
 from .._accumulate import Accumulation
 from .._core.dispatch import Signal
 from .._core.session import outcome_of
-from .._core.steps import Plan, Read, Stop
-from .._dialect import Dialect
+from .._core.steps import Read, Stop
 from .._errors import SSEError
 from .._handlers import Handlers
 from .._stats import StreamStats
@@ -31,12 +30,6 @@ S = TypeVar("S", default=Any)
 
 class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
     """The events of one call, to be entered with `async with` and iterated once."""
-
-    def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
-    ) -> None:
-        super().__init__(plan, library, dialect, client, headers, response)
-        self._is_entered = response is not None
 
     def __aiter__(self) -> Self:
         self._check_entered()

@@ -22,8 +22,8 @@ from .options import (
     BaseClient,
     ReadOptions,
     dialect_of,
-    made_for_this,
     plan_of,
+    refuse_settings,
 )
 
 E = TypeVar("E")
@@ -58,7 +58,7 @@ class AsyncSSEClient(BaseClient):
         else:
             self._http_client = http_client
             self._library = library_of(http_client, "AsyncClient")
-            made_for_this(self._library, base_url=base_url, auth=auth)
+            refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
     def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
@@ -109,9 +109,9 @@ class AsyncSSEClient(BaseClient):
         Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
         its type; the stream can be read on behind that.
         """
-        spoken = dialect_of(events, dialect, unknown)
-        plan = self._plan(method, url, options, spoken, is_subscription=False)
-        return self._keep(AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers))
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, dialect, is_subscription=False)
+        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     @overload
     def post(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
@@ -207,9 +207,9 @@ class AsyncSSEClient(BaseClient):
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
         The arguments are those of `stream`.
         """
-        spoken = dialect_of(events, dialect, unknown)
-        plan = self._plan("GET", url, options, spoken, is_subscription=True)
-        return self._keep(AsyncEventStream(plan, self._library, spoken, self._http_client, self._headers))
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, dialect, is_subscription=True)
+        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     async def aclose(self) -> None:
         """
@@ -263,5 +263,5 @@ def aiter_events(
     `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
-    spoken = dialect_of(events, dialect, unknown)
-    return AsyncEventStream(plan_of(response, options, spoken), library, spoken, None, None, response)
+    dialect = dialect_of(events, dialect, unknown)
+    return AsyncEventStream(plan_of(response, options, dialect), library, dialect, None, None, response)

@@ -42,6 +42,7 @@ class AsyncConnection(BaseStream[T]):
         self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
     ) -> None:
         super().__init__(plan, library, dialect, client, headers, response)
+        self._is_entered = response is not None
         self._pieces: AsyncIterator[bytes] | None = None  # of the body, as long as it has not ended
         self._next_piece: Callable[[], Awaitable[bytes]]
         self._scope: anyio.CancelScope | None = None  # what aclose() cancels, while a step waits inside of it

@@ -123,8 +123,7 @@ class BaseClient:
         kept = [reference() for reference in self._streams.valuerefs()]
         return [stream for stream in kept if stream is not None and stream._session.has_started]
 
-    def check_open(self) -> None:
-        """Raise `RuntimeError` if the client is closed."""
+    def _check_open(self) -> None:
         if self._is_closed:
             raise RuntimeError("the client is closed: no stream can be opened with it any more")
 
@@ -141,7 +140,7 @@ class BaseClient:
         *,
         is_subscription: bool,
     ) -> Plan:
-        self.check_open()
+        self._check_open()
         _check(options, AsyncOptions)
         resume = options.get("resume", dialect.resume)
         for each in (url, resume.url if isinstance(resume, LastEventID) else None):
@@ -181,7 +180,7 @@ class BaseClient:
 
 
 def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
-    """The plan of reading a response that is there already: it is not asked for again."""
+    """Return the plan for a response that the user has: it is not requested again."""
     _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
     return Plan(request=request, timeouts=Timeouts.of(None), **_reading(options, dialect))
@@ -209,7 +208,7 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
 
 
 def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
-    """What is said of the events of a call, as one dialect: single arguments override the one that is given."""
+    """Return all that a call says about its events as one dialect: single arguments override the given one."""
     given = RAW if dialect is None else dialect
     if events is not None:
         given = replace(given, events=events)
@@ -237,8 +236,8 @@ def _check(options: Mapping[str, Any], allowed: Any) -> None:
             raise TypeError(f"expected {kinds} for {name}, got {value!r}")
 
 
-def made_for_this(library: ModuleType, **unusable: Any) -> None:
-    """Refuse the arguments that a client of the user's own has already decided about."""
-    for name, value in unusable.items():
+def refuse_settings(library: ModuleType, **settings: Any) -> None:
+    """Raise `TypeError` for an argument that is set, though the user's own client has a setting for it."""
+    for name, value in settings.items():
         if value is not None:
             raise TypeError(f"{name}= cannot be combined with http_client=; set it on your {library.__name__} client")

@@ -1,5 +1,5 @@
 """
-What the sync and the async stream have in common. No I/O.
+What the sync and the async stream share: their state, the value of an event, and what a user can ask. No I/O.
 """
 
 import random
@@ -34,7 +34,7 @@ from .waking import Channel
 class Owner(Protocol):
     """The client of a stream, as far as the stream needs it."""
 
-    def check_open(self) -> None:
+    def _check_open(self) -> None:
         """Raise `RuntimeError` if the client is closed."""
 
 
@@ -77,7 +77,7 @@ class BaseStream(Generic[T]):
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
         if self._owner is not None and not self._session.is_closing:
-            self._owner.check_open()
+            self._owner._check_open()
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         return Attempt(request, step, self._session, self._channel, self._now)
 
@@ -91,18 +91,18 @@ class BaseStream(Generic[T]):
         return clock
 
     def _time(self) -> float:
-        """The time by the clock of this moment, for those who begin before it is chosen."""
+        """The time, for a dispatch: it may begin before the clock is chosen."""
         return self._now()
 
     def _record(self, recorder: Recorder) -> None:
-        """Have all that comes recorded. Raises `RuntimeError` for a stream that has been entered."""
+        """Record all that comes. Raises `RuntimeError` if the stream has been entered."""
         if self._session.head is not None:
             raise RuntimeError("record a stream before it is entered: with record(client.post(…), path) as stream")
         self._recorder = recorder
         recorder.begin(self._now())
 
     def _recorded(self, response: Any, pieces: Any) -> Any:
-        """Return the pieces of a response, which are recorded while they are read if that is wished."""
+        """Return the pieces of a response; with a recorder, they are recorded while they are read."""
         if self._recorder is None:
             return pieces
         self._recorder.opened(response, self._session.attempted_at, self._now())
@@ -129,7 +129,7 @@ class BaseStream(Generic[T]):
         try:
             value: Any = event if self._decoder is None else self._decoder.decode(event)
             if value.__class__ is Nothing:
-                value = self._unlisted(event, value)
+                value = self._unknown_value(event, value)
         except DecodeError as error:
             self._complete(error)
             raise
@@ -139,10 +139,10 @@ class BaseStream(Generic[T]):
 
     def _decode(self, event: ServerSentEvent) -> T | Nothing:
         value: Any = event if self._decoder is None else self._decoder.decode(event)
-        return self._unlisted(event, value) if value.__class__ is Nothing else value
+        return self._unknown_value(event, value) if value.__class__ is Nothing else value
 
-    def _unlisted(self, event: ServerSentEvent, nothing: Nothing) -> T | Nothing:
-        """Do with an event what is wished of those that the type does not list."""
+    def _unknown_value(self, event: ServerSentEvent, nothing: Nothing) -> T | Nothing:
+        """Return the value of an event that its type does not cover. Raises `DecodeError` if `unknown` is "raise"."""
         if nothing is Nothing.EMPTY or self._decoder is None:
             return nothing
         self._unknown += 1
@@ -203,7 +203,7 @@ class BaseStream(Generic[T]):
         return Ended(error, is_cancelled=error is None and self._session.outcome != "completed")
 
     def _observe(self, signal: Signal) -> Signal:
-        """Return what a dispatch is told of what was read, perhaps a while ago: nothing more of a closed stream."""
+        """Return what a dispatch gets for a signal, which may have been read a while ago: the end, if it is closed."""
         if self._session.is_closing and not isinstance(signal, Ended):
             self._session.cut_short()
             return Ended(None, is_cancelled=True)

@@ -2,7 +2,10 @@
 The sync stream: a thin shell that does what a `Session` says, on the caller's own thread.
 
 Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time.
-A thread that is inside a step says so in `_is_busy`; whoever closes wakes it, or cleans up in its place.
+If a thread is inside a step, `close` only wakes it, and that thread cleans up; if none is, `close` cleans up itself.
+
+A thread first sets `_is_busy` and then looks at `is_closing`; `close` first sets `is_closing` and then looks at
+`_is_busy`. So at least one of the two sees the other, without a lock on the way of an event.
 """
 
 from collections.abc import Callable, Iterator
@@ -78,13 +81,9 @@ class EventStream(Connection[T], Iterator[T]):
                 raise StopIteration
 
     def _advance(self) -> bool:
-        """
-        Go on until there is something to hand out; return whether there is, or the stream is over.
-
-        Between the look at `_is_busy` and setting it, CPython gives no other thread its turn. `close` sets `is_closing`
-        and then looks at `_is_busy`; here it is the other way round: either sees the other.
-        """
+        """Go on until there is something to hand out; return whether there is, or the stream is over."""
         session = self._session
+        # Between the two, CPython does not switch threads.
         if self._is_busy:
             raise self._in_use()
         try:

@@ -21,8 +21,8 @@ from .options import (
     ReadOptions,
     SyncOptions,
     dialect_of,
-    made_for_this,
     plan_of,
+    refuse_settings,
 )
 from .sync import EventStream
 
@@ -66,7 +66,7 @@ class SSEClient(BaseClient):
         else:
             self._http_client = http_client
             self._library = library_of(http_client, "Client")
-            made_for_this(self._library, base_url=base_url, auth=auth)
+            refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
     def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
@@ -117,9 +117,9 @@ class SSEClient(BaseClient):
         Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
         its type; the stream can be read on behind that.
         """
-        spoken = dialect_of(events, dialect, unknown)
-        plan = self._plan(method, url, options, spoken, is_subscription=False)
-        return self._keep(EventStream(plan, self._library, spoken, self._http_client, self._headers))
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, dialect, is_subscription=False)
+        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     @overload
     def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
@@ -215,9 +215,9 @@ class SSEClient(BaseClient):
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
         The arguments are those of `stream`.
         """
-        spoken = dialect_of(events, dialect, unknown)
-        plan = self._plan("GET", url, options, spoken, is_subscription=True)
-        return self._keep(EventStream(plan, self._library, spoken, self._http_client, self._headers))
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, dialect, is_subscription=True)
+        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     def close(self) -> None:
         """
@@ -271,5 +271,5 @@ def iter_events(
     `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
-    spoken = dialect_of(events, dialect, unknown)
-    return EventStream(plan_of(response, options, spoken), library, spoken, None, None, response)
+    dialect = dialect_of(events, dialect, unknown)
+    return EventStream(plan_of(response, options, dialect), library, dialect, None, None, response)
