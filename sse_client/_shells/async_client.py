@@ -61,7 +61,7 @@ class AsyncSSEClient(BaseClient):
             refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
-    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
     @overload
     def stream(
         self,
@@ -72,7 +72,7 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
     @overload
     def stream(
         self,
@@ -83,11 +83,11 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E]": ...
+    ) -> AsyncEventStream[E]: ...
     @overload
     def stream(
         self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]
-    ) -> "AsyncEventStream[E]": ...
+    ) -> AsyncEventStream[E]: ...
     def stream(
         self,
         method: str,
@@ -114,7 +114,7 @@ class AsyncSSEClient(BaseClient):
         return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     @overload
-    def post(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    def post(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
     @overload
     def post(
         self,
@@ -124,7 +124,7 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
     @overload
     def post(
         self,
@@ -134,9 +134,9 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E]": ...
+    ) -> AsyncEventStream[E]: ...
     @overload
-    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
     def post(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
     ) -> Any:
@@ -144,7 +144,7 @@ class AsyncSSEClient(BaseClient):
         return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
 
     @overload
-    def get(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    def get(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
     @overload
     def get(
         self,
@@ -154,7 +154,7 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
     @overload
     def get(
         self,
@@ -164,9 +164,9 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E]": ...
+    ) -> AsyncEventStream[E]: ...
     @overload
-    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
     def get(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
     ) -> Any:
@@ -174,7 +174,7 @@ class AsyncSSEClient(BaseClient):
         return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
 
     @overload
-    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> "AsyncEventStream[ServerSentEvent]": ...
+    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
     @overload
     def subscribe(
         self,
@@ -184,7 +184,7 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E | ServerSentEvent]": ...
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
     @overload
     def subscribe(
         self,
@@ -194,9 +194,9 @@ class AsyncSSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[AsyncOptions],
-    ) -> "AsyncEventStream[E]": ...
+    ) -> AsyncEventStream[E]: ...
     @overload
-    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> "AsyncEventStream[E]": ...
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
     def subscribe(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
     ) -> Any:

@@ -69,7 +69,7 @@ class SSEClient(BaseClient):
             refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
-    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
     @overload
     def stream(
         self,
@@ -80,7 +80,7 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E | ServerSentEvent]": ...
+    ) -> EventStream[E | ServerSentEvent]: ...
     @overload
     def stream(
         self,
@@ -91,11 +91,11 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E]": ...
+    ) -> EventStream[E]: ...
     @overload
     def stream(
         self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]
-    ) -> "EventStream[E]": ...
+    ) -> EventStream[E]: ...
     def stream(
         self,
         method: str,
@@ -122,7 +122,7 @@ class SSEClient(BaseClient):
         return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
 
     @overload
-    def post(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    def post(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
     @overload
     def post(
         self,
@@ -132,7 +132,7 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E | ServerSentEvent]": ...
+    ) -> EventStream[E | ServerSentEvent]: ...
     @overload
     def post(
         self,
@@ -142,9 +142,9 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E]": ...
+    ) -> EventStream[E]: ...
     @overload
-    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
     def post(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
     ) -> Any:
@@ -152,7 +152,7 @@ class SSEClient(BaseClient):
         return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
 
     @overload
-    def get(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    def get(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
     @overload
     def get(
         self,
@@ -162,7 +162,7 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E | ServerSentEvent]": ...
+    ) -> EventStream[E | ServerSentEvent]: ...
     @overload
     def get(
         self,
@@ -172,9 +172,9 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E]": ...
+    ) -> EventStream[E]: ...
     @overload
-    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
     def get(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
     ) -> Any:
@@ -182,7 +182,7 @@ class SSEClient(BaseClient):
         return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
 
     @overload
-    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> "EventStream[ServerSentEvent]": ...
+    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
     @overload
     def subscribe(
         self,
@@ -192,7 +192,7 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["keep"],
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E | ServerSentEvent]": ...
+    ) -> EventStream[E | ServerSentEvent]: ...
     @overload
     def subscribe(
         self,
@@ -202,9 +202,9 @@ class SSEClient(BaseClient):
         dialect: Dialect[Any] | None = None,
         unknown: Literal["skip", "raise"] = "skip",
         **options: Unpack[SyncOptions],
-    ) -> "EventStream[E]": ...
+    ) -> EventStream[E]: ...
     @overload
-    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> "EventStream[E]": ...
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
     def subscribe(
         self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
     ) -> Any:
