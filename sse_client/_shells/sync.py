@@ -83,7 +83,7 @@ class EventStream(Connection[T], Iterator[T]):
     def _advance(self) -> bool:
         """Go on until there is something to hand out; return whether there is, or the stream is over."""
         session = self._session
-        # Between the two, CPython does not switch threads.
+        # CPython does not switch threads between this look and the assignment.
         if self._is_busy:
             raise self._in_use()
         try:
