@@ -11,7 +11,7 @@ place:
 An exception in a handler is the user's: it stops the stream, and comes out unchanged.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, TypeAlias, cast
@@ -72,6 +72,7 @@ class Leave:
 
 
 Steps: TypeAlias = Generator[Next | Call | Leave, Any, StreamStats]
+Endings: TypeAlias = Generator[Call | Leave, Any, BaseException | None]
 
 
 @dataclass(slots=True)
@@ -129,7 +130,6 @@ class Dispatch:
 
     def __iter__(self) -> Steps:
         """Say what to do, until the end; what `Next` asks for is sent in. Returns the numbers of the stream."""
-        failure: BaseException | None = None
         try:
             while not isinstance(signal := (yield Next(self._deadline)), Ended):
                 yield from self._calls(signal)
@@ -142,21 +142,29 @@ class Dispatch:
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001
-            # Not the stream's: a handler's own, or a cancellation. Who failed has not had all of it.
-            self._settle(outcome_of(error))
-            failure = yield from self._try(error, self._leave(error), self._flush(), self._moment("cancel"))
+            failure = yield from self._interrupted(error)
         else:
-            ended = signal.error
-            if self.has_batches and isinstance(ended, StreamError) and self.finished is not None:
-                ended.last_event_id = self.finished.id
-            if isinstance(ended, DecodeError):
-                self._settle("failed")  # the stream itself would have gone on
-            name = "error" if ended else "cancel" if signal.is_cancelled else "complete"
-            failure = yield from self._try(ended, self._leave(ended), self._moment(name, ended))
+            failure = yield from self._ended(signal)
         failure = yield from self._try(failure, self._moment("close"))
         if failure is not None:
             raise failure
         return self._stats()
+
+    def _interrupted(self, error: BaseException) -> Endings:
+        """End after an error that is not the stream's: a handler's own, or a cancellation."""
+        self._settle(outcome_of(error))
+        # The event that a handler failed on is not finished, but pending ones are handed over.
+        return (yield from self._try(error, [Leave(error)], self._flush(), self._moment("cancel")))
+
+    def _ended(self, signal: Ended) -> Endings:
+        """End with the stream."""
+        error = signal.error
+        if self.has_batches and isinstance(error, StreamError) and self.finished is not None:
+            error.last_event_id = self.finished.id
+        if isinstance(error, DecodeError):
+            self._settle("failed")  # the stream itself would have gone on
+        name = "error" if error else "cancel" if signal.is_cancelled else "complete"
+        return (yield from self._try(error, [Leave(error)], self._moment(name, error)))
 
     def farewell(self) -> None:
         """
@@ -166,9 +174,7 @@ class Dispatch:
         """
         self._may_await = False
 
-    def _try(
-        self, failure: BaseException | None, *parts: Iterator[Call | Leave]
-    ) -> Generator[Call | Leave, Any, BaseException | None]:
+    def _try(self, failure: BaseException | None, *parts: Iterable[Call | Leave]) -> Endings:
         """Go through all parts, whatever is raised in one; return the latest of what was."""
         for part in parts:
             try:
@@ -181,12 +187,9 @@ class Dispatch:
                 failure = error
         return failure
 
-    def _leave(self, error: BaseException | None) -> Iterator[Leave]:
-        yield Leave(error)
-
     @property
     def _deadline(self) -> float:
-        return min((batch.deadline for batch in self._batches.values()), default=inf)
+        return min(batch.deadline for batch in self._batches.values()) if self._batches else inf
 
     def _calls(self, signal: Signal) -> Iterator[Call]:
         match signal:
