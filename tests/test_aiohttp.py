@@ -307,7 +307,7 @@ def test_connection_behind_a_terminator(shell: Shell, behind: list[Any], connect
 
 
 def check_clock(shell: Shell, url: str, kind: Any, clock: str, mark: str, timeouts: Timeouts) -> None:
-    result = run(shell, url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+    result = run(shell, url, timeout=timeouts)
     check_fired({str(shell): result}, kind, clock, mark)
     if isinstance(result.error, ConnectionFailed):
         assert result.error.ambiguous == (clock == "response")
@@ -341,7 +341,7 @@ def test_clock_of_the_body(shell: Shell, clock: str, body: str) -> None:
     with EventServer(Answer(*steps)) as server:
         if clock == "read" and body != "silence":
             timeouts = only(read=CLOCK, total=2 * CLOCK)
-            result = run(shell, server.url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+            result = run(shell, server.url, timeout=timeouts)
             assert getattr(result.error, "clock", None) == "total"
         else:
             check_clock(shell, server.url, StreamTimeout, clock, mark, only(**{clock: CLOCK}))
@@ -358,7 +358,7 @@ IN_TIME = {
 def test_a_silence_in_time(shell: Shell, timeouts: Timeouts) -> None:
     """`response` ends with the headers: it is no read timeout of the body, though aiohttp knows but one."""
     with EventServer(Answer("data: 1\n\n", Pause(2 * CLOCK), "data: 2\n\n")) as server:
-        result = run(shell, server.url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+        result = run(shell, server.url, timeout=timeouts)
     check_left_alone({str(shell): result}, ["1", "2"])
 
 

@@ -22,7 +22,7 @@ import httpx
 import httpx2
 import pytest
 from pydantic import AfterValidator
-from shells import HAS_UVLOOP, PATIENCE, Shell
+from shells import HAS_UVLOOP, PATIENCE, Run, Shell
 
 from sse_client import (
     AsyncEventStream,
@@ -81,18 +81,11 @@ def shell(request: pytest.FixtureRequest) -> Shell:
 
 
 @dataclass
-class Run:
+class Dispatched(Run):
     """What came of a dispatch."""
 
-    stream: Stream | None = None
+    error: Any = None
     stats: StreamStats | None = None
-    error: BaseException | None = None
-    seconds: float = 0.0
-
-    @property
-    def outcome(self) -> str | None:
-        assert self.stream is not None
-        return self.stream.outcome
 
 
 async def dispatched(stream: Stream, on: Handlers) -> StreamStats:
@@ -116,15 +109,15 @@ def run(
     closes_at: Callable[[], bool] | None = None,
     dispatch: Callable[[Stream, Handlers], Awaitable[StreamStats]] = dispatched,
     **options: Any,
-) -> Run:
+) -> Dispatched:
     """Dispatch one POST; close it, from another thread or task, as soon as `closes_at()` says so."""
-    result = Run()
+    result = Dispatched()
 
     async def main() -> None:
         async with shell.any_client({"retry": None}) as client:
             stream: Stream = client.post(url, **options)
             result.stream = stream
-            started = time.monotonic()
+            result.started = time.monotonic()
             try:
                 if closes_at is None:
                     result.stats = await dispatch(stream, on)
@@ -141,7 +134,7 @@ def run(
                         tasks.cancel_scope.cancel()
             except BaseException as error:
                 result.error = error
-            result.seconds = time.monotonic() - started
+            result.finished = time.monotonic()
 
     shell.run(main)
     return result
@@ -1027,16 +1020,16 @@ def test_resume_with_a_batch(shell: Shell) -> None:
 # Cancellation --------------------------------------------------------------------------------------------------------
 
 
-async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Run, anyio.CancelScope]:
+async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Dispatched, anyio.CancelScope]:
     """Dispatch one POST, and cancel that as soon as `moment()` says so."""
 
     async def cancel() -> None:
         while not moment():  # noqa: ASYNC110 - one question for threads and tasks
             await anyio.sleep(0.002)
-        result.seconds = time.monotonic()
+        result.started = time.monotonic()
         scope.cancel()
 
-    result = Run()
+    result = Dispatched()
     async with SHELLS[1].aclient({}, {}) as client, anyio.create_task_group() as tasks:
         result.stream = stream = client.post(url)
         with anyio.CancelScope() as scope:
@@ -1045,7 +1038,7 @@ async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tu
                 await stream.dispatch(on)
             except Exception as error:
                 result.error = error
-        result.seconds = time.monotonic() - result.seconds
+        result.finished = time.monotonic()
         tasks.cancel_scope.cancel()
     return result, scope
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
-from shells import Reader, Result, Shell, entered, in_turn
+from shells import Reader, Run, Shell, entered, in_turn
 from typing_extensions import TypeAliasType, TypedDict
 
 from sse_client import (
@@ -216,7 +216,7 @@ def test_decoded(name: str) -> None:
             assert type(value) is type(expected)
 
 
-def values_of(result: Result) -> list[Any]:
+def values_of(result: Run) -> list[Any]:
     """What was handed out, which is no `ServerSentEvent` here."""
     return list(result.events)
 
@@ -475,7 +475,7 @@ DIALECT = Dialect(
 )
 
 
-def read(shell: Shell, *steps: Any, **options: Any) -> Result:
+def read(shell: Shell, *steps: Any, **options: Any) -> Run:
     with EventServer(Answer(*steps)) as server:
         return shell.read(server.url, client={"retry": None}, **options)
 
@@ -568,7 +568,7 @@ def test_pings_feed_no_clock(shell: Shell) -> None:
 # A JSON answer in place of a stream ----------------------------------------------------------------------------------
 
 
-def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Result:
+def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Run:
     framing = options.pop("framing", "length")
     answer = Answer(*steps, headers={"Content-Type": content_type}, framing=framing)
     with EventServer(answer) as server:

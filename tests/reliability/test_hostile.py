@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from shells import SHELLS, Result, Shell
+from shells import SHELLS, Run, Shell
 
 from reliability.proof import Ledger
 from sse_client import (
@@ -87,7 +87,7 @@ def bounded(seconds: float, memory: float) -> Iterator[None]:
     assert peak < memory
 
 
-def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = SHELLS, **options: Any) -> list[Result]:
+def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = SHELLS, **options: Any) -> list[Run]:
     """Read the same in all shells at once, and count what came of it."""
     arguments: dict[str, Any] = {"client": {"retry": None, "timeout": CLOCKS}, **options}
     with ThreadPoolExecutor(len(shells)) as pool:
@@ -177,7 +177,7 @@ def test_endless(ledger: Ledger, attack: Attack) -> None:
     check(attack, results)
 
 
-def check(attack: Attack, results: list[Result]) -> None:
+def check(attack: Attack, results: list[Run]) -> None:
     for result in results:
         assert type(result.error) is (attack.error or type(None)), repr(result.error)
         assert getattr(result.error, "clock", None) == attack.clock
