@@ -38,6 +38,14 @@ def shell(request: pytest.FixtureRequest) -> Shell:
     return shell
 
 
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Have whatever is left open warn in the test that left it."""
+    yield
+    gc.collect()
+    gc.freeze()  # for the next time there are only its own objects to look at
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c() -> Iterator[None]:
     """Ctrl-C is a KeyboardInterrupt, also where the shell has it ignored, as for what runs in the background."""

@@ -5,7 +5,6 @@ Such a transport shows no socket, does not trace, knows one read timeout for the
 its own for what goes wrong; each test is of something that stands on one of these. aiohttp runs on asyncio alone.
 """
 
-import gc
 import gzip
 import math
 import re
@@ -13,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +86,7 @@ def shell(request: pytest.FixtureRequest) -> Shell:
     return shell
 
 
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Have whatever is left open warn in the test that left it."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 async def done(request: RecordedRequest) -> bool:
@@ -383,8 +378,9 @@ def test_leaving(shell: Shell, answer: Answer, how: str) -> None:
                 stream = client.post(server.url)
                 left_at = math.inf
 
-                async def leave(stream: Any = stream) -> None:
+                async def leave(stream: Any = stream, number: int = number) -> None:
                     nonlocal left_at
+                    await anyio.to_thread.run_sync(server.wait_for_requests, number + 1)
                     await anyio.sleep(MOMENT)
                     left_at = time.monotonic()
                     if how == "aclose":

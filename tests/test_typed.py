@@ -31,7 +31,7 @@ from sse_client import (
     Timeouts,
 )
 from sse_client._typed import Decoder, Nothing
-from sse_client.testing import FIN, Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause, scripted_transport
 
 EMPTY, UNKNOWN = Nothing.EMPTY, Nothing.UNKNOWN
 UNKNOWNS: list[Any] = ["skip", "keep", "raise"]
@@ -558,11 +558,15 @@ def test_pings_in_a_dispatch() -> None:
 def test_pings_feed_no_clock(shell: Shell) -> None:
     """A server that only pings says nothing: `idle` runs out. Other events that are unknown do feed it."""
     steps: list[Any] = ["data: 1\n\n", *["event: ping\ndata: 1\n\n", Pause(0.03)] * 7]
-    pinged = read(shell, *steps, pings={"ping"}, timeout=Timeouts(idle=0.12))
+    options: dict[str, Any] = {"timeout": Timeouts(idle=0.12)}
+    pinged, unknown = (
+        shell.read("http://test/", http={"transport": scripted_transport(Answer(*steps))}, pings=pings, **options)
+        for pings in ({"ping"}, ())
+    )
     assert isinstance(pinged.error, StreamTimeout)
     assert pinged.error.clock == "idle"
     assert len(pinged.events) == 1
-    assert read(shell, *steps, timeout=Timeouts(idle=0.12)).error is None
+    assert unknown.error is None
 
 
 # A JSON answer in place of a stream ----------------------------------------------------------------------------------
