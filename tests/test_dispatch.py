@@ -18,11 +18,9 @@ from typing import Annotated, Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
-import httpx
-import httpx2
 import pytest
 from pydantic import AfterValidator
-from shells import HAS_UVLOOP, PATIENCE, Run, Shell
+from shells import KINDS, PATIENCE, Run, Shell, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -63,18 +61,6 @@ AT_ONCE = 0.3
 
 class Mine(Exception):
     """What a handler raises."""
-
-
-# What a dispatch does is nothing that the two libraries could do differently.
-SHELLS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("trio", httpx)]
-if HAS_UVLOOP:
-    SHELLS.append(Shell("asyncio", httpx2, has_uvloop=True))
-
-
-@pytest.fixture(params=SHELLS, ids=str)
-def shell(request: pytest.FixtureRequest) -> Shell:
-    shell: Shell = request.param
-    return shell
 
 
 # Running a dispatch --------------------------------------------------------------------------------------------------
@@ -321,7 +307,7 @@ def nobody() -> str:
 
 
 @with_batch
-@pytest.mark.parametrize("end", ENDS, ids=str)
+@in_turn("end", ENDS, ids=str)
 def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
     """However a stream ends: what is pending, then one of complete, error and cancel, then close, and the truth."""
     log = Log(raises_in=end.raises_in)
@@ -353,7 +339,7 @@ LAST_EVENTS: dict[str, tuple[Answer, dict[str, Any]]] = {
 
 @with_batch
 @pytest.mark.parametrize("waits", [False, True], ids=["", "when all was read"])
-@pytest.mark.parametrize(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
+@in_turn(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
 def test_raises_at_the_last_event(
     shell: Shell, answer: Answer, options: dict[str, Any], waits: bool, has_batch: bool
 ) -> None:
@@ -551,7 +537,7 @@ IN_ORDER = ["event 1", "comment  a", "comment  b", "event 2", "comment  c", "com
 
 
 @with_batch
-@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+@in_turn("size", [1, 7, 16, 1000])
 def test_comments_in_order(shell: Shell, size: int, has_batch: bool) -> None:
     """Comments and events are told in the order of their bytes, however these come."""
     log = Log()
@@ -599,7 +585,7 @@ COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 @with_batch
 @pytest.mark.parametrize("size", [1, 1000])
-@pytest.mark.parametrize(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
+@in_turn(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
 def test_comments_at_the_end(
     shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
 ) -> None:
@@ -814,7 +800,7 @@ async def test_task(has_batch: bool) -> None:
     if has_batch:
         on.batch("message")(lambda events: tasks.add(anyio.get_current_task().id))
     with EventServer(Answer(*TWO)) as server:
-        async with SHELLS[1].aclient({}, {}) as client:
+        async with KINDS[1].aclient({}, {}) as client:
             await client.post(server.url).dispatch(on)
     assert tasks == {anyio.get_current_task().id}
 
@@ -824,7 +810,7 @@ def test_no_thread_is_left(how: str) -> None:
     """The reader of a sync dispatch ends with it, however that ends."""
     on = Handlers()
     on.batch("message")(lambda events: None)
-    with EventServer(Answer(*TWO, FIN if how == "cut" else FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FIN if how == "cut" else FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
 
         @on.event
@@ -1030,7 +1016,7 @@ async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tu
         scope.cancel()
 
     result = Dispatched()
-    async with SHELLS[1].aclient({}, {}) as client, anyio.create_task_group() as tasks:
+    async with KINDS[1].aclient({}, {}) as client, anyio.create_task_group() as tasks:
         result.stream = stream = client.post(url)
         with anyio.CancelScope() as scope:
             tasks.start_soon(cancel)
@@ -1159,7 +1145,7 @@ def test_keyboard_interrupt_in_a_handler(has_batch: bool) -> None:
     def interrupt(event: ServerSentEvent) -> None:
         raise KeyboardInterrupt
 
-    with EventServer(Answer(*TWO, FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
         with pytest.raises(KeyboardInterrupt):
             stream.dispatch(on)
@@ -1178,7 +1164,7 @@ def test_keyboard_interrupt_while_reading(has_batch: bool) -> None:
         time.sleep(0.1)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with EventServer(Answer(*TWO, FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
         thread = threading.Thread(target=press)
         thread.start()
@@ -1207,7 +1193,7 @@ async def test_an_exception_is_not_wrapped(has_batch: bool) -> None:
     if has_batch:
         on.batch("message")(lambda events: None)
     with EventServer(Answer(*TWO, FOREVER)) as server:
-        async with SHELLS[1].aclient({}, {}) as client:
+        async with KINDS[1].aclient({}, {}) as client:
             with pytest.raises(Mine) as caught:
                 await client.post(server.url).dispatch(on)
     assert caught.value is mine
