@@ -115,6 +115,7 @@ class ResponseError(SSEError):
     """The server answered, and the answer is no event stream."""
 
     status_code: int
+    """The response's status."""
     headers: Mapping[str, str]
     """The response's headers; names are looked up in any case."""
     body: bytes

@@ -47,15 +47,25 @@ class Request:
     """What to send. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` mean what they mean in httpx."""
 
     method: str
+    """The method, in upper case."""
     url: str
+    """The URL, as it was given: it may be relative to the client's `base_url`."""
     params: Any = None
+    """Query parameters, added to those of the URL."""
     headers: AsyncHeadersSource | None = None
+    """The call's own headers, or the function that makes them for each attempt."""
     cookies: Any = None
+    """The call's own cookies."""
     json: Any = None
+    """The body, as a value that JSON can have."""
     content: Any = None
+    """The body, as text, bytes, or an iterator of bytes."""
     data: Any = None
+    """The fields of a form."""
     files: Any = None
+    """The files of a form."""
     auth: Any = None
+    """The call's own credentials."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public_url(str(self.url))}>"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import anyio
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sse_client import AsyncSSEClient, EventEncoder, EventParser, ServerSentEvent, SSEClient, StreamInterrupted
@@ -202,6 +202,7 @@ def normalised(text: str) -> str:
     return re.sub(r"\r\n|\r", "\n", text)
 
 
+@settings(deadline=None)
 @given(st.lists(events), sizes, st.sampled_from(["", "1", "7"]))
 def test_round_trip(events: list[ServerSentEvent], sizes: list[int], last_event_id: str) -> None:
     """A parser reads back the same events, however the bytes are cut; only the line ends in data become LF."""
@@ -210,6 +211,7 @@ def test_round_trip(events: list[ServerSentEvent], sizes: list[int], last_event_
     assert (read.comments, read.unknown, read.is_mid_block) == ([], [], False)
 
 
+@settings(deadline=None)
 @given(st.lists(events | anything | st.integers(0, 10**18)), sizes)
 def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | int], sizes: list[int]) -> None:
     """Comments and reconnection times between events change no event, and come through themselves."""
@@ -233,6 +235,7 @@ def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | i
     assert read.unknown == []
 
 
+@settings(deadline=None)
 @given(anything, anything, anything, st.integers(-1, 1))
 def test_nothing_forges_a_field(name: str, data: str, id: str, retry: int) -> None:
     """Whatever the values are, a parser reads one event with just these values, or none was written."""

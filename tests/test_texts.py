@@ -26,6 +26,7 @@ from sse_client import (
     Dialect,
     ErrorEvent,
     ErrorEventReceived,
+    EventEncoder,
     EventParser,
     Handlers,
     LastEventID,
@@ -451,6 +452,7 @@ PUBLIC: list[Any] = [
         Request(method="POST", url=f"{URL}?secret", **SECRETS),
     ),
     *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
+    EventEncoder(),
 ]
 
 

@@ -356,7 +356,7 @@ class BaseStream(Generic[T]):
     def _take(self, value: Any) -> None:
         if value.__class__ is not Nothing:
             for accumulation in self._accumulations:
-                accumulation.take(value)
+                accumulation._take(value)
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
         self._session.begin()
