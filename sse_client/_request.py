@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from ._types import Auth, Content, Cookies, Data, Files, Params
+
 Headers: TypeAlias = (
     Mapping[str, str] | Mapping[bytes, bytes] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
@@ -50,21 +52,21 @@ class Request:
     """The method, in upper case."""
     url: str
     """The URL, as it was given: it may be relative to the client's `base_url`."""
-    params: Any = None
+    params: Params | None = None
     """Query parameters, added to those of the URL."""
     headers: AsyncHeadersSource | None = None
     """The call's own headers, or the function that makes them for each attempt."""
-    cookies: Any = None
+    cookies: Cookies | None = None
     """The call's own cookies."""
     json: Any = None
     """The body, as a value that JSON can have."""
-    content: Any = None
+    content: Content | None = None
     """The body, as text, bytes, or an iterator of bytes."""
-    data: Any = None
+    data: Data | None = None
     """The fields of a form."""
-    files: Any = None
+    files: Files | None = None
     """The files of a form."""
-    auth: Any = None
+    auth: Auth | None = None
     """The call's own credentials."""
 
     def __repr__(self) -> str:
@@ -78,11 +80,11 @@ class Request:
     @property
     def is_repeatable(self) -> bool:
         """Whether the body can be sent again: an iterator or a file is used up by the first attempt."""
-        # As httpx takes them: what is no form in `data` is a body of its own, as in `content`.
-        is_form = isinstance(self.data, Mapping)
+        # As in httpx, `data` that is not a form is a body like `content`, whatever its type says.
+        fields = self.data if isinstance(self.data, Mapping) else None
         return (
             _is_text(self.content)
-            and (all(map(_is_value, self.data.values())) if is_form else _is_text(self.data))
+            and (_is_text(self.data) if fields is None else all(map(_is_value, fields.values())))
             and _are_text(self.files)
         )
 
