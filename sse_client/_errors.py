@@ -205,7 +205,7 @@ class ErrorEventReceived(StreamError):
     """The server sent an error as an event."""
 
     event: ServerSentEvent
-    """The event itself."""
+    """The event as it came, ready to be sent on. An error sent outside any event becomes one named `"error"`."""
     code: Any
     """The error's code (JSON), where the event names one."""
     message: str | None
