@@ -3,6 +3,8 @@
 import ast
 import importlib
 import inspect
+import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -121,6 +123,29 @@ def test_every_public_attribute_is_documented(attribute: str) -> None:
     """Each public attribute of a public class has a docstring, so `help()` and an editor can say what it is."""
     name, _, own = attribute.partition(".")
     assert attributes_of(CLASSES[name])[own] is not (attribute in OWED), OWED.get(attribute, "it has no docstring")
+
+
+def test_no_optional_library_is_needed_for_types() -> None:
+    """Only what is for tests names httpx2 in its types: a checker takes a class that it cannot find for `Any`."""
+    package = Path(sse_client.__file__).parent
+    users = {path for path in package.rglob("*.py") if re.search(r"\n\s*(import|from) httpx2", path.read_text())}
+    assert {path.parent.name for path in users} <= {"testing"}
+
+
+TYPED = sorted((Path(__file__).parent / "typing").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
+def test_lines_that_must_fail(path: Path) -> None:
+    """Each ignored line of `tests/typing` is an error in mypy and in pyright: both report an ignore too many."""
+    project = tomllib.loads((path.parents[2] / "pyproject.toml").read_text())["tool"]
+    assert project["mypy"]["strict"]
+    assert "tests" in project["mypy"]["files"]
+    assert "tests/typing" in project["pyright"]["include"]
+    text = path.read_text()
+    assert "# pyright: strict, reportUnnecessaryTypeIgnoreComment=true\n" in text
+    assert "# type: ignore[" in text
+    assert not re.search(r"# type: ignore(?!\[)|# pyright: ignore", text)
 
 
 PAIRS = [(name.removeprefix("Async"), name) for name in sse_client.__all__ if name.startswith("Async")]

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial, wraps
 from math import inf
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import anyio.lowlevel
 
@@ -43,21 +43,6 @@ def default_headers(library: ModuleType) -> Mapping[str, str]:
     """The headers of every request, where neither the user nor the HTTP client was told otherwise."""
     agent = f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
     return {**DEFAULT_HEADERS, "User-Agent": agent}
-
-
-class Response(Protocol):
-    """What `stream.response` has for certain; it is the response of your client, httpx's or httpx2's."""
-
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def reason_phrase(self) -> str: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def http_version(self) -> str: ...
-    @property
-    def url(self) -> Any: ...
 
 
 def library_of(value: object, name: str) -> ModuleType:

@@ -31,8 +31,9 @@ from .._retry import RetryPolicy
 from .._stats import StreamStats
 from .._timeouts import Timeouts
 from .._typed import Decoder, Nothing, T, Unknown, shape
+from .._types import Auth, Content, Cookies, Data, Files, HTTPResponse, Params, Response
 from .attempt import Attempt
-from .http import VIRTUAL_TIME, Hooks, Response, VirtualTime, check_url
+from .http import VIRTUAL_TIME, Hooks, VirtualTime, check_url
 from .waking import Channel
 
 B = TypeVar("B", bound="BaseStream[Any]")
@@ -65,13 +66,13 @@ class ReadOptions(TypedDict, total=False):
 class Options(ReadOptions, total=False):
     """What every call takes. The first group means what it means in httpx."""
 
-    params: Any
-    cookies: Any
+    params: Params | None
+    cookies: Cookies | None
     json: Any
-    content: Any
-    data: Any
-    files: Any
-    auth: Any
+    content: Content | None
+    data: Data | None
+    files: Files | None
+    auth: Auth | None
 
     timeout: Timeouts | float | None
     """Seconds for the whole call, or a `Timeouts`; `None` switches all clocks off. By default the client's."""
@@ -192,7 +193,7 @@ class BaseClient:
         )
 
 
-def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
+def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
     """The plan of reading a response that is there already: it is not asked for again."""
     _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
