@@ -50,14 +50,14 @@ class EventEncoder:
         Written are the name, unless it is `"message"`, the ID, if it changes, `retry`, if the event has one, and each
         line of the data, even if that is empty.
 
-        Raises `ValueError` for values that the format cannot carry: a name that is empty, or has CR or LF in it; an ID
-        with CR, LF or NUL; a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not
-        have. After an error the encoder is unchanged.
+        Raises `ValueError` for values that the format cannot carry: an empty name; a name or an ID with CR, LF or NUL;
+        a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not have. After an error
+        the encoder is unchanged.
         """
         lines: list[str] = []
         if event.event != "message":
-            if not event.event or _has_any("\r\n", event.event):  # a parser would read an empty name as "message"
-                raise ValueError(f"expected a non-empty event name without CR and LF, got {quote(event.event)}")
+            if not event.event or _has_any("\r\n\0", event.event):  # a parser would read an empty name as "message"
+                raise ValueError(f"expected a non-empty event name without CR, LF and NUL, got {quote(event.event)}")
             lines += "event: ", event.event, "\n"
         if event.id != self._last_event_id:
             if _has_any("\r\n\0", event.id):  # a parser ignores an ID with a NUL

@@ -17,7 +17,9 @@ PACKAGE = Path(sse_client.__file__).parent
 LAYERS = [
     *("_version", "_event", "_stats", "_errors", "_encoder", "_parser", "_types", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks"),
-    *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
+    *("_core.phases", "_core.plan", "_core.steps", "_core.strays", "_core.notes", "_core.tally"),
+    *("_core.clocks", "_core.redirects", "_core.responses", "_core.place", "_core.attempts"),
+    *("_core.bodies", "_core.endings", "_core.state", "_core.session", "_core.__init__"),
     *("_typed", "_accumulate", "_handlers", "_dialect"),
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
     *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),

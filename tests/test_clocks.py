@@ -17,8 +17,7 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import SHELLS
-from shells import PATIENCE, Shell
+from shells import PATIENCE, SHELLS, Shell
 
 from sse_client import (
     ConnectionFailed,
@@ -31,6 +30,8 @@ from sse_client import (
     Timeouts,
 )
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
+
+pytestmark = pytest.mark.xdist_group("real time")
 
 CLOCK = 0.3
 

@@ -119,9 +119,10 @@ def test_retry_that_is_not_a_number_of_milliseconds(milliseconds: object) -> Non
 
 
 REFUSED = [
-    (Event(event=""), "expected a non-empty event name without CR and LF, got ''"),
-    (Event(event="a\rb"), r"expected a non-empty event name without CR and LF, got 'a\rb'"),
-    (Event(event="a\n"), r"expected a non-empty event name without CR and LF, got 'a\n'"),
+    (Event(event=""), "expected a non-empty event name without CR, LF and NUL, got ''"),
+    (Event(event="a\rb"), r"expected a non-empty event name without CR, LF and NUL, got 'a\rb'"),
+    (Event(event="a\n"), r"expected a non-empty event name without CR, LF and NUL, got 'a\n'"),
+    (Event(event="a\0"), r"expected a non-empty event name without CR, LF and NUL, got 'a\x00'"),
     (Event(id="a\rb"), r"expected an id without CR, LF and NUL, got 'a\rb'"),
     (Event(id="\n"), r"expected an id without CR, LF and NUL, got '\n'"),
     (Event(id="a\0b"), r"expected an id without CR, LF and NUL, got 'a\x00b'"),
@@ -186,7 +187,7 @@ def test_repr() -> None:
 anything = st.text(st.sampled_from(" :\n\r\0\ufeff\u2028\x85aé😀") | st.characters(codec="utf-8")) | st.sampled_from(
     ["\ndata: forged\n\n", "\r\rdata: forged\r\r", "\0\nid: forged", "\nevent: forged", "\n: forged", "\nretry: 1\n\n"]
 )
-names = anything.map(lambda text: re.sub(r"[\r\n]", "-", text) or "message")
+names = anything.map(lambda text: re.sub(r"[\r\n\0]", "-", text) or "message")
 ids = st.sampled_from(["", "1", "2"]) | anything.map(lambda text: re.sub(r"[\r\n\0]", "-", text))
 retries = st.none() | st.integers(min_value=0, max_value=10**18)
 events = st.builds(Event, names, anything, ids, retries)
@@ -239,7 +240,7 @@ def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | i
 @given(anything, anything, anything, st.integers(-1, 1))
 def test_nothing_forges_a_field(name: str, data: str, id: str, retry: int) -> None:
     """Whatever the values are, a parser reads one event with just these values, or none was written."""
-    is_refused = name == "" or set(name) & {"\r", "\n"} or set(id) & {"\r", "\n", "\0"} or retry < 0
+    is_refused = name == "" or set(name) & {"\r", "\n", "\0"} or set(id) & {"\r", "\n", "\0"} or retry < 0
     try:
         stream = encoded(Event(name, data, id, retry))
     except ValueError:

@@ -865,4 +865,4 @@ def test_time_is_linear(line: bytes, newline: bytes) -> None:
             best = min(best, time.process_time() - start)
         return best
 
-    assert seconds(2 * 1024 * 1024) < 8 * seconds(512 * 1024)
+    assert seconds(1024 * 1024) < 8 * seconds(256 * 1024)

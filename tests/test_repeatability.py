@@ -20,8 +20,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from session.driver import REFUSED, RESET, URL, Reply, answer, event, ok, plan, run
 from shells import Shell
-from test_session import REFUSED, RESET, URL, Reply, answer, event, ok, plan, run
 
 from sse_client import LastEventID, Request, RetryPolicy, SSEError
 from sse_client._core.steps import Failure

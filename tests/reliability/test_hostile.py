@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from conftest import SHELLS
-from shells import Result, Shell
+from shells import SHELLS, Result, Shell
 
 from reliability.proof import Ledger
 from sse_client import (
@@ -461,7 +460,7 @@ IDS = [
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two connections."""
-    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.attempts.MIN_DELAY", 0.001)
 
 
 def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:
