@@ -1,8 +1,11 @@
 """`EventEncoder` writes what a parser reads back, and no value forges a field."""
 
 import enum
+import inspect
 import re
+import textwrap
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import httpx
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sse_client
 from sse_client import AsyncSSEClient, EventEncoder, EventParser, ServerSentEvent, SSEClient, StreamInterrupted
 from sse_client.testing import RST, Answer, scripted_transport
 
@@ -256,13 +260,12 @@ UPSTREAM = b": hi\n\nid: 1\ndata: a\r\n\r\nevent: note\rdata: b\rdata: c\r\rid\n
 
 
 def test_a_relay() -> None:
-    """A relay sends on the events of another server, with their names, IDs and resets, and the `[DONE]`."""
-
-    async def relay(client: AsyncSSEClient, question: str) -> AsyncIterator[bytes]:
-        encoder = EventEncoder()
-        async with client.post("/chat", json={"message": question}, terminator=None) as stream:
-            async for event in stream:
-                yield encoder.encode(event)
+    """The docstring's relay sends on the events of another server, with names, IDs, resets, and the `[DONE]`."""
+    text = inspect.getdoc(EventEncoder)
+    assert text is not None
+    scope: dict[str, Any] = {"AsyncIterator": AsyncIterator, **vars(sse_client)}
+    exec(textwrap.dedent(text[text.index("    async def relay") :]), scope)
+    relay = scope["relay"]
 
     async def relayed() -> bytes:
         http = httpx.AsyncClient(base_url="http://upstream", transport=scripted_transport(Answer(UPSTREAM)))
