@@ -223,7 +223,7 @@ def main() -> None:
     for (mode, row), (_, middle, _) in quartiles.items():
         if row.name == OURS:
             above = middle - bares[mode, row.client, row.style]
-            print_verdict(f"the first event {mode} the head: {row}", f"<= {GOAL:.2f}", above, above / GOAL - 1)
+            print_verdict(f"the first event {SAID[mode]} the headers: {row}", f"<= {GOAL:.2f}", above, above / GOAL - 1)
     if options.json:
         figures = [
             {"name": row.name, "client": row.client, "style": row.style, "mode": mode, "quartiles": found}
