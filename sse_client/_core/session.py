@@ -770,7 +770,7 @@ class Session:
             self._past_ids = frozenset((*self._recent_ids, self._first_id)) - {self._finished_id, ""}
         self._has_refreshed = False
         self._note(Opened(head.response))
-        self._shares_ids = self._shares_ids or self._parser.repeated_ids > 0
+        self._shares_ids = self._shares_ids or self._parser._repeated_ids > 0
         self._parser = self._new_parser(self._finished_id)
         self._feed = self._first_feed
         self._strays = None
@@ -796,19 +796,19 @@ class Session:
         lines = data.splitlines(keepends=True)  # of bytes: at CR, LF and CRLF, and nowhere else
         for number, line in enumerate(lines, start=1):
             # Line by line, for the parser tells of all its events together which IDs are their own.
-            before, repeated_ids = parser.last_event_id, parser.repeated_ids
+            before, repeated_ids = parser.last_event_id, parser._repeated_ids
             events += parser.feed(line)
             if not events or events[-1].event in pings:
                 continue
             first = events[-1]
-            has_own_id = first.id != before or parser.repeated_ids > repeated_ids
+            has_own_id = first.id != before or parser._repeated_ids > repeated_ids
             if has_own_id and not self._shares_ids and self._is_repeat(first):
                 logger.info("%s: the server repeated the last event, which is skipped", label(self._request))
                 del events[-1]
-                parser.repeated_ids = repeated_ids
+                parser._repeated_ids = repeated_ids
                 self._at_open = None  # it was understood all the same
             elif not self._finished:
-                parser.repeated_ids = 0  # the ID before it is that of another stream
+                parser._repeated_ids = 0  # the ID before it is that of another stream
             self._feed = parser.feed
             self._ahead = len(events)
             try:
@@ -842,7 +842,7 @@ class Session:
         self._comments += 1
         if self.notes is not None:
             # All events before this piece have been handed out.
-            self.notes.append(Commented(text, self._finished + self._ahead + self._parser.completed))
+            self.notes.append(Commented(text, self._finished + self._ahead + self._parser._completed))
 
     def _keep_stray(self, line: str) -> None:
         if self._strays is None:
@@ -1005,21 +1005,21 @@ class Session:
 
     def _ends_in_terminator(self) -> bool:
         """Whether the body has ended in a block that is the terminator, but for its blank line."""
-        event = self._parser.unfinished()
+        event = self._parser._unfinished()
         terminator = self._plan.terminator or (UNNAMED_DONE if self._ends_at_done else None)
         if event is None or terminator is None:
             return False
-        open_field = self._parser.open_line.partition(":")[0]
+        open_field = self._parser._open_line.partition(":")[0]
         if open_field == "retry":
             open_field = ""  # like a comment, whose field is "": no part of the event
-        if terminator.match_unfinished(event, open_field) is None:
+        if terminator._match_unfinished(event, open_field) is None:
             return False
         self.unfinished = event
         return True
 
     def _stray_error(self) -> ErrorEventReceived | None:
         """Return the error that the server reported outside any field; for the end of the body."""
-        open_line = self._parser.open_line
+        open_line = self._parser._open_line
         if open_line and not self._plan.is_subscription and is_stray(open_line):
             self._keep_stray(open_line)
         event = None if self._strays is None else self._strays.error()
@@ -1036,7 +1036,7 @@ class Session:
         known = self._finished, self._comments, parser.last_event_id
         if strays is None or known != self._at_open or parser.reconnection_time is not None:
             return None
-        if parser.is_mid_block and not is_stray(parser.open_line):
+        if parser.is_mid_block and not is_stray(parser._open_line):
             return None  # an event has begun
         assert head is not None
         text = f"expected events from {label(self._request)}, got text that is not an event stream"
@@ -1211,7 +1211,7 @@ class Session:
                 f"not sent again, because the server may have acted upon this {plan.request.method}: "
                 "RetryPolicy(retry_ambiguous=True) or idempotency_key_header= allows it"
             )
-        if not policy.allows(self._failures - 1):
+        if not policy._allows(self._failures - 1):
             return None, "" if is_worth_it else why_not
         if policy.on is not None and (verdict := policy.on(self._attempts, error)) is not None:
             is_worth_it = verdict
@@ -1301,7 +1301,6 @@ class Session:
             error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            error.events_received = stats.events
 
     @property
     def _so_far(self) -> str:
