@@ -40,7 +40,7 @@ from sse_client import (
     aiter_events,
     iter_events,
 )
-from sse_client._core.session import begins_a_stream, media_type
+from sse_client._core.responses import begins_a_stream, media_type
 from sse_client._core.steps import Head
 from sse_client.testing import FIN, Answer, EventServer, Pause, Script, scripted_transport
 

@@ -45,7 +45,7 @@ from sse_client import (
     Terminator,
     Timeouts,
 )
-from sse_client._shells import async_
+from sse_client._shells import async_dispatch
 from sse_client._stats import StreamStats
 from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest
 
@@ -1075,8 +1075,8 @@ async def test_cancellation(has_batch: bool) -> None:
 @pytest.mark.anyio
 async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: bool) -> None:
     """A handler that hangs holds a cancellation up for a second, and no longer."""
-    assert async_.MAX_FAREWELL == 1.0
-    monkeypatch.setattr(async_, "MAX_FAREWELL", 0.2)
+    assert async_dispatch.MAX_FAREWELL == 1.0
+    monkeypatch.setattr(async_dispatch, "MAX_FAREWELL", 0.2)
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 

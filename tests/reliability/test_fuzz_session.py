@@ -206,7 +206,7 @@ class Play(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         session = self.session
-        assert len(session._recent_ids) <= MAX_IDS
+        assert len(session._place.past_ids("")) <= MAX_IDS + 1
         assert len(session._past_ids) <= MAX_IDS + 1
         assert len(session._batch) + len(session._previous) <= EVENTS + 2
         assert session.notes is None

@@ -460,7 +460,7 @@ IDS = [
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two connections."""
-    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.attempts.MIN_DELAY", 0.001)
 
 
 def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:
