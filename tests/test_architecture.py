@@ -24,6 +24,7 @@ LAYERS = [
     "__init__",
     *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader"),
     "dialects._chat",
+    "dialects._anthropic",
     "dialects.__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),

@@ -106,7 +106,7 @@ class ChatReader(MessageReader):
         choice = self._choices.get(index)
         if choice is None:
             choice = self._choices[index] = Choice(self.choice(index))
-        delta = given.get("delta")
+        delta: Any = given.get("delta")
         if delta.__class__ is dict:
             content = delta.get("content")
             parts = choice.message.parts
