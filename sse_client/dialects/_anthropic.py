@@ -83,7 +83,7 @@ class AnthropicReader(MessageReader):
             return []
         if index.__class__ is not int:
             index = as_key(index)
-        part = self._blocks.get(index)
+        part: Any = self._blocks.get(index)
         match delta.get("type"):
             case "text_delta":
                 text = delta.get("text")
@@ -126,9 +126,9 @@ class AnthropicReader(MessageReader):
                 return []
             case "citations_delta":
                 citation = delta.get("citation")
-                if not isinstance(native.get("citations"), list):
-                    native["citations"] = []
-                native["citations"].append(citation)
+                citations = as_list(native.get("citations"))
+                citations.append(citation)
+                native["citations"] = citations
                 return self.add(as_text(as_dict(citation).get("type")) or "citation", citation)
             case "compaction_delta":
                 for name, value in delta.items():
