@@ -4,24 +4,31 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Generic
 
-from typing_extensions import TypeForm
+from typing_extensions import TypeForm, TypeVar
 
-from ._event import ServerSentEvent
 from ._marks import ErrorEvent, Terminator
+from ._reader import Reader
 from ._resume import Cursor, LastEventID
 from ._typed import T, Unknown
 
+S = TypeVar("S", default=Any)
+
+# mypy takes a union for a type only where nothing else may stand: so the default of `events` has no type of its own.
+ABSENT: Any = None
+
 
 @dataclass(frozen=True, kw_only=True)  # without slots: `Dialect[X](…)` would be a TypeError in Python 3.11
-class Dialect(Generic[T]):
+class Dialect(Generic[T, S]):
     """
     How a server speaks. Each part means what the argument of the same name means in a call, which overrides it.
 
     Example: `Dialect(events=ChatEvent, terminator=Terminator(field="type", values={"done"}))`.
     """
 
-    events: TypeForm[T] = ServerSentEvent  # type: ignore[assignment]  # the default of T, which no checker knows here
-    """The type of its events; by default they are handed out as they are."""
+    events: TypeForm[T] = ABSENT
+    """The type of its events. Without one they are `ServerSentEvent`, or the values of the `reader`."""
+    reader: Callable[[], Reader[T, S]] | None = None
+    """Makes what reads one stream: from events to values, none or several for each, and to a snapshot."""
     terminator: Terminator | None = None
     """The event that must end a stream."""
     errors: ErrorEvent | None = None
@@ -30,13 +37,17 @@ class Dialect(Generic[T]):
     """The names of events that only keep the connection alive: they reach nobody."""
     resume: LastEventID | Cursor[Any] | None = None
     """How to take a broken stream up again."""
-    fold: Callable[[Any, T], Any] | None = None
+    fold: Callable[[S, T], S] | None = None
     """What `stream.accumulate()` makes of the events."""
-    initial: Any = None
+    initial: S | Callable[[], S] | None = None
     """What the fold begins with, or a function that makes it. Each stream has its own: a value is copied, deeply."""
     unknown: Unknown = "skip"
     """How an event that `events` does not cover is handled: skipped, handed out as it came, as a `ServerSentEvent`
     (`"keep"`), or a `DecodeError` (`"raise"`)."""
+    accept: str | None = None
+    """The `Accept` header."""
+    accept_json: bool = False
+    """Whether a JSON response is one event of the stream."""
 
 
 RAW = Dialect()

@@ -50,7 +50,7 @@ class BaseStream(Generic[T]):
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
         self._dialect = dialect
-        self._is_typed = dialect.events is not ServerSentEvent
+        self._is_typed = dialect.events not in (None, ServerSentEvent)
         self._decoder = decoder_of(dialect.events) if self._is_typed else None
         self._unknown = 0
         self._accumulations: list[Accumulation[Any]] = []

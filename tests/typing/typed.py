@@ -316,6 +316,6 @@ async def accumulate_async(client: AsyncSSEClient, stream: AsyncEventStream[Text
 
 
 def folds() -> None:
-    assert_type(Dialect(events=Text, fold=join_text(text_of), initial=""), Dialect[Text])
+    assert_type(Dialect(events=Text, fold=join_text(text_of), initial=""), Dialect[Text, str])
     Dialect(events=Done, fold=join_text(text_of), initial="")  # type: ignore[arg-type]
     Named(1)  # type: ignore[arg-type]

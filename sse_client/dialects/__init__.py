@@ -1,0 +1,52 @@
+"""LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
+
+from ._anthropic import ANTHROPIC_MESSAGES
+from ._chat import MISTRAL_CHAT, OPENAI_CHAT
+from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
+from ._partial import PartialJSON
+from ._reader import MessageReader
+from ._vocabulary import (
+    Data,
+    Delta,
+    Finish,
+    PartAdded,
+    ReasoningDelta,
+    RefusalDelta,
+    Replaced,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    ToolResult,
+    UsageUpdate,
+)
+
+__all__ = [
+    "ANTHROPIC_MESSAGES",
+    "MISTRAL_CHAT",
+    "OPENAI_CHAT",
+    "Data",
+    "Delta",
+    "Finish",
+    "FinishReason",
+    "Message",
+    "MessageReader",
+    "Other",
+    "Part",
+    "PartAdded",
+    "PartialJSON",
+    "Reasoning",
+    "ReasoningDelta",
+    "Refusal",
+    "RefusalDelta",
+    "Replaced",
+    "Text",
+    "TextDelta",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallEnd",
+    "ToolCallStart",
+    "ToolResult",
+    "Usage",
+    "UsageUpdate",
+]
