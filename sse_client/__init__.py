@@ -2,6 +2,7 @@
 
 from ._accumulate import join_text
 from ._dialect import Dialect
+from ._encoder import EventEncoder
 from ._errors import (
     ConnectionFailed,
     ContentTypeError,
@@ -42,6 +43,7 @@ __all__ = [
     "Dialect",
     "ErrorEvent",
     "ErrorEventReceived",
+    "EventEncoder",
     "EventParser",
     "EventStream",
     "EventTooLarge",

@@ -12,7 +12,7 @@ from ._resume import Cursor, LastEventID
 from ._typed import T, Unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: `Dialect[X](…)` would be a TypeError in Python 3.11
 class Dialect(Generic[T]):
     """
     How a server speaks. Each part means what the argument of the same name means in a call, which overrides it.
@@ -20,8 +20,8 @@ class Dialect(Generic[T]):
     Example: `Dialect(events=ChatEvent, terminator=Terminator(field="type", values={"done"}))`.
     """
 
-    events: TypeForm[T]
-    """The type of its events."""
+    events: TypeForm[T] = ServerSentEvent  # type: ignore[assignment]  # the default of T, which no checker knows here
+    """The type of its events; by default they are handed out as they are."""
     terminator: Terminator | None = None
     """The event that must end a stream."""
     errors: ErrorEvent | None = None
@@ -38,4 +38,4 @@ class Dialect(Generic[T]):
     """What becomes of an event that `events` has no place for."""
 
 
-RAW: Dialect[ServerSentEvent] = Dialect(events=ServerSentEvent)
+RAW = Dialect()

@@ -161,8 +161,6 @@ class StreamError(SSEError):
 
     last_event_id: str
     """The ID of the last event that the user had finished with, `""` for none: what to come back with."""
-    events_received: int
-    """How many events were handed out."""
     partial: Any
     """The snapshot of the accumulation so far, where there is one."""
 
@@ -171,13 +169,11 @@ class StreamError(SSEError):
         message: str,
         *,
         last_event_id: str = "",
-        events_received: int = 0,
         partial: Any = None,
         stats: StreamStats | None = None,
     ) -> None:
         super().__init__(message, stats=stats)
         self.last_event_id = last_event_id
-        self.events_received = events_received
         self.partial = partial
 
 

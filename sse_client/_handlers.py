@@ -131,7 +131,7 @@ class Lifecycle(Generic[T]):
         self._arguments = arguments
 
     def __repr__(self) -> str:
-        count = len(self._handlers.moments.get(self._name, ()))
+        count = len(self._handlers._moments.get(self._name, ()))
         return f"<on.{self._name}, {count} handler{'' if count == 1 else 's'}>"
 
     @overload
@@ -139,7 +139,7 @@ class Lifecycle(Generic[T]):
     @overload
     def __call__(self, handler: Callable[[T], R]) -> Callable[[T], R]: ...
     def __call__(self, handler: Handler) -> Handler:
-        moments = self._handlers.moments.setdefault(self._name, [])
+        moments = self._handlers._moments.setdefault(self._name, [])
         moments.append(_taking(handler, f"on.{self._name}", self._arguments))
         return handler
 
@@ -158,8 +158,8 @@ class Handlers:
     """
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.moments: dict[str, list[Handler]] = {}
+        self._entries: list[Entry] = []
+        self._moments: dict[str, list[Handler]] = {}
         self.open: Lifecycle[Any] = Lifecycle(self, "open", "response")
         self.unknown: Lifecycle[ServerSentEvent] = Lifecycle(self, "unknown", "event")
         self.comment: Lifecycle[str] = Lifecycle(self, "comment", "text")
@@ -170,8 +170,8 @@ class Handlers:
         self.close: Lifecycle[StreamStats] = Lifecycle(self, "close", "stats")
 
     def __repr__(self) -> str:
-        moments = (f"on.{name}" for name, handlers in self.moments.items() for _ in handlers)
-        registered = ", ".join([*map(str, self.entries), *moments])
+        moments = (f"on.{name}" for name, handlers in self._moments.items() for _ in handlers)
+        registered = ", ".join([*map(str, self._entries), *moments])
         return f"<Handlers {registered}>" if registered else "<Handlers>"
 
     @overload
@@ -217,23 +217,25 @@ class Handlers:
 
     def _register(self, kind: Any, label: str, **more: Any) -> Callable[[Handler], Handler]:
         def decorate(handler: Handler) -> Handler:
-            self.entries.append(Entry(kind, _taking(handler, label, ("event",), exactly=True), **more))
+            self._entries.append(Entry(kind, _taking(handler, label, ("event",), exactly=True), **more))
             return handler
 
         return decorate
 
     @property
-    def has_batches(self) -> bool:
-        return any(entry.interval is not None for entry in self.entries)
+    def _has_batches(self) -> bool:
+        return any(entry.interval is not None for entry in self._entries)
 
-    def check(self, *, is_async: bool, is_typed: bool) -> None:
+    def _check(self, *, is_async: bool, is_typed: bool) -> None:
         """Refuse what could never be called: async handlers without a loop, types without `events=`."""
-        handlers = [entry.handler for entry in self.entries] + [each for many in self.moments.values() for each in many]
+        handlers = [entry.handler for entry in self._entries] + [
+            each for many in self._moments.values() for each in many
+        ]
         for handler in handlers:
             if not is_async and needs_a_loop(handler):
                 raise TypeError(f"{_name(handler)} is an async function, which needs AsyncSSEClient")
         if not is_typed:
-            for entry in self.entries:
+            for entry in self._entries:
                 if isinstance(entry.kind, tuple) and ServerSentEvent not in entry.kind:
                     names = " | ".join(cls.__name__ for cls in entry.kind)
                     raise TypeError(f"a handler for {names} needs a stream with events=: this one is untyped")
@@ -355,14 +357,14 @@ class Conversation:
     ) -> None:
         self.finished = None
         self._latest: ServerSentEvent | None = None
-        self.has_batches = on.has_batches
+        self.has_batches = on._has_batches
         self._on = on
         self._now = now
         self._stats = stats
         self._settle = settle
         self._is_typed = is_typed
-        self._has_fields = any(entry.is_field for entry in on.entries)
-        self._batches = {id(entry): Batch(entry) for entry in on.entries if entry.interval is not None}
+        self._has_fields = any(entry.is_field for entry in on._entries)
+        self._batches = {id(entry): Batch(entry) for entry in on._entries if entry.interval is not None}
 
     def __iter__(self) -> Steps:
         """Say what to do, until the end; what `Next` asks for is sent in. Returns the numbers of the stream."""
@@ -436,7 +438,7 @@ class Conversation:
 
     def _receive(self, happening: Received) -> Generator[Call, None, bool]:
         """Call the handlers of an event; return whether there was one."""
-        entries = self._on.entries
+        entries = self._on._entries
         fields = _object(happening.event) if self._has_fields else {}
         is_known = not entries
         for entry in entries:
@@ -459,5 +461,5 @@ class Conversation:
                 yield batch.take(self._now())
 
     def _moment(self, name: str, argument: Any = None) -> Iterator[Call]:
-        for handler in self._on.moments.get(name, ()):
+        for handler in self._on._moments.get(name, ()):
             yield Call(handler, (self._stats() if argument is None else argument,))

@@ -62,6 +62,7 @@ class Request:
 
     @property
     def is_idempotent(self) -> bool:
+        """Whether the method means the same sent twice as sent once (RFC 9110, section 9.2.2)."""
         return self.method in IDEMPOTENT
 
     @property
@@ -73,16 +74,6 @@ class Request:
             _is_text(self.content)
             and (all(map(_is_value, self.data.values())) if is_form else _is_text(self.data))
             and _are_text(self.files)
-        )
-
-    def without_body(self) -> "Request":
-        return Request(
-            method=self.method,
-            url=self.url,
-            params=self.params,
-            headers=self.headers,
-            cookies=self.cookies,
-            auth=self.auth,
         )
 
 

@@ -46,7 +46,7 @@ class LastEventID:
     retry: RetryPolicy = field(default=DEFAULT)
 
     def __post_init__(self) -> None:
-        RetryPolicy.of(self.retry)
+        RetryPolicy._of(self.retry)
 
     def request(self, request: Request, response: Any) -> Request | None:
         """Make the request that resumes the stream; `None` if it cannot be resumed."""
@@ -58,11 +58,11 @@ class LastEventID:
         if self.method is not None:
             request = replace(request, method=self.method.upper())
             if request.method in ("GET", "HEAD"):
-                return request.without_body()
+                return replace(request, json=None, content=None, data=None, files=None)
         return request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `Cursor[X](…)` would be a TypeError in Python 3.11
 class Cursor(Generic[C]):
     """
     Make the next request from what was received, where the server has a way of its own to go on.
@@ -79,4 +79,4 @@ class Cursor(Generic[C]):
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)
 
     def __post_init__(self) -> None:
-        RetryPolicy.of(self.retry)
+        RetryPolicy._of(self.retry)

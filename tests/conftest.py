@@ -1,5 +1,6 @@
 """Fixtures that run a test on every backend, library and shell; and how the whole suite is spread over processes."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from shells import HAS_UVLOOP, Shell
+from shells import HAS_UVLOOP, KINDS, Shell
 
 BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
 if HAS_UVLOOP:
@@ -30,14 +31,9 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
     return library
 
 
-SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for library in (httpx, httpx2)]
-if HAS_UVLOOP:
-    SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
-
-
-@pytest.fixture(params=SHELLS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
-    """Tests of what a stream does run in all shells."""
+    """Tests of what a stream does run in shells of each kind, and with `@every_shell` in all that there are."""
     shell: Shell = request.param
     return shell
 
@@ -48,10 +44,6 @@ def _ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-# Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
-REAL_TIME = {"test_clocks", "test_waking"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,8 +62,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in real time into one group, and run the long ones first, so that no process is left alone."""
-    for item in items:
-        if item.path.stem in REAL_TIME:
-            item.add_marker(pytest.mark.xdist_group("real time"))
-    items.sort(key=lambda item: item.path.stem not in REAL_TIME)
+    """
+    Put the long tests first, so that no process is left alone with one at the end.
+
+    Those in real time are marked with `xdist_group`: they run one at a time, so that they do not delay each other.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the tests themselves: many tests call it, and there are thousands to walk over."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """Let plugins ask the collector about their own objects again."""
+    gc.unfreeze()

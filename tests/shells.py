@@ -1,19 +1,26 @@
 """
 One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2, and uvloop on httpx.
 
-A test that takes the fixture `shell` is run in each, and says once what must hold in all of them.
+A test runs in as many of them as can differ in what it shows:
+
+- with the fixture `shell`, in the four `KINDS`: what a shell makes of the core's decisions and of the library's objects
+- with `@every_shell`, in all of them: what waits on a socket, or is told by how a socket fails
+- with `@in_turn(...)`, the rows of a table in one shell each, and the first in all of them: what the core decides
 """
 
 import importlib.util
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
 
 import anyio
+import httpx
+import httpx2
+import pytest
 
 from sse_client import AsyncEventStream, AsyncSSEClient, EventStream, ServerSentEvent, SSEClient, SSEError
 
@@ -163,3 +170,39 @@ class Shell:
             AsyncSSEClient(http_client=below, **client) as sse,
         ):
             yield sse
+
+
+SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for library in (httpx, httpx2)]
+if HAS_UVLOOP:
+    SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
+
+KINDS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("sync", httpx2), Shell("trio", httpx)]
+"""Sync and async, each over both libraries, with both backends: no code of ours is left out by these."""
+
+every_shell = pytest.mark.parametrize("shell", SHELLS, ids=str)
+
+
+def in_turn(
+    names: str | Sequence[str], table: Iterable[Any], *, ids: Iterable[str] | Callable[[Any], str] | None = None
+) -> pytest.MarkDecorator:
+    """
+    Deal the rows of a table out to the kinds of shells, one after the other; the first row goes to every shell.
+
+    It is used as `parametrize` is, in a test that takes `shell` too.
+    """
+    arguments = names.split(",") if isinstance(names, str) else list(names)
+    rows = []
+    for number, row in enumerate(table):
+        values, label = (row if len(arguments) > 1 else [row]), str(number)
+        if isinstance(row, type(pytest.param())):
+            values, label = row.values, str(row.id or label)
+        elif isinstance(row, str | int):
+            label = str(row)
+        rows.append((values, label))
+    labels = [label for _, label in rows]
+    if ids is not None:
+        labels = ["-".join(map(ids, values)) for values, _ in rows] if callable(ids) else list(ids)
+    dealt = [(shell, 0) for shell in SHELLS]
+    dealt += [(KINDS[number % len(KINDS)], number) for number in range(1, len(rows))]
+    params = [pytest.param(shell, *rows[number][0], id=f"{shell}-{labels[number]}") for shell, number in dealt]
+    return pytest.mark.parametrize(("shell", *arguments), params)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeAlias
 
 import pytest
 from pydantic import BaseModel
-from shells import Reader, Shell, entered
+from shells import Reader, Shell, entered, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -171,7 +171,7 @@ def append_below(found: dict[str, list[str]], event: ServerSentEvent) -> dict[st
     return found
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("fold", "initial", "result"),
     [
         (append, [], ["a", "b", "c"]),
@@ -401,7 +401,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.error.__name__)
+@in_turn("fault", FAULTS, ids=lambda fault: fault.error.__name__)
 def test_partial(shell: Shell, fault: Fault) -> None:
     """An error of the stream carries what there is so far; the snapshot stays there, and asked again it fails again."""
 
@@ -412,7 +412,7 @@ def test_partial(shell: Shell, fault: Fault) -> None:
                 await final(reply)
             assert isinstance(caught.value, StreamError)
             assert caught.value.partial == "abc"
-            assert caught.value.events_received == 3
+            assert caught.value.stats.events == 3
             assert reply.snapshot == "abc"
 
     run(shell, [Answer(*THREE, *fault.end)], test, **fault.options)
@@ -477,7 +477,7 @@ def test_closed(shell: Shell) -> None:
             with pytest.raises(StreamCancelled, match="the stream was closed after 1 event") as caught:
                 await final(reply)
             assert caught.value.partial == "a"
-            assert caught.value.events_received == caught.value.stats.events == 1
+            assert caught.value.stats.events == 1
             assert caught.value.last_event_id == "7"
         assert stream.outcome == "cancelled"
 

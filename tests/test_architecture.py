@@ -15,7 +15,7 @@ PACKAGE = Path(sse_client.__file__).parent
 
 # A file may import from the lines above it, and from no other: one direction, no circles.
 LAYERS = [
-    *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
+    *("_version", "_event", "_stats", "_errors", "_encoder", "_parser", "_request"),
     *("_timeouts", "_retry", "_resume", "_marks"),
     *("_core.phases", "_core.plan", "_core.steps", "_core.strays", "_core.notes", "_core.tally"),
     *("_core.clocks", "_core.redirects", "_core.responses", "_core.place", "_core.attempts"),

@@ -28,8 +28,7 @@ import httpcore2
 import httpx
 import pytest
 import trustme
-from conftest import SHELLS
-from shells import PATIENCE, TLS, Shell, entered
+from shells import PATIENCE, SHELLS, TLS, Shell, entered
 
 from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts
 from sse_client._core.session import Session

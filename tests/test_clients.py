@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import pytest
-from shells import PATIENCE, TLS, Shell, entered
+from shells import PATIENCE, TLS, Shell, entered, in_turn
 
 from sse_client import (
     AsyncSSEClient,
@@ -136,7 +136,7 @@ def test_default_headers(shell: Shell) -> None:
     assert headers["user-agent"] == f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "value"),
     [
         ("Accept", "text/event-stream, application/json"),

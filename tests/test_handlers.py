@@ -119,7 +119,7 @@ def test_decorates_several_times(label: str) -> None:
     """One function may be registered for several things, and for one twice."""
     on = Handlers()
     assert DECORATORS[label](on)(on.event(DECORATORS[label](on)(one))) is one
-    assert len(on.entries) + sum(map(len, on.moments.values())) == 3
+    assert len(on._entries) + sum(map(len, on._moments.values())) == 3
 
 
 def only_keywords(*, event: Any) -> None: ...

@@ -19,9 +19,8 @@ import h2.connection
 import httpx
 import httpx2
 import pytest
-from conftest import SHELLS
 from h2_server import H2Server
-from shells import HAS_UVLOOP, Reader, Shell, entered
+from shells import HAS_UVLOOP, SHELLS, Reader, Shell, entered
 
 from sse_client import (
     AsyncEventStream,

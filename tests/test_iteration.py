@@ -34,7 +34,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
-from shells import Shell
+from shells import Shell, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -199,7 +199,7 @@ async def said(operation: str, stream: Stream, reply: Any) -> str:
         return "over" if is_told else "enter" if "enter the stream first" in str(error) else repr(error)
 
 
-@pytest.mark.parametrize("state", TABLE)
+@in_turn("state", TABLE)
 def test_table(shell: Shell, state: str) -> None:
     """Each cell of the table above; what can be asked twice says the same the second time."""
     expected = dict(TABLE[state])

@@ -68,15 +68,6 @@ places = pytest.mark.parametrize("place", PLACES, ids=str)
 asynchronous = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True, scope="module")
-def frozen() -> Iterator[None]:
-    """Spare the collector what was there before: it is asked after each test."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
     """Have whatever is left open warn in the test that left it."""

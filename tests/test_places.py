@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shells import Shell
-from test_session import (
+from session.driver import (
     GET,
     HTML,
     POST,
@@ -25,6 +24,7 @@ from test_session import (
     run,
     subscription,
 )
+from shells import Shell
 
 from sse_client import (
     Cursor,

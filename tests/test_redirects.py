@@ -22,8 +22,8 @@ from traceback import format_exception
 from typing import Any
 
 import pytest
+from session.driver import POST, RESET, URL, Reply, Run, answer, event, ok, plan, run, subscription
 from shells import Shell
-from test_session import POST, RESET, URL, Reply, Run, answer, event, ok, plan, run, subscription
 
 from sse_client import (
     ConnectionFailed,

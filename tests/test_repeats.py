@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shells import Shell
-from test_session import (
+from session.driver import (
     GET,
     RESET,
     Reply,
@@ -36,6 +35,7 @@ from test_session import (
     run,
     subscription,
 )
+from shells import Shell, in_turn
 
 from sse_client import Cursor, EventTooLarge, LastEventID, StreamInterrupted
 from sse_client._core.steps import Connect
@@ -141,7 +141,7 @@ def serve(shell: Shell, kind: str, cuts: list[int], count: int, **options: Any) 
 
 
 @pytest.mark.parametrize("kind", ["exact", "inclusive"])
-@pytest.mark.parametrize("cuts", [[1], [2], [1, 2], [3, 2, 2], [2, 1, 1, 3]], ids=str)
+@in_turn("cuts", [[1], [2], [1, 2], [3, 2, 2], [2, 1, 1, 3]], ids=str)
 def test_no_event_is_lost_or_repeated(shell: Shell, kind: str, cuts: list[int]) -> None:
     """From a server that goes on after the ID, or with it, each event comes once, wherever it is cut."""
     data, result = serve(shell, kind, cuts, 5, resume=RESUME)

@@ -30,13 +30,14 @@ import h2.events
 import h2.exceptions
 import pytest
 import trustme
-from conftest import SHELLS
-from shells import PATIENCE, Shell
+from shells import PATIENCE, SHELLS, Shell
 
 from sse_client import EventStream, SSEClient, StreamInterrupted, StreamTimeout
 from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
 
 FILES = Path("/proc/self/fd")
+
+pytestmark = pytest.mark.xdist_group("real time")
 
 # It takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3 * PATIENCE

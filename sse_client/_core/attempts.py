@@ -97,7 +97,7 @@ def verdict(
             f"not sent again, because the server may have acted upon this {plan.request.method}: "
             "RetryPolicy(retry_ambiguous=True) or idempotency_key_header= allows it"
         )
-    if not policy.allows(situation.failures - 1):
+    if not policy._allows(situation.failures - 1):
         return No("" if is_worth_it else why_not)
     if policy.on is not None and (wish := policy.on(situation.attempts, fault.error)) is not None:
         is_worth_it = wish
@@ -189,7 +189,6 @@ def finish(error: SSEError, why: str, stats: StreamStats, last_event_id: str) ->
         error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
     if isinstance(error, StreamError):
         error.last_event_id = last_event_id
-        error.events_received = stats.events
 
 
 def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_event_id: str, left: float) -> Connect:

@@ -89,12 +89,12 @@ class Body:
     @property
     def shares_ids(self) -> bool:
         """Whether two events in a row had one ID of their own, in this body or in one before it."""
-        return self._shares_ids or self.parser.repeated_ids > 0
+        return self._shares_ids or self.parser._repeated_ids > 0
 
     @property
     def completed(self) -> int:
         """During a comment: how many events of the piece came before it."""
-        return self._ahead + self.parser.completed
+        return self._ahead + self.parser._completed
 
     @property
     def _feed_of_a_stream(self) -> Callable[[bytes], list[ServerSentEvent]]:
@@ -108,7 +108,7 @@ class Body:
 
     def strays_at_end(self) -> Strays | None:
         """Return the unknown lines of a body that has ended, also that in the middle of which it did."""
-        open_line = self.parser.open_line
+        open_line = self.parser._open_line
         if open_line and self._plan.rules.keeps_strays and is_stray(open_line):
             self._keep_stray(open_line)
         return self._strays
@@ -116,7 +116,7 @@ class Body:
     @property
     def has_open_event(self) -> bool:
         """Whether the body has ended in the middle of an event, not of an unknown line."""
-        return self.parser.is_mid_block and not is_stray(self.parser.open_line)
+        return self.parser.is_mid_block and not is_stray(self.parser._open_line)
 
     def _keep_stray(self, line: str) -> None:
         if self._strays is None:
@@ -160,19 +160,19 @@ class Body:
         lines = data.splitlines(keepends=True)  # of bytes: at CR, LF and CRLF, and nowhere else
         for number, line in enumerate(lines, start=1):
             # Line by line: the parser counts repeated IDs, and does not say whose they are.
-            before, repeated_ids = parser.last_event_id, parser.repeated_ids
+            before, repeated_ids = parser.last_event_id, parser._repeated_ids
             events += parser.feed(line)
             if not events or events[-1].event in pings:
                 continue
             first = events[-1]
-            has_own_id = first.id != before or parser.repeated_ids > repeated_ids
+            has_own_id = first.id != before or parser._repeated_ids > repeated_ids
             if has_own_id and not self._shares_ids and self._is_repeat(first):
                 logger.info("%s: the server repeated the last event, which is skipped", self.request)
                 del events[-1]
-                parser.repeated_ids = repeated_ids
+                parser._repeated_ids = repeated_ids
                 self.is_understood = True
             elif self._last is None:
-                parser.repeated_ids = 0  # the ID before it is that of another stream
+                parser._repeated_ids = 0  # the ID before it is that of another stream
             self.feed = parser.feed
             self._ahead = len(events)
             try:

@@ -95,14 +95,14 @@ def error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEve
 
 def unfinished_terminator(parser: EventParser, plan: Plan) -> ServerSentEvent | None:
     """Return the block in which a body ended, if it is the terminator but for its blank line."""
-    event = parser.unfinished()
+    event = parser._unfinished()
     terminator = plan.terminator or (UNNAMED_DONE if plan.ends_at_done else None)
     if event is None or terminator is None:
         return None
-    open_field = parser.open_line.partition(":")[0]
+    open_field = parser._open_line.partition(":")[0]
     if open_field == "retry":
         open_field = ""  # like a comment, whose field is "": no part of the event
-    return None if terminator.match_unfinished(event, open_field) is None else event
+    return None if terminator._match_unfinished(event, open_field) is None else event
 
 
 def stray_error(strays: Strays | None, plan: Plan, last_event_id: str) -> ErrorEventReceived | None:

@@ -446,7 +446,7 @@ class AsyncEventStream(BaseStream[T], AsyncIterator[T]):
         conversation = self._converse(on, is_async=True)
         self._is_entered = True
         try:
-            if on.has_batches:
+            if on._has_batches:
                 return await self._dispatch_ahead(iter(conversation))
             return await self._drive(iter(conversation), self._happening)
         finally:

@@ -117,8 +117,8 @@ class BaseClient:
         idempotency_key_header: str | None,
     ) -> None:
         self._headers = headers
-        self._retry = RetryPolicy.of(retry)
-        self._timeouts = Timeouts.of(timeout)
+        self._retry = RetryPolicy._of(retry)
+        self._timeouts = Timeouts._of(timeout)
         self._idempotency_key_header = idempotency_key_header
         self._is_closed = False
         self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # one that nobody holds any more is gone
@@ -181,13 +181,13 @@ class BaseClient:
             cross_origin_redirects=options.get("cross_origin_redirects", False),
             idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
             last_event_id=last_event_id,
-            retry=RetryPolicy.of(options["retry"])
+            retry=RetryPolicy._of(options["retry"])
             if "retry" in options
             else RetryPolicy.RECONNECT
             if is_subscription
             else self._retry,
             resume=resume,
-            timeouts=Timeouts.of(options["timeout"]) if "timeout" in options else self._timeouts,
+            timeouts=Timeouts._of(options["timeout"]) if "timeout" in options else self._timeouts,
             **_reading(options, dialect),
         )
 
@@ -196,7 +196,7 @@ def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
     """The plan of reading a response that is there already: it is not asked for again."""
     _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
-    return Plan(request=request, timeouts=Timeouts.of(None), **_reading(options, dialect))
+    return Plan(request=request, timeouts=Timeouts._of(None), **_reading(options, dialect))
 
 
 class _Reading(TypedDict):
@@ -376,12 +376,11 @@ class BaseStream(Generic[T]):
         if self.outcome != "completed":
             error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
             self._complete(error)
-            error.events_received = error.stats.events
             error.partial = accumulation.snapshot
             raise error
 
     def _converse(self, on: Handlers, *, is_async: bool) -> Conversation:
-        on.check(is_async=is_async, is_typed=self._is_typed)
+        on._check(is_async=is_async, is_typed=self._is_typed)
         self._session.begin()
         if self._conversation is not None:
             raise RuntimeError("a stream can be dispatched once")

@@ -464,7 +464,7 @@ class EventStream(BaseStream[T], Iterator[T]):
         if self._is_busy:
             raise self._in_use()
         conversation = self._converse(on, is_async=False)
-        source = _Pump(self._happen, lambda: self._now(), self._passed) if on.has_batches else self
+        source = _Pump(self._happen, lambda: self._now(), self._passed) if on._has_batches else self
         steps = iter(conversation)
         answer: Any = None
         try:

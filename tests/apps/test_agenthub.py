@@ -204,7 +204,7 @@ def test_a_cut_between_events_is_no_success(cut: str, shell: Shell) -> None:
     with EventServer(CUTS[cut]) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=FAST)
     assert isinstance(result.error, StreamTruncated | StreamInterrupted)
-    assert result.error.events_received == 2
+    assert result.error.stats.events == 2
     events: list[object] = list(result.events)
     assert events == [Text(content="Hel"), Text(content="lo")], "no token is lost, and none is doubled"
     assert len(server.requests) == 1

@@ -22,11 +22,10 @@ from typing import Any, Literal
 import anyio
 import anyio.lowlevel
 import pytest
-from conftest import SHELLS
 from hypothesis import given, seed
 from hypothesis import strategies as st
 from reference import parse
-from shells import Shell
+from shells import SHELLS, Shell
 
 from reliability.proof import SEED, Ledger, fuzz
 from sse_client import (

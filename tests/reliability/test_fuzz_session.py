@@ -240,7 +240,7 @@ class Play(RuleBasedStateMachine):
         if self.is_doomed:
             assert isinstance(self.end.error, SSEError) or self.was_stopped
         if isinstance(self.end.error, StreamError):
-            assert self.end.error.events_received == len(self.received)
+            assert self.end.error.stats.events == len(self.received)
         assert is_complete or self.was_stopped or self.is_doomed
 
 

@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from conftest import SHELLS
-from shells import Result, Shell
+from shells import SHELLS, Result, Shell
 
 from reliability.proof import Ledger
 from sse_client import (

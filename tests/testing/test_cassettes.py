@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from pydantic import BaseModel
-from shells import PATIENCE, Result, Shell, entered
+from shells import PATIENCE, Result, Shell, entered, in_turn
 
 from sse_client import (
     AsyncSSEClient,
@@ -169,7 +169,7 @@ STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("scripts", "options", "outcome"),
     [pytest.param(*stream, id=name) for name, stream in STREAMS.items()],
 )

@@ -25,7 +25,7 @@ import pytest
 import respx
 from hypothesis import given
 from hypothesis import strategies as st
-from shells import PATIENCE, Shell, entered
+from shells import PATIENCE, Shell, entered, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -259,7 +259,7 @@ async def async_form() -> AsyncIterator[bytes]:
         yield piece
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "options",
     [
         {"json": {"message": "é"}, "headers": {"X-Extension-Token": "test-token", "X-Name": "a b"}},
@@ -324,7 +324,7 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
         gc.collect()
 
 
-@pytest.mark.parametrize("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
+@in_turn("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
 def test_answered(shell: Shell, answer: Answer) -> None:
     """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
     transport = scripted_transport(answer)
@@ -332,7 +332,7 @@ def test_answered(shell: Shell, answer: Answer) -> None:
     assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
 
 
-@pytest.mark.parametrize("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
+@in_turn("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
 def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
     """A request whose answer fails before there is a head is done, as on a socket."""
     transport = scripted_transport(answer)
@@ -416,7 +416,7 @@ CLOCKS: list[tuple[str, Answer, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("clock", "answer", "seconds"), CLOCKS)
+@in_turn(("clock", "answer", "seconds"), CLOCKS)
 def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> None:
     """Each clock runs out at its time, to the second, and nobody waits for it."""
     transport = scripted_transport(answer)
@@ -428,7 +428,7 @@ def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> Non
     assert result.stream.stats.duration == pytest.approx(seconds, abs=BEFORE)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("clock", "answer", "seconds"),
     [
         ("response", Answer(EVENT, Pause(9 * HOUR), delay=HOUR - 1), 10 * HOUR - 1),
@@ -514,7 +514,7 @@ RETRIES: dict[str, tuple[list[Script], dict[str, Any], list[float]]] = {
 }
 
 
-@pytest.mark.parametrize(("scripts", "options", "expected"), RETRIES.values(), ids=RETRIES)
+@in_turn(("scripts", "options", "expected"), RETRIES.values(), ids=RETRIES)
 def test_retries(shell: Shell, scripts: list[Script], options: dict[str, Any], expected: list[float]) -> None:
     """The delays between attempts pass in virtual time, and are seen in the times of the requests."""
     transport = scripted_transport(*scripts)
