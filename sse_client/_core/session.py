@@ -25,7 +25,7 @@ from .._errors import EventTooLarge, SSEError, StreamInterrupted, StreamTimeout
 from .._event import ServerSentEvent
 from .._marks import DONE
 from .._request import Request
-from .attempts import Again, Fault, No, Refresh, Situation, connect, finish, loss_of, refusal_of, verdict
+from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
 from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
@@ -75,7 +75,8 @@ class Session(SessionState):
         Take that the user begins a loop, a dispatch or an accumulation.
 
         Raises `RuntimeError` if the user was told the end of the stream, or has left it: another loop would look like
-        an empty stream. After `close()` there is no such error: who presses Stop does not wait for a loop to begin.
+        an empty stream. After `close()` there is no such error: a user does not wait for a loop to begin before they
+        press Stop.
         """
         if self._is_told:
             text = f"this stream is over ({self.outcome}), and can be read only once: make a new request"
@@ -167,7 +168,7 @@ class Session(SessionState):
         try:
             step = connect(self._plan, self._place, self._request, self._route, last_event_id=last_event_id, left=left)
         except ValueError as error:
-            interrupted = StreamInterrupted(f"the stream cannot be taken up again: {error}")
+            interrupted = StreamInterrupted(f"the stream cannot be resumed: {error}")
             interrupted.__cause__ = self._last_failure
             self._stop(interrupted, now)
             return Stop(self._error)
@@ -490,12 +491,12 @@ class Session(SessionState):
         self._error = error
         self._tally.stopped_at = now
         if error is not None:
-            finish(error, why, self.stats(now), self.last_event_id)
+            explain(error, why, self.stats(now), self.last_event_id)
 
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
-        # Errors of the user's own code are not for the short way.
+        # The user's own code may raise, and a shell expects that only from `next_step`.
         self.is_reading = phase == "reading" and not self.has_deadlines and not self._place.runs_user_code
 
     def _finish_batch(self, now: float) -> None:
