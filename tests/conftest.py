@@ -38,6 +38,14 @@ def shell(request: pytest.FixtureRequest) -> Shell:
     return shell
 
 
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Have whatever is left open warn in the test that left it."""
+    yield
+    gc.collect()
+    gc.freeze()  # for the next time there are only its own objects to look at
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c() -> Iterator[None]:
     """Ctrl-C is a KeyboardInterrupt, also where the shell has it ignored, as for what runs in the background."""
@@ -70,10 +78,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector the tests themselves: many tests call it, and there are thousands to walk over."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Spare the garbage collector the tests themselves: there are thousands to walk over, and many tests call it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,11 +11,12 @@ A test runs in as many of them as can differ in what it shows:
 import importlib.util
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Literal, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, Self, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 import httpx
@@ -33,21 +34,88 @@ HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None  # it is not made fo
 # named on the command line has the machine for itself, and strict bounds.
 PATIENCE = 8.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 
+OnEvent: TypeAlias = Callable[[], float | None]
+
+
+def nothing() -> None:
+    """The user's own code, where there is none."""
+
+
 # Loading the system's certificates takes ten times as long as reading a stream: once for all clients.
 TLS = ssl.create_default_context()
 
 
 @dataclass
-class Result:
-    """What came of a stream."""
+class Run:
+    """What came of a stream, and when."""
 
-    events: list[ServerSentEvent] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     error: SSEError | None = None
-    stream: EventStream | AsyncEventStream | None = None
+    stream: EventStream[Any] | AsyncEventStream[Any] | None = None
+    started: float = 0.0
+    opened: float = 0.0
+    finished: float = 0.0
+    times: list[float] = field(default_factory=list)
+    """When each of the events came."""
 
     @property
     def data(self) -> list[str]:
         return [event.data for event in self.events]
+
+    @property
+    def outcome(self) -> str | None:
+        assert self.stream is not None
+        return self.stream.outcome
+
+    @property
+    def seconds(self) -> float:
+        return self.finished - self.started
+
+    def since(self, mark: str) -> float:
+        """How many seconds before its end the stream was started, was open, or had its last event."""
+        return self.finished - {"start": self.started, "open": self.opened, "event": [0.0, *self.times][-1]}[mark]
+
+    def read(self, stream: EventStream[Any], limit: int | None = None, on_event: OnEvent = nothing) -> Self:
+        """
+        Read a stream to its end, its error, or `limit` events, and leave it.
+
+        `on_event` is the user's own code: it takes as many seconds as it returns.
+        """
+        self.stream, self.started = stream, time.monotonic()
+        try:
+            with stream:
+                self.opened = time.monotonic()
+                for event in stream:
+                    self._add(event)
+                    if seconds := on_event():
+                        time.sleep(seconds)
+                    if len(self.events) == limit:
+                        break
+        except SSEError as error:
+            self.error = error
+        self.finished = time.monotonic()
+        return self
+
+    async def aread(self, stream: AsyncEventStream[Any], limit: int | None = None, on_event: OnEvent = nothing) -> Self:
+        """The same of an async stream."""
+        self.stream, self.started = stream, time.monotonic()
+        try:
+            async with stream:
+                self.opened = time.monotonic()
+                async for event in stream:
+                    self._add(event)
+                    if seconds := on_event():
+                        await anyio.sleep(seconds)
+                    if len(self.events) == limit:
+                        break
+        except SSEError as error:
+            self.error = error
+        self.finished = time.monotonic()
+        return self
+
+    def _add(self, event: Any) -> None:
+        self.times.append(time.monotonic())
+        self.events.append(event)
 
 
 @dataclass(frozen=True)
@@ -97,48 +165,30 @@ class Shell:
         *,
         method: str = "POST",
         limit: int | None = None,
+        on_event: OnEvent = nothing,
+        wrap: Callable[[Any], Any] = lambda stream: stream,
         client: dict[str, Any] | None = None,
         http: dict[str, Any] | None = None,
         **options: Any,
-    ) -> Result:
+    ) -> Run:
         """
-        Read a stream to its end, its error, or `limit` events; leave it in good order.
+        Read a stream, as `Run.read` does.
 
         `client` are arguments of the SSE client, `http` of the HTTP client below it. `method` may be "SUBSCRIBE".
+        `wrap` gets the stream before it is entered.
         """
-        if self.kind == "sync":
-            return self._read(url, method, limit, client or {}, http or {}, options)
-        return self.run(self._aread, url, method, limit, client or {}, http or {}, options)
 
-    def _read(self, url: str, method: str, limit: int | None, client: Any, http: Any, options: Any) -> Result:
-        result = Result()
-        with self.client(client, http) as sse:
-            stream = sse.subscribe(url, **options) if method == "SUBSCRIBE" else sse.stream(method, url, **options)
-            result.stream = stream
-            try:
-                with stream:
-                    for event in stream:
-                        result.events.append(event)
-                        if len(result.events) == limit:
-                            break
-            except SSEError as error:
-                result.error = error
-        return result
+        def made(sse: Any) -> Any:
+            return wrap(sse.subscribe(url, **options) if method == "SUBSCRIBE" else sse.stream(method, url, **options))
 
-    async def _aread(self, url: str, method: str, limit: int | None, client: Any, http: Any, options: Any) -> Result:
-        result = Result()
-        async with self.aclient(client, http) as sse:
-            stream = sse.subscribe(url, **options) if method == "SUBSCRIBE" else sse.stream(method, url, **options)
-            result.stream = stream
-            try:
-                async with stream:
-                    async for event in stream:
-                        result.events.append(event)
-                        if len(result.events) == limit:
-                            break
-            except SSEError as error:
-                result.error = error
-        return result
+        async def aread() -> Run:
+            async with self.aclient(client or {}, http or {}) as sse:
+                return await Run().aread(made(sse), limit, on_event)
+
+        if self.kind != "sync":
+            return self.run(aread)
+        with self.client(client or {}, http or {}) as sse:
+            return Run().read(made(sse), limit, on_event)
 
     def run(self, main: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
         """Run a test that is written as async for all shells; the sync one blocks in it, which hurts nobody."""

@@ -22,7 +22,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from shells import SHELLS, TLS, Result, Shell, entered, in_turn
+from shells import SHELLS, TLS, Run, Shell, entered, in_turn
 
 from sse_client import (
     ContentTypeError,
@@ -71,42 +71,22 @@ def answer(coding: str, *steps: Any, **options: Any) -> Answer:
     return Answer(*steps, headers=headers, **options)
 
 
-def reads(shell: Shell, *answers: Script, **options: Any) -> list[Result]:
+def reads(shell: Shell, *answers: Script, **options: Any) -> list[Run]:
     """Read each of the answers, one stream after the other, in no time."""
     transport = scripted_transport(*answers)
     arguments: dict[str, Any] = {"retry": None, **options}
     if shell.kind == "sync":
         with shell.client({}, {"transport": transport}) as client:
-            return [read(client, arguments) for _ in answers]
+            return [Run().read(client.post("http://test/chat", **arguments)) for _ in answers]
 
-    async def main() -> list[Result]:
+    async def main() -> list[Run]:
         async with shell.aclient({}, {"transport": transport}) as client:
-            results = [Result() for _ in answers]
-            for result in results:
-                result.stream = client.post("http://test/chat", **arguments)
-                try:
-                    async with result.stream:
-                        async for event in result.stream:
-                            result.events.append(event)
-                except SSEError as error:
-                    result.error = error
-            return results
+            return [await Run().aread(client.post("http://test/chat", **arguments)) for _ in answers]
 
     return anyio.run(main, backend=shell.kind)
 
 
-def read(client: SSEClient, arguments: dict[str, Any]) -> Result:
-    result = Result(stream=client.post("http://test/chat", **arguments))
-    assert result.stream is not None
-    try:
-        with result.stream as stream:  # type: ignore[union-attr]
-            result.events.extend(stream)
-    except SSEError as error:
-        result.error = error
-    return result
-
-
-def end_of(result: Result) -> tuple[list[str], Any]:
+def end_of(result: Run) -> tuple[list[str], Any]:
     assert result.stream is not None
     assert (result.error is None) == (result.stream.outcome == "completed")
     return result.data, result.stream.outcome

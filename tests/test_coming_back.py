@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shells import PATIENCE, Result, Shell, every_shell, in_turn
+from shells import PATIENCE, Run, Shell, every_shell, in_turn
 
 from sse_client import (
     ConnectionFailed,
@@ -599,6 +599,6 @@ def test_clients_keep_their_secrets(shell: Shell) -> None:
 def test_results_are_typed_errors(shell: Shell) -> None:
     """Whatever lies below, what comes out is of one family, with the client's own error as its cause."""
     with EventServer(Answer(RST, framing="raw")) as server:
-        result: Result = shell.read(server.url)
+        result: Run = shell.read(server.url)
     assert isinstance(result.error, ConnectionFailed)
     assert isinstance(result.error.__cause__, shell.library.TransportError)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from shells import PATIENCE, Result, Shell, entered, every_shell, in_turn
+from shells import PATIENCE, Run, Shell, entered, every_shell, in_turn
 
 from sse_client import (
     ConnectionFailed,
@@ -32,13 +32,13 @@ NO_RETRY: dict[str, Any] = {"retry": None}
 FRAMINGS: list[Any] = ["chunked", "length", "close"]
 
 
-def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Result:
+def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Run:
     """Read one answer to its end."""
     with EventServer(Answer(*steps, framing=framing)) as server:
         return shell.read(server.url, client=NO_RETRY, **options)
 
 
-def check(result: Result, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
+def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
     """Check what came of a stream; whatever it was, the stream is closed, and so is its response."""
     assert result.data == data
     assert type(result.error) is (error or type(None)), repr(result.error)

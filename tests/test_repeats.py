@@ -23,7 +23,7 @@ from session.driver import (
     GET,
     RESET,
     Reply,
-    Run,
+    Scene,
     answer,
     approx,
     clocks,
@@ -46,7 +46,7 @@ CURSOR = Cursor(None, lambda cursor, _: cursor, lambda _, request: request)
 PIECES = (1, 2, 3, 7, 10_000)
 
 
-def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> Run:
+def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> Scene:
     """A stream that is cut after the one, and resumed with the other; both in pieces of that size."""
     whole = {"resume": RESUME, **options}
     return run(plan(**whole), ok(*in_pieces((before,), size), RESET), ok(*in_pieces((after,), size)))
@@ -235,7 +235,7 @@ def test_no_event_is_lost(ids: list[str], cuts: list[int], size: int) -> None:
     for index, kind in enumerate(ids):
         number += kind == "next"
         blocks.append((b"" if kind == "none" else b"id: %d\n" % number) + b"data: %d\n\n" % index)
-    stream = Run(plan(resume=RESUME, retry=None))
+    stream = Scene(plan(resume=RESUME, retry=None))
     lengths = list(cuts)
 
     def reply(_: Connect) -> Reply:

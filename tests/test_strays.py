@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from shells import Result, Shell, every_shell, in_turn
+from shells import Run, Shell, every_shell, in_turn
 
 from sse_client import (
     ContentTypeError,
@@ -37,7 +37,7 @@ VERTEX = """\
 """
 
 
-def read(shell: Shell, *answers: Answer | str, **options: Any) -> Result:
+def read(shell: Shell, *answers: Answer | str, **options: Any) -> Run:
     """Read a stream whose answers are played one after the other."""
     transport = scripted_transport(*(Answer(each) if isinstance(each, str) else each for each in answers))
     result = shell.read(URL, http={"transport": transport}, **options)
@@ -45,7 +45,7 @@ def read(shell: Shell, *answers: Answer | str, **options: Any) -> Result:
     return result
 
 
-def check(result: Result, data: list[str], outcome: str, error: type[SSEError] | None) -> None:
+def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | None) -> None:
     assert result.data == data
     assert type(result.error) is (error or type(None)), repr(result.error)
     assert result.stream is not None

@@ -16,7 +16,7 @@ import anyio
 import httpx
 import pytest
 from pydantic import BaseModel
-from shells import Result, Shell, in_turn
+from shells import Run, Shell, in_turn
 
 import sse_client
 from sse_client import (
@@ -50,7 +50,7 @@ ONE = Answer("data: 1\n\n")
 URL = "http://test/chat"
 
 
-def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Result:
+def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Run:
     """Read a scripted stream."""
     return shell.read(url, http={"transport": scripted_transport(*(answers or (ONE,)))}, **options)
 

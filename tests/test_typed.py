@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
-from shells import Reader, Result, Shell, entered, in_turn
+from shells import Reader, Run, Shell, entered, in_turn
 from typing_extensions import TypeAliasType, TypedDict
 
 from sse_client import (
@@ -31,7 +31,7 @@ from sse_client import (
     Timeouts,
 )
 from sse_client._typed import Decoder, Nothing
-from sse_client.testing import FIN, Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause, scripted_transport
 
 EMPTY, UNKNOWN = Nothing.EMPTY, Nothing.UNKNOWN
 UNKNOWNS: list[Any] = ["skip", "keep", "raise"]
@@ -216,7 +216,7 @@ def test_decoded(name: str) -> None:
             assert type(value) is type(expected)
 
 
-def values_of(result: Result) -> list[Any]:
+def values_of(result: Run) -> list[Any]:
     """What was handed out, which is no `ServerSentEvent` here."""
     return list(result.events)
 
@@ -475,7 +475,7 @@ DIALECT = Dialect(
 )
 
 
-def read(shell: Shell, *steps: Any, **options: Any) -> Result:
+def read(shell: Shell, *steps: Any, **options: Any) -> Run:
     with EventServer(Answer(*steps)) as server:
         return shell.read(server.url, client={"retry": None}, **options)
 
@@ -558,17 +558,21 @@ def test_pings_in_a_dispatch() -> None:
 def test_pings_feed_no_clock(shell: Shell) -> None:
     """A server that only pings says nothing: `idle` runs out. Other events that are unknown do feed it."""
     steps: list[Any] = ["data: 1\n\n", *["event: ping\ndata: 1\n\n", Pause(0.03)] * 7]
-    pinged = read(shell, *steps, pings={"ping"}, timeout=Timeouts(idle=0.12))
+    options: dict[str, Any] = {"timeout": Timeouts(idle=0.12)}
+    pinged, unknown = (
+        shell.read("http://test/", http={"transport": scripted_transport(Answer(*steps))}, pings=pings, **options)
+        for pings in ({"ping"}, ())
+    )
     assert isinstance(pinged.error, StreamTimeout)
     assert pinged.error.clock == "idle"
     assert len(pinged.events) == 1
-    assert read(shell, *steps, timeout=Timeouts(idle=0.12)).error is None
+    assert unknown.error is None
 
 
 # A JSON answer in place of a stream ----------------------------------------------------------------------------------
 
 
-def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Result:
+def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Run:
     framing = options.pop("framing", "length")
     answer = Answer(*steps, headers={"Content-Type": content_type}, framing=framing)
     with EventServer(answer) as server:

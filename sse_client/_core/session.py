@@ -140,6 +140,8 @@ class Session(SessionState):
                 self._time_out(clock, now)
         if self._phase == "pausing" and now >= self._wait_until:
             self._enter("connecting")
+        if self._phase == "draining" and not (self.head is None or self.head.can_stop_reads()):
+            self.drained(now)
         match self._phase:
             case "connecting":
                 return self._connect(now)

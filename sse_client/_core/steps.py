@@ -4,7 +4,7 @@ The words between a session and its shell: what is to be done, what has happened
 Plain values, all of them. Illegal combinations cannot be written: a `Wait` has no error, and a `Stop` no seconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -103,6 +103,10 @@ Note: TypeAlias = Opened | Commented | Retrying
 # What a shell tells --------------------------------------------------------------------------------------------------
 
 
+def always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head of an answer."""
@@ -117,6 +121,8 @@ class Head:
     """The reason phrase, of the server or of the HTTP client: what Python calls a status changes between versions."""
     undecodable: str = ""
     """The content coding of the body, if the shell cannot decode it and hands the body on as it is."""
+    can_stop_reads: Callable[[], bool] = always
+    """Whether the shell can end a read of the body that takes too long; if not, the body is not drained."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def subscription(**options: Any) -> Plan:
     return Plan(**{"request": GET, "is_subscription": True, "retry": RetryPolicy.RECONNECT, **options})
 
 
-class Run:
+class Scene:
     """A stream between a scripted server and a scripted user; every step and every event is on record."""
 
     hurries = False
@@ -248,7 +248,7 @@ class Run:
             if isinstance(step, Stop):
                 return None
 
-    def to_end(self) -> "Run":
+    def to_end(self) -> "Scene":
         """Read to the end; also that it is one, that it stays, and that it has exactly one outcome."""
         while self.next() is not None:
             assert len(self.events) < 10_000
@@ -259,7 +259,7 @@ class Run:
         assert self.session.state == "closed"
         return self
 
-    def take(self, count: int) -> "Run":
+    def take(self, count: int) -> "Scene":
         """Take so many events, and be busy with the last of them."""
         for _ in range(count):
             assert self.next() is not None
@@ -276,7 +276,7 @@ class Run:
             assert not isinstance(step, Stop), step
             self.do(step)
 
-    def leave(self, error: BaseException | None = None) -> "Run":
+    def leave(self, error: BaseException | None = None) -> "Scene":
         """Leave the stream, as a `with` does."""
         self.session.leave(error, self.now)
         while not isinstance(step := self.ask(), Stop):
@@ -284,8 +284,8 @@ class Run:
         return self
 
 
-def run(plan: Plan, *replies: Reply, random: float = 0.0) -> Run:
-    return Run(plan, *replies, random=random).to_end()
+def run(plan: Plan, *replies: Reply, random: float = 0.0) -> Scene:
+    return Scene(plan, *replies, random=random).to_end()
 
 
 def rows(*table: tuple[Any, ...]) -> Any:

@@ -15,7 +15,7 @@ from session.driver import (
     A,
     B,
     Item,
-    Run,
+    Scene,
     answer,
     approx,
     clocks,
@@ -83,7 +83,7 @@ def test_clocks_that_are_off() -> None:
 @pytest.mark.parametrize("clock", ["idle", "first_event", "read"])
 def test_the_users_own_code_takes_its_time(clock: str) -> None:
     """A clock that waits for data does not run while the user's code does."""
-    result = Run(plan(timeouts=clocks(**{clock: 10})), ok(A + B, 5.0, b"data: c\n\n", 5.0))
+    result = Scene(plan(timeouts=clocks(**{clock: 10})), ok(A + B, 5.0, b"data: c\n\n", 5.0))
     while result.next() is not None:
         result.now += 100.0
     assert (result.data, result.outcome) == (["a", "b", "c"], "completed")
@@ -91,7 +91,7 @@ def test_the_users_own_code_takes_its_time(clock: str) -> None:
 
 def test_total_runs_while_the_user_works() -> None:
     """`total` is for the whole call; what was received before it ran out is handed out."""
-    result = Run(plan(timeouts=clocks(total=10)), ok(A + B, b"data: c\n\n"))
+    result = Scene(plan(timeouts=clocks(total=10)), ok(A + B, b"data: c\n\n"))
     while result.next() is not None:
         result.now += 100.0
     assert (result.data, result.failed(StreamTimeout).clock) == (["a", "b"], "total")
@@ -148,7 +148,7 @@ def test_total_leaves_no_time_for_another_attempt() -> None:
 def test_what_an_attempt_may_take() -> None:
     """An attempt gets its own clocks, cut to what is left of the total."""
     timeouts = Timeouts(connect=10, response=300, total=20)
-    result = Run(plan(timeouts=timeouts, retry=RetryPolicy(initial_delay=15, max_delay=15, jitter=0)), REFUSED, ok())
+    result = Scene(plan(timeouts=timeouts, retry=RetryPolicy(initial_delay=15, max_delay=15, jitter=0)), REFUSED, ok())
     result.to_end()
     first, second = result.connects
     assert (first.connect, first.response) == approx((10, 20))
@@ -172,7 +172,7 @@ def test_clocks_of_an_attempt(
     seconds: dict[str, float], failure: dict[str, bool], after: float, clock: str | None
 ) -> None:
     """Which clock of an attempt ran out is told by our time, whatever the client calls it."""
-    result = Run(plan(timeouts=clocks(**seconds), retry=None))
+    result = Scene(plan(timeouts=clocks(**seconds), retry=None))
     result.to(Connect)
     result.now += after
     result.session.not_answered(Failure(OSError("x"), "x", **failure), result.now)
@@ -184,7 +184,7 @@ def test_clocks_of_an_attempt(
 
 def test_total_before_the_headers() -> None:
     """A total that runs out before there are headers is a timeout of the stream too, and so a `TimeoutError`."""
-    result = Run(plan(timeouts=clocks(total=20)))
+    result = Scene(plan(timeouts=clocks(total=20)))
     result.to(Connect)
     result.now += 20.0
     result.session.not_answered(Failure(OSError("x"), "x", is_timeout=True), result.now)
@@ -196,7 +196,7 @@ def test_total_before_the_headers() -> None:
 
 def test_total_during_a_resume() -> None:
     """A total that runs out while a stream is taken up again is a timeout of the stream."""
-    result = Run(plan(resume=RESUME, timeouts=clocks(total=20)), ok(event(1), RESET))
+    result = Scene(plan(resume=RESUME, timeouts=clocks(total=20)), ok(event(1), RESET))
     result.to(Wait)
     result.now += 1.5
     assert isinstance(result.ask(), Connect)
@@ -213,7 +213,7 @@ def test_a_timeout_that_is_none_of_ours() -> None:
 
 def test_the_deadline_moves() -> None:
     """The deadline of a read is that of the clock that runs out first, counted from when the user came back."""
-    result = Run(plan(timeouts=clocks(first_event=5, idle=30, total=100)), ok(A, A, A))
+    result = Scene(plan(timeouts=clocks(first_event=5, idle=30, total=100)), ok(A, A, A))
     result.to(Read)
     assert result.session.deadline == approx(START + 5)
     result.do(Read())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from session.driver import REFUSED, RESET, A, B, Run, ok, plan, run
+from session.driver import REFUSED, RESET, A, B, Scene, ok, plan, run
 from sse_client._event import ServerSentEvent
 from sse_client._request import Request
 from sse_client._resume import Cursor
@@ -58,7 +58,7 @@ def test_a_cursor_is_not_advanced_by_what_is_not_finished() -> None:
     def advance(_: None, event: ServerSentEvent) -> None:
         advanced.append(event.data)
 
-    result = Run(plan(resume=Cursor(None, advance, lambda _, request: request)), ok(A + B + b"data: c\n\n")).take(2)
+    result = Scene(plan(resume=Cursor(None, advance, lambda _, request: request)), ok(A + B + b"data: c\n\n")).take(2)
     assert advanced in ([], ["a"])
     result.leave(ValueError())
     assert "b" not in advanced

@@ -21,7 +21,7 @@ from session.driver import (
     A,
     B,
     Item,
-    Run,
+    Scene,
     answer,
     event,
     events,
@@ -159,7 +159,7 @@ def test_terminator_is_followed_by_one_drain() -> None:
 @pytest.mark.parametrize("behind", ["ended", "lost", "drained"])
 def test_nothing_fails_behind_the_terminator(behind: str) -> None:
     """Behind the terminator, neither an end nor a reset can change that the stream is completed."""
-    result = Run(plan(terminator=DONE), ok(END)).take(1)
+    result = Scene(plan(terminator=DONE), ok(END)).take(1)
     assert isinstance(result.ask(), Drain)
     match behind:
         case "ended":

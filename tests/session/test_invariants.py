@@ -14,7 +14,7 @@ from session.driver import (
     RESET,
     WHATEVER,
     Reply,
-    Run,
+    Scene,
     answer,
     event,
     in_pieces,
@@ -68,9 +68,9 @@ CUTS = st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 60), st.integers(
 BLOCKS = st.lists(st.booleans(), max_size=12).map(lambda extras: [block(n, x) for n, x in enumerate(extras, 1)])
 
 
-def drive(feed: Feed, plan: Plan, limit: int | None = None) -> Run:
+def drive(feed: Feed, plan: Plan, limit: int | None = None) -> Scene:
     """Read a feed to its end, or leave it in the middle of the event `limit`."""
-    result = Run(plan)
+    result = Scene(plan)
     while limit is None or len(result.events) < limit:
         for each in result.session.ready:
             result.events.append(each)

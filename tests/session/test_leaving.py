@@ -17,7 +17,7 @@ from session.driver import (
     A,
     B,
     Item,
-    Run,
+    Scene,
     answer,
     event,
     events,
@@ -32,36 +32,36 @@ from sse_client._errors import (
 )
 
 
-def at_connect(plan: Plan) -> Run:
-    result = Run(plan)
+def at_connect(plan: Plan) -> Scene:
+    result = Scene(plan)
     result.to(Connect)
     return result
 
 
-def at_read(plan: Plan) -> Run:
-    result = Run(plan, ok(A))
+def at_read(plan: Plan) -> Scene:
+    result = Scene(plan, ok(A))
     result.to(Read)
     return result
 
 
-def at_event(plan: Plan) -> Run:
-    return Run(plan, ok(events(1, 2, 3))).take(2)
+def at_event(plan: Plan) -> Scene:
+    return Scene(plan, ok(events(1, 2, 3))).take(2)
 
 
-def at_read_body(plan: Plan) -> Run:
-    result = Run(plan, answer(503))
+def at_read_body(plan: Plan) -> Scene:
+    result = Scene(plan, answer(503))
     result.to(ReadBody)
     return result
 
 
-def at_wait(plan: Plan) -> Run:
-    result = Run(plan, REFUSED)
+def at_wait(plan: Plan) -> Scene:
+    result = Scene(plan, REFUSED)
     result.to(Wait)
     return result
 
 
-def at_wait_to_resume(plan: Plan) -> Run:
-    result = Run(plan, ok(event(1), RESET))
+def at_wait_to_resume(plan: Plan) -> Scene:
+    result = Scene(plan, ok(event(1), RESET))
     result.to(Wait)
     return result
 
@@ -71,7 +71,7 @@ PHASES = [at_connect, at_read, at_event, at_read_body, at_wait, at_wait_to_resum
 
 @pytest.mark.parametrize("happens", WHATEVER)
 @pytest.mark.parametrize("phase", PHASES)
-def test_close(phase: Callable[[Plan], Run], happens: str) -> None:
+def test_close(phase: Callable[[Plan], Scene], happens: str) -> None:
     """After `close` no event and no request goes out, whatever happens: the stream is cancelled, without an error."""
     result = phase(plan(resume=RESUME))
     seen = len(result.events)
@@ -86,7 +86,7 @@ def test_close(phase: Callable[[Plan], Run], happens: str) -> None:
 
 def test_close_before_the_beginning() -> None:
     """A stream that is closed before it began never sends a request."""
-    result = Run(plan())
+    result = Scene(plan())
     result.session.close()
     assert result.to_end().steps == [Stop(None)]
     assert result.outcome == "cancelled"
@@ -102,14 +102,14 @@ def test_close_after_the_end() -> None:
 
 def test_close_behind_the_terminator() -> None:
     """Who has had the terminator, has had it all: closing the stream then leaves it completed."""
-    result = Run(plan(terminator=DONE), ok(END)).take(1)
+    result = Scene(plan(terminator=DONE), ok(END)).take(1)
     result.session.close()
     assert (result.to_end().outcome, result.error) == ("completed", None)
 
 
 def test_close_with_the_terminator_pending() -> None:
     """A terminator that has not been handed out is as good as none: the stream is cancelled."""
-    result = Run(plan(terminator=DONE), ok(A + END)).take(1)
+    result = Scene(plan(terminator=DONE), ok(A + END)).take(1)
     result.session.close()
     assert (result.to_end().outcome, result.error, result.data) == ("cancelled", None, ["a"])
 
@@ -125,7 +125,7 @@ def test_close_with_the_terminator_pending() -> None:
     ],
 )
 @pytest.mark.parametrize("phase", PHASES)
-def test_leave(phase: Callable[[Plan], Run], error: BaseException | None, outcome: Outcome) -> None:
+def test_leave(phase: Callable[[Plan], Scene], error: BaseException | None, outcome: Outcome) -> None:
     """Leaving early is `abandoned`, by the user's own exception too; by what is no `Exception`, `cancelled`."""
     result = phase(plan(resume=RESUME)).leave(error)
     assert (result.outcome, result.error) == (outcome, None)
@@ -142,13 +142,13 @@ def test_leave_after_close(error: BaseException | None) -> None:
 
 def test_leave_before_the_beginning() -> None:
     """A stream that is left before it began never sends a request."""
-    result = Run(plan()).leave()
+    result = Scene(plan()).leave()
     assert (result.steps, result.outcome) == ([Stop(None)], "abandoned")
 
 
 def test_leave_after_the_terminator() -> None:
     """Leaving at the terminator is the end, and no abandonment."""
-    result = Run(plan(terminator=DONE), ok(A + END)).take(2).leave()
+    result = Scene(plan(terminator=DONE), ok(A + END)).take(2).leave()
     assert (result.outcome, result.error) == ("completed", None)
     assert isinstance(result.steps[-2], Drain)
 
@@ -170,7 +170,7 @@ def test_fail_at_the_last_event(
     error: BaseException, outcome: Outcome, options: dict[str, Any], body: tuple[Item, ...]
 ) -> None:
     """Who fails on the last event has not had it: the stream is abandoned, whether its end has been received or not."""
-    result = Run(plan(**options), ok(*body)).take(2).leave(error)
+    result = Scene(plan(**options), ok(*body)).take(2).leave(error)
     assert (result.outcome, result.error) == (outcome, None)
     assert result.to_end().outcome == outcome
 
@@ -184,13 +184,13 @@ def test_fail_after_the_end() -> None:
 @pytest.mark.parametrize("error", [None, ValueError()], ids=["in-good-order", "by-an-error"])
 def test_leave_before_a_pending_error_event(error: Exception | None) -> None:
     """An error event that was received, but that the user has left before, is never raised, and no outcome."""
-    result = Run(plan(errors=ERRORS), ok(A + B + ERROR)).take(1).leave(error)
+    result = Scene(plan(errors=ERRORS), ok(A + B + ERROR)).take(1).leave(error)
     assert (result.outcome, result.error) == ("abandoned", None)
 
 
 def test_leave_before_a_pending_terminator() -> None:
     """Who leaves before the last event has left early, even where the end has been received."""
-    result = Run(plan(terminator=DONE), ok(A + B + END)).take(1).leave()
+    result = Scene(plan(terminator=DONE), ok(A + B + END)).take(1).leave()
     assert result.outcome == "abandoned"
 
 

@@ -11,7 +11,7 @@ from session.driver import (
     RESUME,
     A,
     B,
-    Run,
+    Scene,
     answer,
     approx,
     clocks,
@@ -30,7 +30,7 @@ from sse_client._errors import (
 
 def test_the_last_event_id_at_each_point() -> None:
     """An event is finished when the user comes back for the next, not when it is handed out."""
-    result = Run(plan(last_event_id="0"), ok(events(1, 2) + A, b"id: 4\n\n", event(5)))
+    result = Scene(plan(last_event_id="0"), ok(events(1, 2) + A, b"id: 4\n\n", event(5)))
     seen = [result.session.last_event_id]
     while result.next() is not None:
         seen.append(result.session.last_event_id)
@@ -43,7 +43,7 @@ def test_the_last_event_id_at_each_point() -> None:
 )
 def test_leaving_finishes_an_event(error: BaseException | None, last: str) -> None:
     """Leaving without an exception finishes the event in hand; leaving by one does not, nor what is pending."""
-    result = Run(plan(resume=RESUME), ok(events(1, 2, 3))).take(2)
+    result = Scene(plan(resume=RESUME), ok(events(1, 2, 3))).take(2)
     result.session.leave(error, result.now)
     assert result.session.last_event_id == last
     result.ask()
@@ -53,7 +53,7 @@ def test_leaving_finishes_an_event(error: BaseException | None, last: str) -> No
 @pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt()])
 def test_leaving_forgets_what_is_pending(error: BaseException | None) -> None:
     """After leaving in the middle of a piece, what was handed out is counted, and nothing more is handed out."""
-    result = Run(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2).leave(error)
+    result = Scene(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2).leave(error)
     assert result.session.stats(result.now).events == 2
     assert list(result.session.ready) == []
     assert result.session.stats(result.now).events == 2
@@ -61,7 +61,7 @@ def test_leaving_forgets_what_is_pending(error: BaseException | None) -> None:
 
 def test_closing_finishes_nothing_that_was_not_handed_out() -> None:
     """After a close in the middle of a piece, the events behind are none that the user has finished with."""
-    result = Run(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2)
+    result = Scene(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2)
     result.session.close()
     assert result.session.last_event_id == "1"
     result.to_end()
@@ -71,13 +71,13 @@ def test_closing_finishes_nothing_that_was_not_handed_out() -> None:
 
 def test_leaving_at_the_end_of_a_piece() -> None:
     """Leaving finishes blocks of an ID that came in one piece with the last event."""
-    result = Run(plan(), ok(events(1) + b"id: 2\n\n")).take(1).leave()
+    result = Scene(plan(), ok(events(1) + b"id: 2\n\n")).take(1).leave()
     assert result.session.last_event_id == "2"
 
 
 def test_leaving_by_an_exception_at_the_terminator() -> None:
     """An exception of the user's at the last event has not finished that one."""
-    result = Run(plan(terminator=DONE), ok(event(1) + event(2, END_TEXT))).take(2)
+    result = Scene(plan(terminator=DONE), ok(event(1) + event(2, END_TEXT))).take(2)
     result.leave(ValueError())
     assert result.session.last_event_id == "1"
 
@@ -91,7 +91,7 @@ def test_an_error_knows_what_was_finished() -> None:
 
 def test_the_state() -> None:
     """A stream waits for its first event, streams, and is closed; a resume is streaming all the while."""
-    result = Run(plan(resume=RESUME), ok(event(1), RESET), ok(event(2)))
+    result = Scene(plan(resume=RESUME), ok(event(1), RESET), ok(event(2)))
     states = [result.session.state]
     result.to(Read)
     states.append(result.session.state)
@@ -107,7 +107,7 @@ def test_the_state() -> None:
 
 def test_when_a_stream_is_open() -> None:
     """Entering is done once an answer is accepted, or when the stream is over without an error."""
-    result = Run(plan(), REFUSED, ok(A))
+    result = Scene(plan(), REFUSED, ok(A))
     result.to(Wait)
     assert not result.session.is_open
     result.to(Read)
@@ -126,7 +126,7 @@ def test_the_latest_head() -> None:
 def test_the_numbers() -> None:
     """The statistics count over all attempts, and their times are those of the waiting."""
     first = answer(200, b": hi\n\n", 3.0, event(1), 4.0, event(2), RESET, after=2.0)
-    result = Run(plan(resume=RESUME, can_refresh=True), answer(401, after=1.0), first, ok(6.0, event(3), 1.0))
+    result = Scene(plan(resume=RESUME, can_refresh=True), answer(401, after=1.0), first, ok(6.0, event(3), 1.0))
     result.to_end()
     stats = result.session.stats(result.now + 100)
     body = len(b": hi\n\n" + events(1, 2, 3))
@@ -139,7 +139,7 @@ def test_the_numbers() -> None:
 
 def test_the_numbers_in_between() -> None:
     """The statistics of a stream that runs are those of now; before it began they are nothing."""
-    result = Run(plan(), ok(A + B))
+    result = Scene(plan(), ok(A + B))
     assert result.session.stats(result.now) == result.session.stats(result.now + 5)
     assert result.session.stats(result.now).time_to_headers is None
     result.take(1)

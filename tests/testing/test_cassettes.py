@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from pydantic import BaseModel
-from shells import PATIENCE, Result, Shell, entered, in_turn
+from shells import PATIENCE, Run, Shell, entered, in_turn
 
 from sse_client import (
     AsyncSSEClient,
@@ -28,7 +28,6 @@ from sse_client import (
     LastEventID,
     RetryPolicy,
     SSEClient,
-    SSEError,
     StreamInterrupted,
     Terminator,
     Timeouts,
@@ -85,35 +84,19 @@ def read(
     *,
     tape: Path | None = None,
     keep: tuple[str, ...] = (),
-    limit: int | None = None,
-    method: str = "POST",
-    client: dict[str, Any] | None = None,
-    on_event: Callable[[], object] = lambda: None,
     **options: Any,
-) -> Result:
-    """Read a stream to its end, its error or `limit` events, and record it where there is a tape."""
-    result = Result()
+) -> Run:
+    """Read a stream, and record it where there is a tape."""
 
-    async def main() -> None:
-        async with shell.any_client(client, http) as sse:
-            stream = sse.stream(method, url, **options)
-            result.stream = stream if tape is None else record(stream, tape, keep=keep)
-            assert result.stream is stream
-            try:
-                async with entered(stream) as reader:
-                    async for event in reader:
-                        result.events.append(event)
-                        on_event()
-                        if len(result.events) == limit:
-                            break
-            except SSEError as error:
-                result.error = error
+    def recorded(stream: Any) -> Any:
+        if tape is not None:
+            assert record(stream, tape, keep=keep) is stream
+        return stream
 
-    shell.run(main)
-    return result
+    return shell.read(url, http=http, wrap=recorded, **options)
 
 
-def seen(result: Result) -> tuple[Any, ...]:
+def seen(result: Run) -> tuple[Any, ...]:
     """What the user sees of a stream, but for times, and which error of the network lies below."""
     assert result.stream is not None
     error, stats = result.error, result.stream.stats

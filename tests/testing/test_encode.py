@@ -36,9 +36,9 @@ def test_bytes(events: list[ServerSentEvent], stream: bytes) -> None:
     ("event", "message"),
     [
         (Event(data="a\rb"), r"expected data without CR, got 'a\rb'"),
-        (Event(event=""), "expected a non-empty event name without CR and LF, got ''"),
-        (Event(event="a\rb"), r"expected a non-empty event name without CR and LF, got 'a\rb'"),
-        (Event(event="a\nb"), r"expected a non-empty event name without CR and LF, got 'a\nb'"),
+        (Event(event=""), "expected a non-empty event name without CR, LF and NUL, got ''"),
+        (Event(event="a\rb"), r"expected a non-empty event name without CR, LF and NUL, got 'a\rb'"),
+        (Event(event="a\nb"), r"expected a non-empty event name without CR, LF and NUL, got 'a\nb'"),
         (Event(id="a\rb"), r"expected an id without CR, LF and NUL, got 'a\rb'"),
         (Event(id="a\nb"), r"expected an id without CR, LF and NUL, got 'a\nb'"),
         (Event(id="a\0b"), r"expected an id without CR, LF and NUL, got 'a\x00b'"),
