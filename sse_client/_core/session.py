@@ -27,16 +27,10 @@ from .._marks import DONE
 from .._request import Request
 from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
-from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
 from .notes import drop_after, follow_events, next_note
-from .phases import TRANSITIONS, Phase, failed_outcome
-from .phases import Outcome as Outcome
-from .phases import State as State
-from .phases import outcome_of as outcome_of
-from .place import MAX_IDS as MAX_IDS
-from .place import id_header as id_header
+from .phases import TRANSITIONS, Outcome, Phase, failed_outcome, outcome_of
 from .plan import Plan, label
 from .redirects import Follow, Refuse, follow
 from .responses import error_of, is_accepted, is_stream, is_text, no_response
@@ -91,13 +85,13 @@ class Session(SessionState):
             self._is_cut_short = True
             del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
 
-    def closed(self, now: float) -> None:
+    def finish_closing(self, now: float) -> None:
         """End the stream that was closed; its shell is not in the middle of a step."""
         if self._phase != "stopped":
             is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
             self._stop(None, now, "completed" if is_complete else self._closing_outcome)
 
-    def cut_short(self) -> None:
+    def drop_read_ahead(self) -> None:
         """Take that what was read ahead of the user is not delivered: they closed the stream before."""
         if self.outcome == "completed":
             self.outcome = self._closing_outcome
@@ -133,7 +127,7 @@ class Session(SessionState):
         if self._phase == "reading" and not self.is_closing and not self.has_deadlines:
             return READ  # all that a stream asks for most of the time
         if self.is_closing:
-            self.closed(now)
+            self.finish_closing(now)
         if self._phase == "reading":
             deadline, clock = self._deadline()
             if now >= deadline:

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 from .._errors import SSEError
 from .._request import Request
-from .plan import Plan as Plan
 
 
 @dataclass(frozen=True, slots=True)
