@@ -35,7 +35,8 @@ class Dialect(Generic[T]):
     initial: Any = None
     """What the fold begins with, or a function that makes it. Each stream has its own: a value is copied, deeply."""
     unknown: Unknown = "skip"
-    """What becomes of an event that `events` has no place for."""
+    """How an event that `events` does not cover is handled: skipped, handed out as it came, as a `ServerSentEvent`
+    (`"keep"`), or a `DecodeError` (`"raise"`)."""
 
 
 RAW = Dialect()

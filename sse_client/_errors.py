@@ -115,6 +115,7 @@ class ResponseError(SSEError):
     """The server answered, and the answer is no event stream."""
 
     status_code: int
+    """The response's status."""
     headers: Mapping[str, str]
     """The response's headers; names are looked up in any case."""
     body: bytes
@@ -204,7 +205,7 @@ class ErrorEventReceived(StreamError):
     """The server sent an error as an event."""
 
     event: ServerSentEvent
-    """The event itself."""
+    """The event as it came, ready to be sent on. An error sent outside any event becomes one named `"error"`."""
     code: Any
     """The error's code (JSON), where the event names one."""
     message: str | None

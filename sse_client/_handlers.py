@@ -92,17 +92,34 @@ class Handlers:
     `on.error(error)`, `on.cancel(stats)`, `on.close(stats)`. These handlers may also take no argument.
     """
 
+    open: Lifecycle[Any]
+    """A decorator for `on.open(response)`: each time that a connection is open."""
+    unknown: Lifecycle[ServerSentEvent]
+    """A decorator for `on.unknown(event)`: an event that no handler is registered for, or that its type excludes."""
+    comment: Lifecycle[str]
+    """A decorator for `on.comment(text)`."""
+    retry: Lifecycle[SSEError]
+    """A decorator for `on.retry(error)`: before each wait for another attempt."""
+    complete: Lifecycle[StreamStats]
+    """A decorator for `on.complete(stats)`: the stream ended as it should."""
+    error: Lifecycle[SSEError]
+    """A decorator for `on.error(error)`: the stream ended with an error."""
+    cancel: Lifecycle[StreamStats]
+    """A decorator for `on.cancel(stats)`: the stream was closed, or stopped by an exception of yours."""
+    close: Lifecycle[StreamStats]
+    """A decorator for `on.close(stats)`: called last, however the stream ended."""
+
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._moments: dict[str, list[Handler]] = {}
-        self.open: Lifecycle[Any] = Lifecycle(self, "open", "response")
-        self.unknown: Lifecycle[ServerSentEvent] = Lifecycle(self, "unknown", "event")
-        self.comment: Lifecycle[str] = Lifecycle(self, "comment", "text")
-        self.retry: Lifecycle[SSEError] = Lifecycle(self, "retry", "error")
-        self.complete: Lifecycle[StreamStats] = Lifecycle(self, "complete", "stats")
-        self.error: Lifecycle[SSEError] = Lifecycle(self, "error", "error")
-        self.cancel: Lifecycle[StreamStats] = Lifecycle(self, "cancel", "stats")
-        self.close: Lifecycle[StreamStats] = Lifecycle(self, "close", "stats")
+        self.open = Lifecycle(self, "open", "response")
+        self.unknown = Lifecycle(self, "unknown", "event")
+        self.comment = Lifecycle(self, "comment", "text")
+        self.retry = Lifecycle(self, "retry", "error")
+        self.complete = Lifecycle(self, "complete", "stats")
+        self.error = Lifecycle(self, "error", "error")
+        self.cancel = Lifecycle(self, "cancel", "stats")
+        self.close = Lifecycle(self, "close", "stats")
 
     def __repr__(self) -> str:
         moments = (f"on.{name}" for name, handlers in self._moments.items() for _ in handlers)

@@ -42,8 +42,11 @@ class LastEventID:
     """
 
     method: str | None = None
+    """The method of a resume; by default that of the first request."""
     url: str | Callable[[Any], str | None] | None = None
+    """The URL of a resume, or a function of the first response; by default that of the first request."""
     retry: RetryPolicy = field(default=DEFAULT)
+    """How often to try, and how long to wait before each attempt."""
 
     def __post_init__(self) -> None:
         RetryPolicy._of(self.retry)
@@ -74,9 +77,13 @@ class Cursor(Generic[C]):
     """
 
     initial: C
+    """The cursor before the first event."""
     advance: Callable[[C, ServerSentEvent], C]
+    """`(cursor, event) -> cursor`, for each event that you have finished processing."""
     request: Callable[[C, Request], Request | None]
+    """`(cursor, request) -> request`, from the first request; `None` if the stream cannot be resumed."""
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)
+    """How often to try, and how long to wait before each attempt."""
 
     def __post_init__(self) -> None:
         RetryPolicy._of(self.retry)

@@ -35,6 +35,9 @@ class Named:
     The name wins over a field, unless it is `message`, which is every event's that has none.
     """
 
+    names: tuple[str, ...]
+    """The names of the events; `"message"` is an event that has none."""
+
     def __init__(self, *names: str) -> None:
         if not names:
             raise TypeError("Named() needs the name of an event")

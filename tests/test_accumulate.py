@@ -95,7 +95,7 @@ def test_a_fold_is_a_plain_function() -> None:
     accumulation = Accumulation(add, 0)
     assert accumulation.snapshot == 0
     for event, snapshot in ((1, 1), (2, 3), (3, 6)):
-        accumulation.take(event)
+        accumulation._take(event)
         assert accumulation.snapshot == snapshot
 
 
@@ -122,7 +122,7 @@ def test_join_text_is_linear() -> None:
     delta = Delta(content="token ")
     began = time.thread_time()
     for _ in range(100_000):
-        reply.take(delta)
+        reply._take(delta)
     assert len(reply.snapshot) == 600_000
     assert time.thread_time() - began < 1  # 0.03 s, and 4.9 s where all is copied for each
 
@@ -132,7 +132,7 @@ def test_join_text_at_any_time() -> None:
     reply = Accumulation(join_text(content_of), ">")
     seen: list[str] = []
     for part in ("a", None, "é", "", "\r\n", "\ud83d", "\ude00"):
-        reply.take(Delta.model_construct(content=part))
+        reply._take(Delta.model_construct(content=part))
         assert reply.snapshot is reply.snapshot
         seen.append(reply.snapshot)
     assert seen == [">a", ">a", ">aé", ">aé", ">aé\r\n", ">aé\r\n\ud83d", ">aé\r\n\ud83d\ude00"]
@@ -141,9 +141,9 @@ def test_join_text_at_any_time() -> None:
 def test_join_text_of_what_is_no_text() -> None:
     """What is no text is refused with the event that brings it, and what was there stays."""
     reply = Accumulation(join_text(lambda part: part), "")
-    reply.take("a")
+    reply._take("a")
     with pytest.raises(TypeError):
-        reply.take(5)
+        reply._take(5)
     assert reply.snapshot == "a"
 
 

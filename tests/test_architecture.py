@@ -16,8 +16,20 @@ PACKAGE = Path(sse_client.__file__).parent
 
 # Plain values. A word may import the words above it.
 WORDS = [
-    *("_version", "_event", "_stats", "_errors", "_encoder", "_parser", "_request", "_timeouts", "_retry", "_resume"),
-    *("_marks", "_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
+    *(
+        "_version",
+        "_event",
+        "_stats",
+        "_errors",
+        "_encoder",
+        "_parser",
+        "_types",
+        "_request",
+        "_timeouts",
+        "_retry",
+        "_resume",
+    ),
+    *("_resume", "_marks", "_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
 ]
 
 # Which room of the house may import which others, besides itself.

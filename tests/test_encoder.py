@@ -1,15 +1,19 @@
 """`EventEncoder` writes what a parser reads back, and no value forges a field."""
 
 import enum
+import inspect
 import re
+import textwrap
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sse_client
 from sse_client import AsyncSSEClient, EventEncoder, EventParser, ServerSentEvent, SSEClient, StreamInterrupted
 from sse_client.testing import RST, Answer, scripted_transport
 
@@ -203,6 +207,7 @@ def normalised(text: str) -> str:
     return re.sub(r"\r\n|\r", "\n", text)
 
 
+@settings(deadline=None)
 @given(st.lists(events), sizes, st.sampled_from(["", "1", "7"]))
 def test_round_trip(events: list[ServerSentEvent], sizes: list[int], last_event_id: str) -> None:
     """A parser reads back the same events, however the bytes are cut; only the line ends in data become LF."""
@@ -211,6 +216,7 @@ def test_round_trip(events: list[ServerSentEvent], sizes: list[int], last_event_
     assert (read.comments, read.unknown, read.is_mid_block) == ([], [], False)
 
 
+@settings(deadline=None)
 @given(st.lists(events | anything | st.integers(0, 10**18)), sizes)
 def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | int], sizes: list[int]) -> None:
     """Comments and reconnection times between events change no event, and come through themselves."""
@@ -234,6 +240,7 @@ def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | i
     assert read.unknown == []
 
 
+@settings(deadline=None)
 @given(anything, anything, anything, st.integers(-1, 1))
 def test_nothing_forges_a_field(name: str, data: str, id: str, retry: int) -> None:
     """Whatever the values are, a parser reads one event with just these values, or none was written."""
@@ -253,13 +260,12 @@ UPSTREAM = b": hi\n\nid: 1\ndata: a\r\n\r\nevent: note\rdata: b\rdata: c\r\rid\n
 
 
 def test_a_relay() -> None:
-    """A relay sends on the events of another server, with their names, IDs and resets, and the `[DONE]`."""
-
-    async def relay(client: AsyncSSEClient, question: str) -> AsyncIterator[bytes]:
-        encoder = EventEncoder()
-        async with client.post("/chat", json={"message": question}, terminator=None) as stream:
-            async for event in stream:
-                yield encoder.encode(event)
+    """The docstring's relay sends on the events of another server, with names, IDs, resets, and the `[DONE]`."""
+    text = inspect.getdoc(EventEncoder)
+    assert text is not None
+    scope: dict[str, Any] = {"AsyncIterator": AsyncIterator, **vars(sse_client)}
+    exec(textwrap.dedent(text[text.index("    async def relay") :]), scope)
+    relay = scope["relay"]
 
     async def relayed() -> bytes:
         http = httpx.AsyncClient(base_url="http://upstream", transport=scripted_transport(Answer(UPSTREAM)))

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from sse_client import _core
 from sse_client.testing import Answer, EventServer
 
 ROOT = Path(__file__).parents[1]
@@ -101,3 +103,18 @@ def test_all_pages_are_found() -> None:
                 found.add(target)
                 waiting.append(target)
     assert set(PAGES) <= found
+
+
+def test_tree_of_the_architecture() -> None:
+    """The tree of the architecture page names every module of the package, the core and the shells."""
+    tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[3]
+    package = ROOT / "sse_client"
+    modules = {path.stem for folder in (".", "_core", "_shells") for path in (package / folder).glob("*.py")}
+    assert modules - set(re.findall(r"\w+", tree)) == set()
+
+
+def test_phases_of_the_architecture() -> None:
+    """The diagram of phases is the one at the head of the core."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    diagram = page.split("## The phases of a stream")[1].split("```")[1]
+    assert textwrap.indent(diagram.strip(), "    ") in (_core.__doc__ or "")

@@ -384,7 +384,8 @@ def test_path_in_a_repr(url: str, path: str) -> None:
 
 def test_repr_of_a_client() -> None:
     """A client shows its base URL, without a user."""
-    for kind, http in ((SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)):
+    kinds: list[Any] = [(SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)]
+    for kind, http in kinds:
         name = kind.__name__
         assert repr(kind()) == f"<{name}>"
         assert repr(kind(base_url="http://u:secret@localhost:8000")) == f"<{name} http://localhost:8000>"
@@ -461,6 +462,7 @@ PUBLIC: list[Any] = [
         Request(method="POST", url=f"{URL}?secret", **SECRETS),
     ),
     *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
+    EventEncoder(),
 ]
 
 

@@ -244,7 +244,7 @@ async def talk(url: str) -> None:
     async with httpx.AsyncClient(base_url=url) as http, asyncio.TaskGroup() as tasks:
         await http.post("/api/session")  # its cookie stays in the client
         tasks.create_task(notify_soon(http))
-        print(await follow(http, "c1", "whoever is cut off comes back and has missed nothing"))
+        print(await follow(http, "c1", "a reader that was cut off reconnects and misses nothing"))
 
 
 async def notify_soon(http: httpx.AsyncClient) -> None:

@@ -2,7 +2,7 @@
 The async client: its arguments, and the signatures of its calls.
 """
 
-from typing import Any, Literal, Self, Unpack, overload
+from typing import Any, Literal, Self, Unpack, cast, overload
 
 import httpx
 from typing_extensions import TypeForm, TypeVar
@@ -12,6 +12,7 @@ from .._event import ServerSentEvent
 from .._request import AsyncHeadersSource
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
+from .._types import AsyncHTTPClient, Auth, HTTPResponse
 from .async_ import AsyncEventStream
 from .http import check_url, library_of
 from .options import (
@@ -41,8 +42,8 @@ class AsyncSSEClient(BaseClient):
         *,
         base_url: str | None = None,
         headers: AsyncHeadersSource | None = None,
-        auth: Any = None,
-        http_client: Any = None,
+        auth: Auth | None = None,
+        http_client: AsyncHTTPClient | None = None,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
         idempotency_key_header: str | None = None,
@@ -53,7 +54,7 @@ class AsyncSSEClient(BaseClient):
             if base_url:
                 check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
-            self._http_client: Any = httpx.AsyncClient(base_url=base_url or "", auth=auth, limits=limits)
+            self._http_client: Any = httpx.AsyncClient(base_url=base_url or "", auth=cast("Any", auth), limits=limits)
             self._library = library_of(self._http_client, "AsyncClient")
         else:
             self._http_client = http_client
@@ -232,10 +233,10 @@ class AsyncSSEClient(BaseClient):
 
 
 @overload
-def aiter_events(response: Any, **options: Unpack[ReadOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+def aiter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> AsyncEventStream[ServerSentEvent]: ...
 @overload
 def aiter_events(
-    response: Any,
+    response: HTTPResponse,
     *,
     events: TypeForm[E],
     dialect: Dialect[Any] | None = None,
@@ -244,7 +245,7 @@ def aiter_events(
 ) -> AsyncEventStream[E | ServerSentEvent]: ...
 @overload
 def aiter_events(
-    response: Any,
+    response: HTTPResponse,
     *,
     events: TypeForm[E],
     dialect: Dialect[Any] | None = None,
@@ -252,9 +253,16 @@ def aiter_events(
     **options: Unpack[ReadOptions],
 ) -> AsyncEventStream[E]: ...
 @overload
-def aiter_events(response: Any, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> AsyncEventStream[E]: ...
 def aiter_events(
-    response: Any, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[ReadOptions]
+    response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]
+) -> AsyncEventStream[E]: ...
+def aiter_events(
+    response: HTTPResponse,
+    *,
+    events: Any = None,
+    dialect: Any = None,
+    unknown: Any = None,
+    **options: Unpack[ReadOptions],
 ) -> Any:
     """
     Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.

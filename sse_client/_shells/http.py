@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache, wraps
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from .._core.clocks import MIN_TIMEOUT
 from .._core.steps import Connect, Failure, Head, always
@@ -40,21 +40,6 @@ def default_headers(library: ModuleType) -> Mapping[str, str]:
     """The headers of every request, where neither the user nor the HTTP client was told otherwise."""
     agent = f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
     return {**DEFAULT_HEADERS, "User-Agent": agent}
-
-
-class Response(Protocol):
-    """What `stream.response` has for certain; it is the response of your client, httpx's or httpx2's."""
-
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def reason_phrase(self) -> str: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def http_version(self) -> str: ...
-    @property
-    def url(self) -> Any: ...
 
 
 def library_of(value: object, name: str) -> ModuleType:

@@ -19,6 +19,7 @@ from .._resume import Cursor, LastEventID
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
 from .._typed import Unknown
+from .._types import Auth, Content, Cookies, Data, Files, HTTPResponse, Params
 from .http import check_url
 from .stream import BaseStream
 
@@ -52,13 +53,13 @@ class ReadOptions(TypedDict, total=False):
 class Options(ReadOptions, total=False):
     """What every call takes. The first group means what it means in httpx."""
 
-    params: Any
-    cookies: Any
+    params: Params | None
+    cookies: Cookies | None
     json: Any
-    content: Any
-    data: Any
-    files: Any
-    auth: Any
+    content: Content | None
+    data: Data | None
+    files: Files | None
+    auth: Auth | None
 
     timeout: Timeouts | float | None
     """Seconds for the whole call, or a `Timeouts`; `None` switches all clocks off. By default the client's."""
@@ -179,7 +180,7 @@ class BaseClient:
         )
 
 
-def plan_of(response: Any, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
+def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
     """Return the plan for a response that the user has: it is not requested again."""
     _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))

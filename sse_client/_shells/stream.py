@@ -25,9 +25,10 @@ from .._handlers import Handlers
 from .._request import public_path
 from .._stats import StreamStats
 from .._typed import Nothing, T, decoder_of
+from .._types import Response
 from .attempt import Attempt
 from .hooks import Hooks
-from .http import Response, failure_of, transport_errors
+from .http import failure_of, transport_errors
 from .recording import Recorded, Recorder
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
 from .waking import Channel
@@ -155,7 +156,7 @@ class BaseStream(Generic[T]):
     def _take(self, value: Any) -> None:
         if value.__class__ is not Nothing:
             for accumulation in self._accumulations:
-                accumulation.take(value)
+                accumulation._take(value)
 
     def _accumulate(self, accumulation: Accumulation[Any]) -> None:
         self._session.begin()

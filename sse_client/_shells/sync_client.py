@@ -2,7 +2,7 @@
 The sync client: its arguments, and the signatures of its calls.
 """
 
-from typing import Any, Literal, Self, Unpack, overload
+from typing import Any, Literal, Self, Unpack, cast, overload
 
 import httpx
 from typing_extensions import TypeForm, TypeVar
@@ -12,6 +12,7 @@ from .._event import ServerSentEvent
 from .._request import HeadersSource
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
+from .._types import Auth, HTTPClient, HTTPResponse
 from .http import check_url, library_of
 from .options import (
     DEFAULT_RETRY,
@@ -49,8 +50,8 @@ class SSEClient(BaseClient):
         *,
         base_url: str | None = None,
         headers: HeadersSource | None = None,
-        auth: Any = None,
-        http_client: Any = None,
+        auth: Auth | None = None,
+        http_client: HTTPClient | None = None,
         retry: RetryPolicy | None = DEFAULT_RETRY,
         timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
         idempotency_key_header: str | None = None,
@@ -61,7 +62,7 @@ class SSEClient(BaseClient):
             if base_url:
                 check_url(httpx, base_url)
             limits = httpx.Limits(**LIMITS)
-            self._http_client: Any = httpx.Client(base_url=base_url or "", auth=auth, limits=limits)
+            self._http_client: Any = httpx.Client(base_url=base_url or "", auth=cast("Any", auth), limits=limits)
             self._library = library_of(self._http_client, "Client")
         else:
             self._http_client = http_client
@@ -240,10 +241,10 @@ class SSEClient(BaseClient):
 
 
 @overload
-def iter_events(response: Any, **options: Unpack[ReadOptions]) -> EventStream[ServerSentEvent]: ...
+def iter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> EventStream[ServerSentEvent]: ...
 @overload
 def iter_events(
-    response: Any,
+    response: HTTPResponse,
     *,
     events: TypeForm[E],
     dialect: Dialect[Any] | None = None,
@@ -252,7 +253,7 @@ def iter_events(
 ) -> EventStream[E | ServerSentEvent]: ...
 @overload
 def iter_events(
-    response: Any,
+    response: HTTPResponse,
     *,
     events: TypeForm[E],
     dialect: Dialect[Any] | None = None,
@@ -260,9 +261,14 @@ def iter_events(
     **options: Unpack[ReadOptions],
 ) -> EventStream[E]: ...
 @overload
-def iter_events(response: Any, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> EventStream[E]: ...
+def iter_events(response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> EventStream[E]: ...
 def iter_events(
-    response: Any, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[ReadOptions]
+    response: HTTPResponse,
+    *,
+    events: Any = None,
+    dialect: Any = None,
+    unknown: Any = None,
+    **options: Unpack[ReadOptions],
 ) -> Any:
     """
     Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.

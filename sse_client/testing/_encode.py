@@ -1,8 +1,8 @@
 """
 Events to bytes, for a script: exactly the events that a parser reads back.
 
-Where `EventEncoder` normalises line ends, this refuses them: a test that sends something other than it says proves
-nothing.
+`EventEncoder` turns the line ends of data into LF. This refuses them: a test that sends something other than it says
+proves nothing.
 """
 
 from sse_client._encoder import EventEncoder
