@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from sse_client import Request
+from sse_client._core.plan import Plan
 from sse_client._core.session import Session
-from sse_client._core.steps import Connect, Drain, Head, Plan, Read, Stop
+from sse_client._core.steps import Connect, Drain, Head, Read, Stop
 
 
 @pytest.mark.parametrize(("can_stop_reads", "step"), [(True, Drain), (False, Stop)])

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from sse_client import DecodeError, Handlers, ServerSentEvent, SSEClient, StreamTruncated
 from sse_client._core.dispatch import Call, Dispatch, Ended, Leave, Next, Passed, Received, Signal
-from sse_client._core.session import Outcome
+from sse_client._core.phases import Outcome
 from sse_client._core.steps import Commented, Opened, Retrying
 from sse_client._stats import StreamStats
 from sse_client._typed import Nothing

@@ -40,7 +40,7 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
-from sse_client._core.steps import Plan
+from sse_client._core.plan import Plan
 from sse_client._dialect import RAW
 from sse_client.testing import RST, Answer, scripted_transport
 

@@ -34,7 +34,7 @@ from sse_client import (
     StatusError,
     StreamInterrupted,
 )
-from sse_client._core.steps import Plan
+from sse_client._core.plan import Plan
 from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
 QUICK = RetryPolicy(initial_delay=0.01, jitter=0)

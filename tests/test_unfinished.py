@@ -21,8 +21,9 @@ import httpx
 import pytest
 
 from sse_client import RetryPolicy
+from sse_client._core.plan import Plan
 from sse_client._core.session import Session
-from sse_client._core.steps import Connect, Failure, Head, Plan, Stop, Wait
+from sse_client._core.steps import Connect, Failure, Head, Stop, Wait
 from sse_client._errors import StreamInterrupted, StreamTruncated
 from sse_client._event import ServerSentEvent
 from sse_client._marks import Terminator

@@ -33,7 +33,7 @@ next; `Session` asserts it on every change. Closing or leaving the stream stops 
 
 A stream ends in many ways. These are the words, in names and in texts, and each means one thing:
 
-    close       ask for the end, from any thread; the shell then finishes it between two steps
+    close       ask for the end, from any thread; the shell then calls `finish_closing`, between two steps
     leave       the user is done with the stream: the end of their `with`, or an exception
     end         the body ended cleanly
     lose        the body broke off

@@ -179,7 +179,7 @@ def loss_of(error: SSEError, failures: int, so_far: str) -> SSEError:
     return interrupted
 
 
-def finish(error: SSEError, why: str, stats: StreamStats, last_event_id: str) -> None:
+def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str) -> None:
     """Tell the error that ends a stream why there was no other attempt, and how far the stream came."""
     if why:
         error.args = (f"{error}; {why}",)

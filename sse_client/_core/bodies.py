@@ -1,5 +1,5 @@
 """
-The body of one connection: bytes in, events out, before it is known and after.
+The body of one connection: bytes in, events out.
 
 Most bodies go straight to the parser. Three do not: JSON in place of a stream is one event, once it is whole; a body
 in a coding that cannot be decoded may be plain text all the same; and a resumed stream may begin with a repeat.
@@ -128,7 +128,7 @@ class Body:
         assert self.json is not None
         self.json += data
         if len(self.json) > self._plan.max_event_size:
-            raise EventTooLarge(f"the JSON answer is larger than {self._plan.max_event_size:,} bytes")
+            raise EventTooLarge(f"the JSON response is larger than {self._plan.max_event_size:,} bytes")
         return []
 
     def _look(self, data: bytes) -> list[ServerSentEvent]:

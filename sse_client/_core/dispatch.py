@@ -21,7 +21,7 @@ from .._event import ServerSentEvent
 from .._handlers import Entry, Handler, Handlers, needs_a_loop
 from .._stats import StreamStats
 from .._typed import Nothing
-from .session import Outcome, outcome_of
+from .phases import Outcome, outcome_of
 from .steps import Commented, Note, Opened, Retrying
 
 

@@ -70,7 +70,7 @@ class Marks:
                     ):
                         continue
             if event.id in past_ids:
-                text = f"the server started over: event {quote(event.id)} came again behind {quote(last_event_id)}"
+                text = f"the server started over: event {quote(event.id)} came again after {quote(last_event_id)}"
                 return Ending(index, error=StreamInterrupted(text))
             if errors is not None and (mark := errors.match(event)) is not None:
                 return Ending(index, error=error_event("the server sent an error event", event, mark))

@@ -54,7 +54,7 @@ class NoPlace:
         self._plan = plan
 
     def opened(self, head: Head, route: Route) -> None:
-        """Take that a connection has become a stream."""
+        """Take the response that has become a stream, and the redirects to it."""
 
     def remember(self, batch: Sequence[ServerSentEvent]) -> None:
         """Take the events that the user has finished with."""
@@ -91,8 +91,7 @@ class NoPlace:
         """
         Return where the next attempt is sent, after the redirects of the last one.
 
-        A stream that goes on goes on where it was (the browsers do the same); one that starts again, starts at the
-        beginning.
+        A resume goes where the stream was, as in browsers. A stream that starts again starts at the beginning.
         """
         if has_begun:
             return self._resumed_route(route)

@@ -25,18 +25,12 @@ from .._errors import EventTooLarge, SSEError, StreamInterrupted, StreamTimeout
 from .._event import ServerSentEvent
 from .._marks import DONE
 from .._request import Request
-from .attempts import Again, Fault, No, Refresh, Situation, connect, finish, loss_of, refusal_of, verdict
+from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
-from .clocks import MIN_TIMEOUT as MIN_TIMEOUT
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
 from .notes import drop_after, follow_events, next_note
-from .phases import TRANSITIONS, Phase, failed_outcome
-from .phases import Outcome as Outcome
-from .phases import State as State
-from .phases import outcome_of as outcome_of
-from .place import MAX_IDS as MAX_IDS
-from .place import id_header as id_header
+from .phases import TRANSITIONS, Outcome, Phase, failed_outcome, outcome_of
 from .plan import Plan, label
 from .redirects import Follow, Refuse, follow
 from .responses import error_of, is_accepted, is_stream, is_text, no_response
@@ -75,7 +69,8 @@ class Session(SessionState):
         Take that the user begins a loop, a dispatch or an accumulation.
 
         Raises `RuntimeError` if the user was told the end of the stream, or has left it: another loop would look like
-        an empty stream. After `close()` there is no such error: who presses Stop does not wait for a loop to begin.
+        an empty stream. After `close()` there is no such error: a user does not wait for a loop to begin before they
+        press Stop.
         """
         if self._is_told:
             text = f"this stream is over ({self.outcome}), and can be read only once: make a new request"
@@ -90,13 +85,13 @@ class Session(SessionState):
             self._is_cut_short = True
             del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
 
-    def closed(self, now: float) -> None:
+    def finish_closing(self, now: float) -> None:
         """End the stream that was closed; its shell is not in the middle of a step."""
         if self._phase != "stopped":
             is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
             self._stop(None, now, "completed" if is_complete else self._closing_outcome)
 
-    def cut_short(self) -> None:
+    def drop_read_ahead(self) -> None:
         """Take that what was read ahead of the user is not delivered: they closed the stream before."""
         if self.outcome == "completed":
             self.outcome = self._closing_outcome
@@ -132,7 +127,7 @@ class Session(SessionState):
         if self._phase == "reading" and not self.is_closing and not self.has_deadlines:
             return READ  # all that a stream asks for most of the time
         if self.is_closing:
-            self.closed(now)
+            self.finish_closing(now)
         if self._phase == "reading":
             deadline, clock = self._deadline()
             if now >= deadline:
@@ -169,7 +164,7 @@ class Session(SessionState):
         try:
             step = connect(self._plan, self._place, self._request, self._route, last_event_id=last_event_id, left=left)
         except ValueError as error:
-            interrupted = StreamInterrupted(f"the stream cannot be taken up again: {error}")
+            interrupted = StreamInterrupted(f"the stream cannot be resumed: {error}")
             interrupted.__cause__ = self._last_failure
             self._stop(interrupted, now)
             return Stop(self._error)
@@ -492,12 +487,12 @@ class Session(SessionState):
         self._error = error
         self._tally.stopped_at = now
         if error is not None:
-            finish(error, why, self.stats(now), self.last_event_id)
+            explain(error, why, self.stats(now), self.last_event_id)
 
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
-        # Errors of the user's own code are not for the short way.
+        # The user's own code may raise, and a shell expects that only from `next_step`.
         self.is_reading = phase == "reading" and not self.has_deadlines and not self._place.runs_user_code
 
     def _finish_batch(self, now: float) -> None:

@@ -192,6 +192,7 @@ class SessionState:
 
     @property
     def _has_begun(self) -> bool:
+        """Whether another attempt would be a resume, and not the first request again."""
         return self._place.has_begun(self._finished, self._finished_id)
 
     @property

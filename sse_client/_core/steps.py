@@ -1,7 +1,9 @@
 """
-The words between a session and its shell: what is to be done, what has happened, and what was asked for.
+The words between a session and its shell, as plain values.
 
-Plain values, all of them. Illegal combinations cannot be written: a `Wait` has no error, and a `Stop` no seconds.
+Steps say what to do: `Connect` to `Stop`. Notes say what has happened besides events: `Opened`, `Commented`,
+`Retrying`. With `Head` and `Failure` a shell reports what came of a step. Illegal combinations cannot be written: a
+`Wait` has no error, and a `Stop` no seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +12,6 @@ from typing import Any, TypeAlias
 
 from .._errors import SSEError
 from .._request import Request
-from .plan import Plan as Plan
-
-# What a shell is told to do ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Read the body of an answer that is no stream: so many bytes at the most, for so many seconds at the most."""
+    """Read the body of a response that is not a stream, up to that many bytes and for up to that many seconds."""
 
     size: int
     seconds: float
@@ -55,22 +54,19 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Close the response, and wait for so many seconds."""
+    """Close the response, and wait for that many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Close the response; raise the error, or end the iteration where there is none."""
+    """Close the response; raise the error, or end the iteration if there is none."""
 
     error: SSEError | None
 
 
 Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
-
-
-# What has happened besides events -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +96,13 @@ class Retrying:
 Note: TypeAlias = Opened | Commented | Retrying
 
 
-# What a shell tells --------------------------------------------------------------------------------------------------
-
-
 def always() -> bool:
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of an answer."""
+    """The head of a response."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -127,7 +120,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the HTTP client reported instead of an answer, or of the rest of one."""
+    """What the HTTP client reported instead of a response, or of the rest of one."""
 
     cause: Exception | None
     text: str
@@ -137,6 +130,6 @@ class Failure:
     is_deadline: bool = False
     """Whether the read was ended because of `Session.deadline`."""
     is_final: bool = False
-    """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
+    """Whether another attempt would fail in the same way: an invalid URL, a header that HTTP cannot carry."""
     is_early_end: bool = False
     """Whether the body ended cleanly, but before the end mark of its compression."""

@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 
 from .._accumulate import Accumulation
 from .._core.dispatch import Signal
-from .._core.session import outcome_of
+from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
 from .._errors import SSEError
 from .._handlers import Handlers
@@ -143,7 +143,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
             self._scope.cancel()
         with anyio.CancelScope(shield=True):
             if not self._is_busy:
-                session.closed(self._now())
+                session.finish_closing(self._now())
                 await self._close_response()
             elif self._response is not None:
                 # Wakes the task that is reading, which then cleans up.

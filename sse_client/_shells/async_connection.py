@@ -12,7 +12,8 @@ from typing import Any
 
 import anyio
 
-from .._core.steps import Connect, Drain, Plan, Read, ReadBody, Step, Stop, Wait
+from .._core.plan import Plan
+from .._core.steps import Connect, Drain, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
 from .._request import Headers
 from .._typed import T

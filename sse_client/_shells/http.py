@@ -14,7 +14,7 @@ from functools import cache, wraps
 from types import ModuleType
 from typing import Any
 
-from .._core.session import MIN_TIMEOUT
+from .._core.clocks import MIN_TIMEOUT
 from .._core.steps import Connect, Failure, Head, always
 from .._errors import quote
 from .._request import AsyncHeadersSource, Headers, public_url

@@ -9,8 +9,8 @@ from typing import Any, TypedDict, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from .._core.session import id_header
-from .._core.steps import Plan
+from .._core.place import id_header
+from .._core.plan import Plan
 from .._dialect import RAW, Dialect
 from .._marks import ErrorEvent, Terminator
 from .._parser import DEFAULT_MAX_EVENT_SIZE

@@ -14,8 +14,10 @@ from weakref import WeakMethod, ref
 
 from .._accumulate import Accumulation, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
-from .._core.session import Outcome, Session, State
-from .._core.steps import Connect, Failure, Opened, Plan
+from .._core.phases import Outcome, State
+from .._core.plan import Plan
+from .._core.session import Session
+from .._core.steps import Connect, Failure, Opened
 from .._dialect import Dialect
 from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
 from .._event import ServerSentEvent
@@ -205,7 +207,7 @@ class BaseStream(Generic[T]):
     def _observe(self, signal: Signal) -> Signal:
         """Return what a dispatch gets for a signal, which may have been read a while ago: the end, if it is closed."""
         if self._session.is_closing and not isinstance(signal, Ended):
-            self._session.cut_short()
+            self._session.drop_read_ahead()
             return Ended(None, is_cancelled=True)
         if isinstance(signal, Received):
             self._take(signal.value)

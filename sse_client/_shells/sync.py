@@ -17,7 +17,7 @@ from typing_extensions import TypeVar
 
 from .._accumulate import Accumulation
 from .._core.dispatch import Signal
-from .._core.session import outcome_of
+from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
 from .._errors import SSEError
 from .._handlers import Handlers
@@ -163,7 +163,7 @@ class EventStream(Connection[T], Iterator[T]):
         if self._is_busy:
             self._channel.shut_down()  # wakes the thread that is busy, which then cleans up
         else:
-            self._session.closed(self._now())
+            self._session.finish_closing(self._now())
             self._close_response()
 
     def __del__(self) -> None:

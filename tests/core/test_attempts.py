@@ -32,8 +32,8 @@ from sse_client._core.attempts import (
     Refresh,
     Situation,
     connect,
+    explain,
     fault_of,
-    finish,
     headers_of,
     loss_of,
     refusal_of,
@@ -254,14 +254,14 @@ def test_losses(error: SSEError, failures: int, is_itself: bool) -> None:
         assert str(found) == f"the connection was lost after 3 events, and not resumed: {error}"
 
 
-def test_finish() -> None:
+def test_explanations() -> None:
     """An error says why there was no other attempt, how many there were, and where the stream was."""
     error = StreamInterrupted("cut")
-    finish(error, "because", StreamStats(attempts=3, duration=4.06), "7")
+    explain(error, "because", StreamStats(attempts=3, duration=4.06), "7")
     assert str(error) == "cut; because; gave up after 3 attempts in 4.1 s"
     assert (error.stats.attempts, error.last_event_id) == (3, "7")
     alone = StreamInterrupted("cut")
-    finish(alone, "", StreamStats(attempts=1), "")
+    explain(alone, "", StreamStats(attempts=1), "")
     assert str(alone) == "cut"
 
 

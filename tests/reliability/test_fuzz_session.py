@@ -19,8 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from reliability.proof import SEED, Ledger, fuzz
 from sse_client import LastEventID, RetryPolicy, SSEError, StreamError, Terminator, Timeouts
-from sse_client._core.session import MAX_IDS, Outcome, Session
-from sse_client._core.steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
+from sse_client._core.phases import Outcome
+from sse_client._core.place import MAX_IDS
+from sse_client._core.plan import Plan
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Drain, Failure, Head, Read, ReadBody, Step, Stop, Wait
 from sse_client._request import Request
 
 URL = "http://test.example.org/chat"

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias, TypeVar
 import httpx
 import pytest
 
-from sse_client._core.session import Outcome, Session
-from sse_client._core.steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
+from sse_client._core.phases import Outcome
+from sse_client._core.plan import Plan
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Drain, Failure, Head, Read, ReadBody, Step, Stop, Wait
 from sse_client._errors import (
     SSEError,
 )

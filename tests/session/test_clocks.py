@@ -26,8 +26,10 @@ from session.driver import (
     run,
     subscription,
 )
-from sse_client._core.session import MIN_TIMEOUT, Session
-from sse_client._core.steps import Connect, Failure, Plan, Read, Wait
+from sse_client._core.clocks import MIN_TIMEOUT
+from sse_client._core.plan import Plan
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Failure, Read, Wait
 from sse_client._errors import (
     ConnectionFailed,
     StatusError,

@@ -31,7 +31,7 @@ from session.driver import (
     rows,
     run,
 )
-from sse_client._core.session import Outcome
+from sse_client._core.phases import Outcome
 from sse_client._core.steps import Drain, Read, Stop
 from sse_client._errors import (
     ErrorEventReceived,

@@ -21,7 +21,8 @@ from session.driver import (
     ok,
     plan,
 )
-from sse_client._core.steps import Connect, Plan, Stop
+from sse_client._core.plan import Plan
+from sse_client._core.steps import Connect, Stop
 from sse_client._errors import (
     StreamError,
 )

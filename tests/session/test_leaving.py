@@ -25,8 +25,9 @@ from session.driver import (
     plan,
     run,
 )
-from sse_client._core.session import Outcome
-from sse_client._core.steps import Connect, Drain, Plan, Read, ReadBody, Stop, Wait
+from sse_client._core.phases import Outcome
+from sse_client._core.plan import Plan
+from sse_client._core.steps import Connect, Drain, Read, ReadBody, Stop, Wait
 from sse_client._errors import (
     StreamInterrupted,
 )

@@ -34,7 +34,7 @@ from session.driver import (
     rows,
     run,
 )
-from sse_client._core.session import Outcome
+from sse_client._core.phases import Outcome
 from sse_client._errors import (
     ConnectionFailed,
     SSEError,
