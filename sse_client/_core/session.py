@@ -24,8 +24,7 @@ from operator import length_hint
 from .._errors import EventTooLarge, SSEError, StreamInterrupted, StreamTimeout
 from .._event import ServerSentEvent
 from .._marks import DONE
-from .._request import Request
-from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
+from .attempts import Again, Fault, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
@@ -147,7 +146,7 @@ class Session(SessionState):
                 return DRAIN
             case "pausing":
                 return Wait(self._wait_until - now)
-            case "stopped":
+            case _:
                 if not self.is_closing or self._error is not None:
                     self._is_told = True
                 return Stop(self._error)
@@ -245,14 +244,14 @@ class Session(SessionState):
         why = redirect.why if isinstance(redirect, Refuse) else ""
         error = error_of(head, body, plan, request, has_begun=has_begun, refusal=why)
         can_refresh = plan.can_refresh and not self._has_refreshed and not self._route.is_foreign
-        match refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun):
-            case Refresh():
-                self._has_refreshed = True
-                self._route = self._route.again()
-                self._enter("connecting")
-                logger.info("%s returned 401: requesting its headers again", request)
-            case Fault() as fault:
-                self._fail(fault, now)
+        fault = refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun)
+        if isinstance(fault, Fault):
+            self._fail(fault, now)
+            return
+        self._has_refreshed = True
+        self._route = self._route.again()
+        self._enter("connecting")
+        logger.info("%s returned 401: requesting its headers again", request)
 
     def received(self, data: bytes, now: float) -> bool:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
@@ -461,21 +460,22 @@ class Session(SessionState):
             reconnection_time=self._reconnection_time,
             left=self._left(now),
         )
-        match verdict(self._plan, self._place, fault, situation, random=self._random):
-            case Again(delay, request):
-                self._try_again(error, delay, request, now)
-            case No(why):
-                is_loss = has_begun and not rules.reconnects
-                self._stop(loss_of(error, self._failures, self._so_far) if is_loss else error, now, why=why)
+        decision = verdict(self._plan, self._place, fault, situation, random=self._random)
+        if isinstance(decision, Again):
+            self._try_again(error, decision, now)
+            return
+        if has_begun and not rules.reconnects:
+            error = loss_of(error, self._failures, self._so_far)
+        self._stop(error, now, why=decision.why)
 
-    def _try_again(self, error: SSEError, delay: float, request: Request, now: float) -> None:
+    def _try_again(self, error: SSEError, again: Again, now: float) -> None:
         name, said = label(self._request), str(error)
         said = said if name in said else f"{name}: {said}"
-        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, delay)
-        self._note(Retrying(error, delay))
-        self._request = request
+        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, again.delay)
+        self._note(Retrying(error, again.delay))
+        self._request = again.request
         self._route = self._place.next_route(self._route, has_begun=self._has_begun)
-        self._wait_until = now + delay
+        self._wait_until = now + again.delay
         self._enter("pausing")
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed", *, why: str = "") -> None:
