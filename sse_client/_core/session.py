@@ -272,8 +272,14 @@ class Session(SessionState):
             return False
         if not events or self._phase != "reading":
             return False
-        examines = self._examines
-        if examines:
+        if self._has_only_done:
+            for event in events:
+                if event.data == DONE and event.event == "message":
+                    index = events.index(event)
+                    self._seal(index)
+                    events = events[:index]
+                    break
+        elif self._has_marks:
             if pings := self._pings:
                 for event in events:
                     if event.event in pings:
@@ -283,13 +289,6 @@ class Session(SessionState):
             if ending is not None:
                 self._seal(ending.index, ending.error)
                 events = events[: ending.count]
-        elif examines is not None:
-            for event in events:
-                if event.data == DONE and event.event == "message":
-                    index = events.index(event)
-                    self._seal(index)
-                    events = events[:index]
-                    break
         if not events:
             return False
         if now - self._event_at > self._longest_gap:
