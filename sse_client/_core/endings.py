@@ -57,7 +57,6 @@ class Marks:
 
     def first(self, events: Iterable[ServerSentEvent], past_ids: frozenset[str], last_event_id: str) -> Ending | None:
         """Return the first event that ends the stream; `last_event_id` is for the text of its error."""
-        errors, terminator, ends_at_done = self._errors, self._terminator, self._ends_at_done
         needles, names = None if past_ids else self._needles, self._names
         for index, event in enumerate(events):
             data = event.data
@@ -76,9 +75,10 @@ class Marks:
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again after {quote(last_event_id)}"
                 return Ending(event, index, error=StreamInterrupted(text))
+            errors, terminator = self._errors, self._terminator
             if errors is not None and (mark := errors.match(event)) is not None:
                 return Ending(event, index, error=error_event("the server sent an error event", event, mark))
-            if ends_at_done and is_done(event):
+            if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
                 error = None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator")
                 return Ending(event, index, is_done=True, error=error)

@@ -25,8 +25,7 @@ from operator import length_hint
 from .._errors import ErrorEventReceived, EventTooLarge, SSEError, StreamInterrupted, StreamTimeout, StreamTruncated
 from .._event import ServerSentEvent
 from .._marks import DONE
-from .._request import Request
-from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
+from .attempts import Again, Fault, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
@@ -157,7 +156,7 @@ class Session(SessionState):
                 return DRAIN
             case "pausing":
                 return Wait(self._wait_until - now)
-            case "stopped":
+            case _:
                 if not self.is_closing or self._error is not None:
                     self._is_told = True
                 return Stop(self._error)
@@ -269,14 +268,14 @@ class Session(SessionState):
         why = redirect.why if isinstance(redirect, Refuse) else ""
         error = error_of(head, body, plan, request, has_begun=has_begun, refusal=why)
         can_refresh = plan.can_refresh and not self._has_refreshed and not self._route.is_foreign
-        match refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun):
-            case Refresh():
-                self._has_refreshed = True
-                self._route = self._route.again()
-                self._enter("connecting")
-                logger.info("%s returned 401: requesting its headers again", request)
-            case Fault() as fault:
-                self._fail(fault, now)
+        fault = refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun)
+        if isinstance(fault, Fault):
+            self._fail(fault, now)
+            return
+        self._has_refreshed = True
+        self._route = self._route.again()
+        self._enter("connecting")
+        logger.info("%s returned 401: requesting its headers again", request)
 
     def received(self, data: bytes, now: float) -> bool:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
@@ -297,8 +296,16 @@ class Session(SessionState):
             return False
         if not events or self._phase != "reading":
             return False
-        examines = self._examines
-        if examines:
+        if self._has_only_done:
+            for event in events:
+                if event.data == DONE and event.event == "message":
+                    index = events.index(event)
+                    self._seal(index)
+                    if self.reading is not None:
+                        self.reading.last = event
+                    events = events[:index]
+                    break
+        elif self._has_marks:
             if pings := self._pings:
                 for event in events:
                     if event.event in pings:
@@ -310,15 +317,6 @@ class Session(SessionState):
                 if self.reading is not None and ending.is_done:
                     self.reading.last = ending.event
                 events = events[: ending.count]
-        elif examines is not None:
-            for event in events:
-                if event.data == DONE and event.event == "message":
-                    index = events.index(event)
-                    self._seal(index)
-                    if self.reading is not None:
-                        self.reading.last = event
-                    events = events[:index]
-                    break
         if not events:
             return self.reading is not None and self.reading.last is not None
         if now - self._event_at > self._longest_gap:
@@ -500,26 +498,27 @@ class Session(SessionState):
             reconnection_time=self._reconnection_time,
             left=self._left(now),
         )
-        match verdict(self._plan, self._place, fault, situation, random=self._random):
-            case Again(delay, request):
-                self._try_again(error, delay, request, now, has_begun=has_begun)
-            case No(why):
-                is_loss = has_begun and not rules.reconnects
-                self._stop(loss_of(error, self._failures, self._so_far) if is_loss else error, now, why=why)
+        decision = verdict(self._plan, self._place, fault, situation, random=self._random)
+        if isinstance(decision, Again):
+            self._try_again(error, decision, now, has_begun=has_begun)
+            return
+        if has_begun and not rules.reconnects:
+            error = loss_of(error, self._failures, self._so_far)
+        self._stop(error, now, why=decision.why)
 
-    def _try_again(self, error: SSEError, delay: float, request: Request, now: float, *, has_begun: bool) -> None:
+    def _try_again(self, error: SSEError, again: Again, now: float, *, has_begun: bool) -> None:
         name, said = label(self._request), str(error)
         said = said if name in said else f"{name}: {said}"
-        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, delay)
-        self._note(Retrying(error, delay))
-        self._request = request
+        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, again.delay)
+        self._note(Retrying(error, again.delay))
+        self._request = again.request
         self._route = self._place.next_route(self._route, has_begun=has_begun)
         if self.reading is not None and not has_begun:
             # The user has had nothing of the events before: they count no more, and neither do their IDs.
             self.reading.start_over()
             self._place, self._finished_id = place_of(self._plan), self._plan.last_event_id
             self._previous, self._error = NO_EVENTS, None
-        self._wait_until = now + delay
+        self._wait_until = now + again.delay
         self._enter("pausing")
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed", *, why: str = "") -> None:

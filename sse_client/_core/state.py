@@ -39,7 +39,7 @@ class SessionState:
         *("attempted_at", "reading", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_place", "_route", "_request", "_failures", "_fruitless", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_body", "_parser", "_feed", "_batch", "_previous", "_finished", "_finished_id", "_reconnection_time"),
-        *("_remembers", "_examines", "_pings", "_first_mark", "_past_ids", "_at_open"),
+        *("_remembers", "_has_marks", "_has_only_done", "_pings", "_first_mark", "_past_ids", "_at_open"),
         *("_closing_outcome", "_is_cut_short", "_settled", "_is_told"),
         *("_tally", "_bytes", "_longest_gap", "_received_at", "_waiting_since", "_event_at", "_has_event"),
     )
@@ -114,10 +114,8 @@ class SessionState:
         self._first_mark = Marks(plan).first
         self._past_ids = NO_PAST_IDS  # which must not come again after a resume
         self._at_open = 0, 0, ""  # how many events and comments, and which ID, there were before this connection
-        if plan.errors or plan.terminator or plan.resume or plan.pings:
-            self._examines: bool | None = True
-        else:
-            self._examines = False if plan.ends_at_done else None  # only `[DONE]`, or nothing
+        self._has_marks = bool(plan.errors or plan.terminator or plan.resume or plan.pings)
+        self._has_only_done = plan.ends_at_done and not self._has_marks  # what most streams have
 
         # The end, as others have decided it.
         self._closing_outcome: Outcome = "cancelled"
