@@ -29,8 +29,6 @@ from sse_client import (
 )
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
-pytestmark = pytest.mark.xdist_group("real time")
-
 CLOCK = 0.3
 
 # A slow machine may be late; nobody may be early, but for the moment between a clock's beginning and our look at ours.

@@ -37,8 +37,6 @@ from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
 
 FILES = Path("/proc/self/fd")
 
-pytestmark = pytest.mark.xdist_group("real time")
-
 # It takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3 * PATIENCE
 
