@@ -56,7 +56,7 @@ def _ctrl_c() -> Iterator[None]:
 
 # Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
 REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
-LONG = (*REAL_TIME, "tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
+LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -89,7 +89,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the long tests first, so that no process is left alone with one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: (not item.nodeid.startswith(REAL_TIME), not item.nodeid.startswith(LONG)))
 
 
 @pytest.hookimpl(wrapper=True)
