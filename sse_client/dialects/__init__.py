@@ -2,6 +2,7 @@
 
 from ._a2a import A2A
 from ._ag_ui import AG_UI
+from ._anthropic import ANTHROPIC_MESSAGES
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
 from ._dify import DIFY
@@ -30,6 +31,7 @@ from ._vocabulary import (
 __all__ = [
     "A2A",
     "AG_UI",
+    "ANTHROPIC_MESSAGES",
     "COHERE_CHAT",
     "DIFY",
     "LANGGRAPH",

@@ -1,6 +1,8 @@
 """What servers get wrong: fields of other types, dropped, or null. No reader raises, and its reply is consistent."""
 
+import copy
 import json
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sse_client import Dialect, ServerSentEvent
-from sse_client.dialects import OPENAI_CHAT, Data, Delta, Message
+from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, Data, Delta, Message
 
 from .playing import check, outline, play, play_pieces, script
 
@@ -35,7 +37,34 @@ CHAT: list[Any] = [
     {"choices": [{"index": 1, "message": {"content": "w"}, "finish_reason": "stop"}]},
 ]
 
-SAMPLES: dict[str, tuple[Dialect[Delta, Message], list[Any]]] = {"chat": (OPENAI_CHAT, CHAT)}
+
+def block(index: int, start: dict[str, Any], *deltas: dict[str, Any]) -> list[Any]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": start},
+        *({"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas),
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+ANTHROPIC: list[Any] = [
+    {"type": "message_start", "message": {"id": "m", "model": "c", "usage": {"input_tokens": 1}}},
+    *block(0, {"type": "thinking"}, {"type": "thinking_delta", "thinking": "t"}, {"type": "signature_delta"}),
+    *block(1, {"type": "text", "text": ""}, {"type": "text_delta", "text": "a"}, {"type": "citations_delta"}),
+    *block(2, {"type": "server_tool_use", "id": "s"}, {"type": "input_json_delta", "partial_json": "{}"}),
+    *block(3, {"type": "web_tool_result", "tool_use_id": "s", "content": {"type": "web_error"}}),
+    *block(4, {"type": "tool_use", "id": "t", "name": "f", "input": {"x": 1}}),
+    *block(5, {"type": "compaction"}, {"type": "compaction_delta", "content": "c"}),
+    *block(6, {"type": "fallback", "to": {"model": "d"}}, {"type": "new_delta"}),
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message", "id": "w", "content": [{"type": "text", "text": "w"}], "stop_reason": "end_turn"},
+    {"type": "completion", "completion": "x", "stop_reason": "stop_sequence"},
+    {"type": "message_stop"},
+]
+
+SAMPLES: dict[str, tuple[Dialect[Delta, Message], list[Any]]] = {
+    "chat": (OPENAI_CHAT, CHAT),
+    "anthropic": (ANTHROPIC_MESSAGES, ANTHROPIC),
+}
 ODD: list[Any] = [None, True, 0, -1, 10**20, 1.5, "", "x", [], [None], [[1]], {}, {"type": None}, {"x": {"y": []}}]
 
 JSON = st.recursive(
@@ -103,6 +132,16 @@ def test_any_cut(name: str, data: st.DataObject) -> None:
     whole = play(dialect, stream)
     assert outline(reply.message) == outline(whole.message)
     assert reply.kinds == whole.kinds
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_copies(name: str) -> None:
+    """A message, as an error has it in `partial`, can be copied and pickled at any event."""
+    dialect, values = SAMPLES[name]
+    for count in range(len(values) + 1):
+        message = play(dialect, script(*values[:count])).message
+        assert outline(copy.deepcopy(message)) == outline(message)
+        assert outline(pickle.loads(pickle.dumps(message))) == outline(message)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sse_client import Dialect, ErrorEventReceived
-from sse_client.dialects import MISTRAL_CHAT, OPENAI_CHAT, Delta, Message
+from sse_client.dialects import ANTHROPIC_MESSAGES, MISTRAL_CHAT, OPENAI_CHAT, Delta, Message
 
 from .playing import STREAMS, Reply, check, cuts, digest, expectations, outline, play_pieces, recorded
 
@@ -13,6 +13,7 @@ FOLDERS: dict[str, Dialect[Delta, Message]] = {
     **dict.fromkeys(("openai_chat", "azure_openai", "deepseek", "groq", "openrouter", "avian", "zai"), OPENAI_CHAT),
     **dict.fromkeys(("github_copilot", "llamacpp", "ollama", "openai_compat_misc", "openai_completions"), OPENAI_CHAT),
     "mistral": MISTRAL_CHAT,
+    **dict.fromkeys(("anthropic", "anthropic_vertex"), ANTHROPIC_MESSAGES),
 }
 NAMES = sorted(name for folder in FOLDERS for name in recorded(folder))
 pytestmark = pytest.mark.skipif(not STREAMS.exists(), reason="the recorded streams are not part of the repository")
