@@ -3,6 +3,7 @@
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
+from ._responses import OPENAI_RESPONSES, RESPONSES_RESUME
 from ._vocabulary import (
     Data,
     Delta,
@@ -20,6 +21,8 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "OPENAI_RESPONSES",
+    "RESPONSES_RESUME",
     "Data",
     "Delta",
     "Finish",

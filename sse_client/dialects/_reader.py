@@ -79,6 +79,11 @@ def kind_of(event: ServerSentEvent, value: Any) -> str:
     return next(filter(None, names), "message")
 
 
+def is_whole_by_its_end(part: Part) -> bool:
+    """Whether nothing but its end makes a call whole."""
+    return isinstance(part, ToolCall) and not (part._is_json and part._pieces)
+
+
 class MessageReader:
     """
     Reads one reply: a `Reader[Delta, Message]` to subclass. See the module's text for how.
@@ -339,6 +344,9 @@ class MessageReader:
     def finish(self, reason: FinishReason, native_reason: str | None = None, *, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and say why; again only if the reason is another."""
         message = self.choice(choice)
+        if reason != "stop" and reason != "tool_calls":
+            # An input that is text, or absent, is whole when it has ended: so one that may have been cut must not.
+            self._open = [each for each in self._open if each[1] != choice or not is_whole_by_its_end(each[0])]
         deltas = self.end_all(choice)
         if message.finish_reason != reason or message.native_finish_reason != native_reason:
             message.finish_reason = reason
