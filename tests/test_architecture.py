@@ -22,7 +22,11 @@ LAYERS = [
     *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
     *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
     "__init__",
-    *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader", "dialects.__init__"),
+    *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader"),
+    "dialects._chat",
+    "dialects._anthropic",
+    "dialects._responses",
+    "dialects.__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),
 ]

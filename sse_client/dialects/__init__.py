@@ -1,5 +1,7 @@
 """LLM and agent protocols as typed deltas and one message: `client.post(url, json=body, dialect=OPENAI_CHAT)`."""
 
+from ._anthropic import ANTHROPIC_MESSAGES
+from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
@@ -21,6 +23,9 @@ from ._vocabulary import (
 )
 
 __all__ = [
+    "ANTHROPIC_MESSAGES",
+    "MISTRAL_CHAT",
+    "OPENAI_CHAT",
     "OPENAI_RESPONSES",
     "RESPONSES_RESUME",
     "Data",

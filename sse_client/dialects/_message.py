@@ -18,6 +18,9 @@ FinishReason: TypeAlias = Literal[
 ]
 """Why a reply ended. `pause` waits for the user or for another request; `other` is a reason unknown to the dialect."""
 
+# What the text of a JSON value may end with.
+ENDS_OF_JSON = '}]"0123456789el'
+
 # Enough of a text to recognize it in a repr.
 MAX_SHOWN = 60
 
@@ -289,7 +292,8 @@ class ToolCall(Written):
 
     def _is_whole(self) -> bool:
         """Whether the arguments are whole, for the reader: it leaves alone the JSON that another thread may look at."""
-        return self._parse()[1] is None
+        # Most of what is not whole shows at its end, without a look at the rest.
+        return self._pieces[-1].rstrip()[-1:] in ENDS_OF_JSON and self._parse()[1] is None
 
     def _parse(self) -> tuple[Any, str | None]:
         """The value of the arguments, or why they have none."""

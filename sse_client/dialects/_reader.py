@@ -129,12 +129,13 @@ class MessageReader:
         """A new connection continues after the last event."""
 
     def close(self, error: SSEError | None) -> None:
-        """The stream is over. If it ended well all parts are done; otherwise those that were open stay so."""
+        """The stream is over. If it ended well its texts are done; a call that nothing has ended stays open."""
         self._is_over = True
         self._has_failed = error is not None
         if error is None:
-            for index in self.message.choices:
-                self.end_all(index)
+            for part, _ in self._open:
+                # Only a delta ends a call.
+                part.is_done = part.is_done or not isinstance(part, ToolCall)
 
     # What the message asks.
 
@@ -280,7 +281,7 @@ class MessageReader:
         if not isinstance(part, ToolCall):
             part.is_done = True
             return []
-        if must_be_whole and part._is_json and not part._is_whole():
+        if must_be_whole and part._is_json and part._pieces and not part._is_whole():
             return []
         part.is_done = True
         return [ToolCallEnd(part, choice)]

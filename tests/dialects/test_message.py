@@ -284,6 +284,14 @@ def test_a_protocol_that_does_not_say_when_it_ends() -> None:
     assert reader.message.parts[0].is_done
 
 
+def test_a_call_that_nothing_has_ended() -> None:
+    """The end of a stream alone ends no call: no delta has said so."""
+    reader = Unsaid()
+    reader.tool_call(0, "{}")
+    reader.close(None)
+    assert not reader.message.tool_calls[0].is_done
+
+
 def test_replace() -> None:
     """A text that goes on with what is there is a delta; another one replaces it."""
     reader = Notes()
