@@ -138,7 +138,7 @@ class Slot:
             return self.item
         if self.call is not None:
             return cast("dict[str, Any]", self.call.native)
-        item = dict(self.item)
+        item = self.item or {"type": self.type, "id": self.id}
         lists: dict[str, list[Any]] = {}
         for (field, _), part in sorted(self.parts.items(), key=lambda each: each[0]):
             if field != "item":
@@ -241,8 +241,7 @@ class ResponsesReader(MessageReader):
     def _begin(self, response: dict[str, Any], kind: str, fields: dict[str, Any]) -> list[Delta]:
         """Read what the server tells of the response before its end."""
         self.identify(id=response.get("id"), model=response.get("model"))
-        if not self._is_final:
-            self._response = response
+        self._response = response
         return [] if kind.removeprefix("response.") in BEGINNINGS else [Data(kind, fields)]
 
     def _take_whole(self, response: dict[str, Any]) -> list[Delta]:
@@ -287,19 +286,20 @@ class ResponsesReader(MessageReader):
     def _write(self, kind: str, fields: dict[str, Any], piece: str, key: Any) -> list[Delta]:
         """Add a piece to its part, and keep the short way to it."""
         topic = kind.removeprefix("response.").removesuffix(".delta")
+        is_written = kind.endswith(".delta") and written_by(topic) is not None
+        if not piece and is_written:
+            return []
         if topic == "shell_call_command":
             return self._write_command(kind, fields, piece)
-        part, slot, deltas = self._part_for(topic, fields) if kind.endswith(".delta") else (None, None, [])
+        part, slot, deltas = self._part_for(topic, fields) if is_written else (None, None, [])
         if part is None or slot is None:
             return [Data(kind, fields)]
         delta = DELTAS[type(part)]
         if slot.id and slot.id == fields.get("item_id"):
             with suppress(TypeError):
                 self._short_ways[key] = part, delta
-        if piece:
-            part._pieces.append(piece)
-            deltas.append(delta(piece, part))
-        return deltas
+        part._pieces.append(piece)
+        return [*deltas, delta(piece, part)]
 
     def _set(self, kind: str, topic: str, fields: dict[str, Any]) -> list[Delta]:
         """Set a whole text, or the whole arguments of a call."""
@@ -376,7 +376,7 @@ class ResponsesReader(MessageReader):
         if is_all and piece:
             pieces.clear()
         pieces.append(piece)
-        if is_more and piece:
+        if is_more:
             call._pieces.append(piece)
             return [*deltas, ToolCallDelta(piece, call)]
         commands = ["".join(slot.commands[each]) for each in sorted(slot.commands)]
@@ -547,7 +547,7 @@ class ResponsesReader(MessageReader):
         items = [item for item in map(as_dict, as_list(output)) if item]
         if not items:
             return []
-        before = [part for part in self.message.parts if isinstance(part, Written)]
+        before = list(self.message.parts)
         found = self._match(items)
         deltas: list[Delta] = []
         slots: list[Slot] = []
@@ -560,11 +560,10 @@ class ResponsesReader(MessageReader):
             if slot.is_done and slot not in slots:
                 before_it = [place for place, each in enumerate(slots, 1) if each.index < slot.index]
                 slots.insert(before_it[-1] if before_it else 0, slot)
-        self.message.parts[:] = [part for slot in slots for part in slot.in_order()]
-        after = [part for part in self.message.parts if isinstance(part, Written)]
-        if list(map(id, after[: len(before)])) == list(map(id, before)) and not any(
-            isinstance(delta, Replaced) for delta in deltas
-        ):
+        parts = self.message.parts
+        parts[:] = [part for slot in slots for part in slot.in_order()]
+        self._open = [each for each in self._open if any(each[0] is part for part in parts)]
+        if not any(isinstance(delta, Replaced) for delta in deltas) and is_continued(before, parts):
             return deltas
         # Last, and once: the message has by then all that this event brings.
         return [*(delta for delta in deltas if not isinstance(delta, Replaced)), Replaced(self.message)]
@@ -582,6 +581,17 @@ class ResponsesReader(MessageReader):
                             left.remove(slot)
                             break
         return found
+
+
+def is_continued(before: list[Part], after: list[Part]) -> bool:
+    """Whether what was shown of a message is still there, with nothing new in between."""
+    for kind in (Text, Reasoning, Refusal, ToolCall):
+        old = [id(part) for part in before if type(part) is kind]
+        new = [id(part) for part in after if type(part) is kind]
+        # The order of calls shows nowhere.
+        if not set(old) <= set(new) if kind is ToolCall else new[: len(old)] != old:
+            return False
+    return True
 
 
 def arguments_of(item: dict[str, Any]) -> str:
