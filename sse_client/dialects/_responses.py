@@ -125,6 +125,8 @@ class Slot:
 
     def in_order(self) -> list[Part]:
         """Return the parts in the order of the item."""
+        if self.call is None and len(self.parts) == 1 and not self.annotations:
+            return list(self.parts.values())
         parts: list[Part] = [] if self.call is None else [self.call]
         for key in sorted(self.parts, key=lambda key: (key[0] != "summary", key[1])):
             parts.append(self.parts[key])
@@ -158,7 +160,7 @@ class ResponsesReader(MessageReader):
         self._slots: list[Slot] = []
         self._slot_at: dict[int, Slot] = {}
         self._slot_of: dict[str, Slot] = {}
-        self._short_ways: dict[Any, tuple[Written, Any]] = {}  # from an event straight to its part
+        self._short_ways: dict[Any, tuple[Written, Any, str]] = {}  # from an event straight to its part
         self._number = -1
         self._was_resumed = False
 
@@ -169,29 +171,30 @@ class ResponsesReader(MessageReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
-        if not isinstance(value, dict):
+        if value.__class__ is not dict:
             return [Data(kind_of(event, value), value)]
-        fields = cast("dict[str, Any]", value)
-        get = fields.get
+        get = value.get
         number = get("sequence_number")
-        if isinstance(number, int):
+        if number.__class__ is int:
             # Compatible servers write 0 in all events, so only after a resume does the number tell a repeated one.
             if self._was_resumed and number <= self._number:
                 return []
             self._number = number
-        kind = get("type")
-        piece = get("delta")
-        if not isinstance(piece, str):
-            return self._read(kind if isinstance(kind, str) else kind_of(event, fields), fields)
-        key = kind, get("output_index"), get("item_id"), get("content_index"), get("summary_index")
+        kind, piece = get("type"), get("delta")
+        if piece.__class__ is not str:
+            return self._read(kind if kind.__class__ is str else kind_of(event, value), value)
+        key = kind, get("output_index"), get("content_index"), get("summary_index")
+        name = get("item_id")
         try:
-            part, delta = self._short_ways[key]
-        except (KeyError, TypeError):  # TypeError: an index that is no index
-            return self._write(kind if isinstance(kind, str) else kind_of(event, fields), fields, piece, key)
-        if not piece:
-            return []
-        part._pieces.append(piece)
-        return [delta(piece, part)]
+            part, delta, own_name = self._short_ways[key]
+            if name == own_name or name not in self._slot_of:  # like `_find`
+                if not piece:
+                    return []
+                part._pieces.append(piece)
+                return [delta(piece, part)]
+        except (KeyError, TypeError):  # TypeError: an index or an ID that is none
+            pass
+        return self._write(kind if kind.__class__ is str else kind_of(event, value), value, piece, key)
 
     def native(self) -> Any:
         """Return the response: the server's own once it has come, else what there is of it."""
@@ -294,10 +297,11 @@ class ResponsesReader(MessageReader):
         part, slot, deltas = self._part_for(topic, fields) if is_written else (None, None, [])
         if part is None or slot is None:
             return [Data(kind, fields)]
+        slot.is_done = False  # or no longer
         delta = DELTAS[type(part)]
-        if slot.id and slot.id == fields.get("item_id"):
+        if fields.get("output_index") == slot.index:
             with suppress(TypeError):
-                self._short_ways[key] = part, delta
+                self._short_ways[key] = part, delta, slot.id
         part._pieces.append(piece)
         return [*deltas, delta(piece, part)]
 
@@ -475,6 +479,7 @@ class ResponsesReader(MessageReader):
         """Set all of an item, and end its parts."""
         self._know(slot, item)
         slot.is_done = True
+        self._short_ways.clear()
         if slot.type in CALLS:
             return self._end_call(slot, item)
         if slot.type != "message" and slot.type != "reasoning":
@@ -554,14 +559,17 @@ class ResponsesReader(MessageReader):
         for item, slot in zip(items, found, strict=True):
             slot = slot or self._open_slot(len(self._slots), item.get("id"))
             slots.append(slot)
-            deltas += self._end_item(slot, item)
+            if not slot.is_done or slot.item != item:
+                deltas += self._end_item(slot, item)
         # The server has ended these too, but leaves them out at the end. One that it has not ended is void.
-        for slot in self._slots_in_order():
+        for slot in self._slots_in_order() if len(slots) < len(self._slots) else ():
             if slot.is_done and slot not in slots:
                 before_it = [place for place, each in enumerate(slots, 1) if each.index < slot.index]
                 slots.insert(before_it[-1] if before_it else 0, slot)
-        parts = self.message.parts
-        parts[:] = [part for slot in slots for part in slot.in_order()]
+        parts = [part for slot in slots for part in slot.in_order()]
+        if parts == before and not deltas:
+            return []
+        self.message.parts[:] = parts
         self._open = [each for each in self._open if any(each[0] is part for part in parts)]
         if not any(isinstance(delta, Replaced) for delta in deltas) and is_continued(before, parts):
             return deltas

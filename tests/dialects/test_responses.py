@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from sse_client.dialects import (
     Replaced,
     TextDelta,
     ToolCall,
+    ToolCallDelta,
     ToolCallEnd,
     ToolResult,
 )
@@ -288,7 +289,7 @@ def test_a_shell_call() -> None:
         last(item),
     )
     [made] = reply.message.tool_calls
-    assert [delta.arguments for delta in reply.deltas if delta.__class__.__name__ == "ToolCallDelta"] == [
+    assert [delta.arguments for delta in reply.deltas if isinstance(delta, ToolCallDelta)] == [
         *("l", "s", " -l", "\npw", "d"),
     ]
     assert (made.kind, made.input, made.native) == ("shell", "ls -l\npwd", item)
@@ -508,7 +509,7 @@ def test_deltas_before_their_item() -> None:
 
 def test_output_left_out_at_the_end() -> None:
     """Some servers leave the items out of the last response: native has those that were streamed."""
-    for output in ([], None, "x"):
+    for output in cast("list[Any]", [[], None, "x"]):
         reply = responses(CREATED, added(message("")), text("Hello"), done(message()), last(output=output))
         assert (reply.message.text, reply.message.ended_well) == ("Hello", True)
         assert reply.message.native["output"] == [message()]
@@ -580,6 +581,8 @@ def test_text_after_its_end() -> None:
     """A delta of a part that has ended is added and handed out."""
     reply = responses(CREATED, added(message("")), text("Hi"), done(message("Hi")), text("!"), last(message("Hi!")))
     assert (reply.kinds[:2], reply.message.text) == (["TextDelta", "TextDelta"], "Hi!")
+    reply = responses(CREATED, done(message("Hi")), text("!"), last(message("Hi")))
+    assert (reply.kinds[2], reply.message.text) == ("Replaced", "Hi")
 
 
 def test_what_is_unknown() -> None:
