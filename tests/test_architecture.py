@@ -26,6 +26,7 @@ LAYERS = [
     "dialects._chat",
     "dialects._anthropic",
     "dialects._responses",
+    "dialects._gemini",
     "dialects.__init__",
     *("testing._encode", "testing._script", "testing._server", "testing._transport"),
     *("testing._faults", "testing._cassette", "testing.__init__"),

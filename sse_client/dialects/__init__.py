@@ -2,6 +2,7 @@
 
 from ._anthropic import ANTHROPIC_MESSAGES
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
+from ._gemini import GEMINI
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
@@ -24,6 +25,7 @@ from ._vocabulary import (
 
 __all__ = [
     "ANTHROPIC_MESSAGES",
+    "GEMINI",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
     "OPENAI_RESPONSES",

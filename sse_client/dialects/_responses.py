@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote
 
 from sse_client import Cursor, Dialect, ErrorEvent, Request, ServerSentEvent, Terminator
@@ -30,8 +30,6 @@ from ._vocabulary import (
     TextDelta,
     ToolCallDelta,
 )
-
-W = TypeVar("W", bound=Written)
 
 DELTAS: dict[type[Part], Any] = {
     Text: TextDelta,
@@ -333,10 +331,10 @@ class ResponsesReader(MessageReader):
         call, deltas = self._call(slot, {"id": slot.id, "name": fields.get("name")})
         return call, slot, deltas
 
-    def _content(self, slot: Slot, kind: type[W], place: tuple[str, int]) -> W:
+    def _content(self, slot: Slot, kind: type[Written], place: tuple[str, int]) -> Written:
         """Return the text at a place of an item, a new one if need be."""
         part = slot.parts.get(place)
-        if type(part) is kind:
+        if isinstance(part, kind):
             return part
         content = slot.contents.get(place)
         if not content:
@@ -652,9 +650,9 @@ def pairs_of(params: Any, query: str) -> list[tuple[str, Any]]:
     if not isinstance(params, Mapping):
         return list(params)
     pairs: list[tuple[str, Any]] = []
-    for name, value in cast("Mapping[str, Any]", params).items():
-        values = list(value) if isinstance(value, list | tuple) else [value]
-        pairs += [(name, each) for each in values]
+    values: Any
+    for name, values in cast("Mapping[str, Any]", params).items():
+        pairs += [(name, each) for each in (values if values.__class__ in (list, tuple) else [values])]
     return pairs
 
 

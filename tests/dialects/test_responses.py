@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -509,7 +509,8 @@ def test_deltas_before_their_item() -> None:
 
 def test_output_left_out_at_the_end() -> None:
     """Some servers leave the items out of the last response: native has those that were streamed."""
-    for output in cast("list[Any]", [[], None, "x"]):
+    outputs: list[Any] = [[], None, "x"]
+    for output in outputs:
         reply = responses(CREATED, added(message("")), text("Hello"), done(message()), last(output=output))
         assert (reply.message.text, reply.message.ended_well) == ("Hello", True)
         assert reply.message.native["output"] == [message()]
