@@ -8,7 +8,6 @@ one of them has a signature, which belongs to its own part.
 An old Vertex API writes `STOP` into every event: of its streams nothing can tell whether the end is missing.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -18,7 +17,7 @@ from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Part, Reasoning, Text, ToolCall, Written
 from ._partial import Path
-from ._reader import DONE, MessageReader, as_count, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of
 from ._vocabulary import Data, Delta, ToolCallDelta
 
 REASONS: dict[str, FinishReason] = {
@@ -369,7 +368,7 @@ class GeminiReader(MessageReader):
     def _write(self, call: ToolCall, index: int, args: Any, deltas: list[Delta]) -> None:
         """Write all arguments of a call, and end it."""
         if args is not None:
-            text = json.dumps(args, ensure_ascii=False)
+            text = as_json(args)
             call._pieces.append(text)
             delta = ToolCallDelta(text, call, index)
             if isinstance(call, Call):

@@ -16,6 +16,7 @@ Parts are found by a key of the protocol's (an index, an ID), never by their pla
 on in the last part if that is of the same kind, else in a new one.
 """
 
+import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -68,6 +69,14 @@ def as_count(value: Any) -> int | None:
 def as_key(value: Any, default: str | int = 0) -> str | int:
     """The value if it can be the key of a part, else the default."""
     return value if isinstance(value, str | int) else default
+
+
+def as_json(value: Any) -> str:
+    """An object of arguments as text; if it is nested too deeply for that, one that is not whole."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "{"
 
 
 def kind_of(event: ServerSentEvent, value: Any) -> str:

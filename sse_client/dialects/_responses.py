@@ -9,7 +9,6 @@ endings: new ones come every month, and differ in what precedes `_arguments.delt
 A response that was not streamed is read too: it is the `response` of a last event.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from urllib.parse import parse_qsl, quote
 from sse_client import Cursor, Dialect, ErrorEvent, Request, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Written
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, MessageReader, as_dict, as_json, as_list, as_text, kind_of
 from ._vocabulary import (
     Data,
     Delta,
@@ -607,7 +606,7 @@ def arguments_of(item: dict[str, Any]) -> str:
         return "\n".join(map(as_text, as_list(as_dict(item.get("action")).get("commands"))))
     value = item.get(field)
     # An object, from servers that write them so.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else as_text(value)
+    return as_json(value) if isinstance(value, dict) else as_text(value)
 
 
 def advance(cursor: tuple[str, int] | None, event: ServerSentEvent) -> tuple[str, int] | None:

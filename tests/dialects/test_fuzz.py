@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sse_client import Dialect, ServerSentEvent
-from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES, Data, Delta, Message
+from sse_client.dialects import ANTHROPIC_MESSAGES, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Data, Delta, Message
 
 from .playing import check, outline, play, play_pieces, script
 
@@ -111,10 +111,52 @@ RESPONSES: list[Any] = [
     },
 ]
 
+GEMINI_CHUNKS: list[Any] = [
+    {
+        "candidates": [
+            {
+                "index": 0,
+                "content": {"role": "model", "parts": [{"text": "a", "thought": True}, {"text": "b"}]},
+                "groundingMetadata": {"x": 1},
+            },
+            {"index": 1, "content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"},
+        ],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "thoughtsTokenCount": 3},
+        "modelVersion": "m",
+        "responseId": "r",
+    },
+    {"candidates": [{"content": {"parts": [{"text": "c", "thoughtSignature": "s"}, {"inlineData": {"data": "QQ"}}]}}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"id": "c", "name": "f", "args": {"x": 1}}}]}}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"name": "g", "willContinue": True}}]}}]},
+    {
+        "candidates": [
+            {
+                "content": {
+                    "parts": [
+                        {
+                            "functionCall": {
+                                "partialArgs": [
+                                    {"jsonPath": "$.a[0].b", "stringValue": "t", "willContinue": True},
+                                    {"jsonPath": "$.a[0].b", "stringValue": "u"},
+                                    {"jsonPath": "$.a[1]", "numberValue": 1},
+                                ],
+                                "willContinue": True,
+                            }
+                        }
+                    ]
+                }
+            }
+        ]
+    },
+    {"candidates": [{"content": {"parts": [{"functionCall": {}}]}}]},
+    {"candidates": [{"finishReason": "STOP"}], "promptFeedback": {"blockReason": "SAFETY"}},
+]
+
 SAMPLES: dict[str, tuple[Dialect[Delta, Message], list[Any]]] = {
     "chat": (OPENAI_CHAT, CHAT),
     "anthropic": (ANTHROPIC_MESSAGES, ANTHROPIC),
     "responses": (OPENAI_RESPONSES, RESPONSES),
+    "gemini": (GEMINI, GEMINI_CHUNKS),
 }
 ODD: list[Any] = [None, True, 0, -1, 10**20, 1.5, "", "x", [], [None], [[1]], {}, {"type": None}, {"x": {"y": []}}]
 
