@@ -15,10 +15,10 @@ from typing import Any, ClassVar, cast
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
-from ._message import FinishReason, Message, Part, Reasoning, Text, ToolCall, Written
+from ._message import FinishReason, Message, Part, Reasoning, Text, ToolCall, Usage, Written
 from ._partial import Path
 from ._reader import DONE, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of
-from ._vocabulary import Data, Delta, ToolCallDelta
+from ._vocabulary import Data, Delta, ReasoningDelta, TextDelta, ToolCallDelta, UsageUpdate
 
 REASONS: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -79,12 +79,13 @@ def unescape(match: re.Match[str]) -> str:
 class Run:
     """Adjacent texts that are one part in `native`."""
 
-    __slots__ = ("is_plain", "part", "pieces")
+    __slots__ = ("is_plain", "is_thought", "part", "pieces")
 
-    def __init__(self, part: dict[str, Any], text: str) -> None:
+    def __init__(self, part: dict[str, Any], text: str, is_plain: bool) -> None:
         self.part = part
         self.pieces = [text]
-        self.is_plain = part.keys() <= PLAIN
+        self.is_plain = is_plain  # more can be joined to it
+        self.is_thought = part.get("thought") is True
 
     @property
     def native(self) -> dict[str, Any]:
@@ -166,9 +167,10 @@ def put(container: Any, key: Any, value: Any, *, is_new: bool = True) -> bool:
 class Candidate:
     """What there is of a candidate beside its message."""
 
-    __slots__ = ("call", "content", "fields", "is_broken", "may_end", "parts", "reason")
+    __slots__ = ("call", "content", "fields", "is_broken", "may_end", "message", "parts", "reason")
 
-    def __init__(self) -> None:
+    def __init__(self, message: Message) -> None:
+        self.message = message
         self.fields: dict[str, Any] = {}
         self.content: dict[str, Any] = {}
         self.parts: list[Any] = []  # of `native`
@@ -179,9 +181,9 @@ class Candidate:
 
     def native(self) -> dict[str, Any]:
         if not self.content and not self.parts:
-            return self.fields
+            return {name: value for name, value in self.fields.items() if name != "content"}
         parts = [part.native if isinstance(part, Run | Call) else part for part in self.parts]
-        return {"content": {**self.content, "parts": parts}, **self.fields}
+        return {**self.fields, "content": {**self.content, "parts": parts}}
 
 
 class GeminiReader(MessageReader):
@@ -199,8 +201,11 @@ class GeminiReader(MessageReader):
             return []
         value = event.json()
         deltas: list[Delta] = []
-        for each in value if value.__class__ is list else (value,):
-            self._read(event, each, deltas)
+        if value.__class__ is list:
+            for each in value:
+                self._read(event, each, deltas)
+        else:
+            self._read(event, value, deltas)
         return deltas
 
     def native(self) -> Any:
@@ -208,43 +213,34 @@ class GeminiReader(MessageReader):
         if not self._top and not self._candidates:
             return None
         candidates = [candidate.native() for _, candidate in sorted(self._candidates.items())]
-        return {**({"candidates": candidates} if candidates else {}), **self._top}
+        top = {name: value for name, value in self._top.items() if name != "candidates"}
+        return {**({"candidates": candidates} if candidates else {}), **top}
 
     def _read(self, event: ServerSentEvent, value: Any, deltas: list[Delta]) -> None:
-        if value.__class__ is not dict or (value.keys().isdisjoint(FIELDS)):
+        if value.__class__ is not dict or ("candidates" not in value and value.keys().isdisjoint(FIELDS)):
             kind = kind_of(event, value)
             if kind != "ping":
                 deltas.append(Data(kind, value))
             return
-        for candidate in as_list(value.get("candidates")):
-            if candidate.__class__ is dict:
-                self._read_candidate(candidate, deltas)
-            elif candidate is not None:
-                deltas.append(Data("candidate", candidate))
-        keep(self._top, value, "candidates")
+        candidates = value.get("candidates")
+        if candidates.__class__ is list:
+            for candidate in candidates:
+                if candidate.__class__ is dict:
+                    self._read_candidate(candidate, deltas)
+                elif candidate is not None:
+                    deltas.append(Data("candidate", candidate))
+        keep(self._top, value)
         message = self.message
         if message.id is None or message.model is None:
             self.identify(id=value.get("responseId"), model=value.get("modelVersion"))
-        usage = value.get("usageMetadata")
-        if usage.__class__ is dict:
-            self._read_usage(usage, deltas)
-        feedback = value.get("promptFeedback")
-        if feedback and not value.get("candidates"):
-            reason = as_text(as_dict(feedback).get("blockReason"))
+        usage: Any = value.get("usageMetadata")
+        if usage.__class__ is dict and usage and (message.usage is None or message.usage.native != usage):
+            message.usage = usage_of(usage)
+            deltas.append(UsageUpdate(message.usage))
+        if "promptFeedback" in value and not candidates:
+            reason = as_text(as_dict(value["promptFeedback"]).get("blockReason"))
             if reason and message.finish_reason is None:
                 deltas += self.finish("content_filter", reason)
-
-    def _read_usage(self, usage: dict[str, Any], deltas: list[Delta]) -> None:
-        thoughts = usage.get("thoughtsTokenCount")
-        written = [count for count in (as_count(usage.get("candidatesTokenCount")), as_count(thoughts)) if count]
-        deltas += self.usage(
-            usage,
-            input_tokens=usage.get("promptTokenCount"),
-            output_tokens=sum(written) if written else usage.get("candidatesTokenCount"),
-            total_tokens=usage.get("totalTokenCount"),
-            cached_tokens=usage.get("cachedContentTokenCount"),
-            reasoning_tokens=thoughts,
-        )
 
     def _read_candidate(self, value: dict[str, Any], deltas: list[Delta]) -> None:
         index: Any = value.get("index")
@@ -252,20 +248,20 @@ class GeminiReader(MessageReader):
             index = 0
         candidate = self._candidates.get(index)
         if candidate is None:
-            candidate = self._candidates[index] = Candidate()
-            self.choice(index)
+            candidate = self._candidates[index] = Candidate(self.choice(index))
         content: Any = value.get("content")
         if content.__class__ is dict:
             if not candidate.content:
-                keep(candidate.content, content, "parts")
+                keep(candidate.content, content)
                 self.identify(role=content.get("role"), choice=index)
-            for part in as_list(content.get("parts")):
+            parts = content.get("parts")
+            for part in parts if parts.__class__ is list else ():
                 text: Any = part.get("text") if part.__class__ is dict else None
                 if text.__class__ is str:
                     self._add_text(candidate, index, part, text, deltas)
                 elif part:
                     self._add(candidate, index, part, deltas)
-        keep(candidate.fields, value, "content")
+        keep(candidate.fields, value)
         reason = value.get("finishReason")
         if reason.__class__ is str and reason and reason != UNSPECIFIED:
             candidate.reason = reason
@@ -276,16 +272,21 @@ class GeminiReader(MessageReader):
         is_thought = part.get("thought") is True
         is_plain = len(part) == 1 or part.keys() <= PLAIN
         last: Any = candidate.parts[-1] if candidate.parts else None
-        if is_plain and last.__class__ is Run and last.is_plain and (last.part.get("thought") is True) is is_thought:
+        if is_plain and last.__class__ is Run and last.is_plain and last.is_thought is is_thought:
+            if not text:
+                return
             last.pieces.append(text)
-        elif text or not is_plain:
-            candidate.parts.append(Run(part, text))
+            shown: Any = candidate.message.parts[-1]
+            shown._pieces.append(text)
+            deltas.append(ReasoningDelta(text, shown, index) if is_thought else TextDelta(text, shown, index))
+            return
+        if text or not is_plain:
+            candidate.parts.append(Run(part, text, is_plain))
         deltas += self.reasoning(text, choice=index) if is_thought else self.text(text, choice=index)
-        if not is_plain:
-            parts = self.choice(index).parts
-            if parts and isinstance(parts[-1], Reasoning if is_thought else Text):
-                beside = {name: each for name, each in part.items() if name not in PLAIN}
-                parts[-1]._native = {**as_dict(parts[-1]._native), **beside}
+        parts = candidate.message.parts
+        if not is_plain and parts and isinstance(parts[-1], Reasoning if is_thought else Text):
+            beside = {name: each for name, each in part.items() if name not in PLAIN}
+            parts[-1]._native = {**as_dict(parts[-1]._native), **beside}
 
     def _add(self, candidate: Candidate, index: int, part: Any, deltas: list[Delta]) -> None:
         """Add a part that is no text."""
@@ -386,11 +387,25 @@ class GeminiReader(MessageReader):
         deltas += self.finish(reason, native, choice=index)
 
 
-def keep(kept: dict[str, Any], fields: dict[str, Any], but: str) -> None:
-    """Keep the fields but one; null or nothing overwrites none."""
+def keep(kept: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Keep the last of each field; null or nothing overwrites none."""
     for name, value in fields.items():
-        if name != but and (value or (value is not None and name not in kept)):
+        if value or (value is not None and name not in kept):
             kept[name] = value
+
+
+def usage_of(native: dict[str, Any]) -> Usage:
+    """Return the tokens of a reply: what it has written are its candidates and its thoughts."""
+    get = native.get
+    read, written, thoughts = get("promptTokenCount"), get("candidatesTokenCount"), get("thoughtsTokenCount")
+    total, cached = get("totalTokenCount"), get("cachedContentTokenCount")
+    # Every event of a reply has its usage, so the usual types take no call.
+    read = read if read.__class__ is int else as_count(read)
+    written = written if written.__class__ is int else as_count(written)
+    thoughts = thoughts if thoughts.__class__ is int else as_count(thoughts)
+    total = total if total.__class__ is int else as_count(total)
+    output = written if thoughts is None else thoughts + (written or 0)
+    return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
 GEMINI: Dialect[Delta, Message] = Dialect(reader=GeminiReader, errors=ErrorEvent(field="error"), accept_json=True)

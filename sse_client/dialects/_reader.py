@@ -43,6 +43,8 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
+write_json = json.JSONEncoder(ensure_ascii=False).encode  # which `json.dumps` would make anew each time
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """The value if it is a JSON object, else an empty one."""
@@ -74,7 +76,7 @@ def as_key(value: Any, default: str | int = 0) -> str | int:
 def as_json(value: Any) -> str:
     """An object of arguments as text; if it is nested too deeply for that, one that is not whole."""
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return write_json(value)
     except RecursionError:
         return "{"
 

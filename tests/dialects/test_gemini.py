@@ -427,7 +427,7 @@ def test_what_is_unknown() -> None:
     odd = [{"brand": "new"}, 3, "text", None]
     reply = play(GEMINI, script(*map(json.dumps, [{"type": "ping"}, *odd]), {"candidates": "x"}))
     assert [delta.value for delta in reply.deltas if isinstance(delta, Data)] == odd
-    assert reply.message.native is None
+    assert reply.message.native == {}
 
 
 def test_what_is_not_json() -> None:
