@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from sse_client import ErrorEventReceived, Request, ServerSentEvent, StreamTruncated
+from sse_client import ErrorEventReceived, Request, ServerSentEvent, SSEClient, StreamInterrupted, StreamTruncated
 from sse_client.dialects import (
     OPENAI_RESPONSES,
     RESPONSES_RESUME,
@@ -24,6 +24,7 @@ from sse_client.dialects import (
     ToolResult,
 )
 from sse_client.dialects._responses import ResponsesReader
+from sse_client.testing import FIN, Answer, encode, scripted_transport
 
 from .playing import Reply, check, outline, play, script
 
@@ -732,3 +733,34 @@ def test_the_same_classes_everywhere() -> None:
     assert ended == [part for part in reply.message.parts if isinstance(part, ToolCall)]
     reply = responses(CREATED, done({"type": "x"}))
     assert [delta.part for delta in reply.deltas if isinstance(delta, PartAdded)] == reply.message.parts
+
+
+# Through a client.
+
+
+def stream_of(*events: ServerSentEvent) -> bytes:
+    return b"".join(encode(each) for each in events)
+
+
+def test_a_background_response_is_resumed() -> None:
+    """A response in the background goes on after the last event, by a GET of its own URL; one event comes once."""
+    events = numbered(BACKGROUND, added(message("")), text("Hel"), text("lo"), last(message()))
+    transport = scripted_transport(Answer(stream_of(*events[:3]), FIN), Answer(stream_of(*events[3:])))
+    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
+    with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host/v1")) as client:
+        stream = client.post("/responses", json={}, params={"api-version": "1"}, dialect=dialect)
+        assert [each.json()["sequence_number"] for each in stream] == [0, 1, 2, 3, 4]
+    assert [request.method for request in transport.requests] == ["POST", "GET"]
+    assert transport.requests[1].url.endswith("/v1/responses/resp_1?api-version=1&stream=true&starting_after=2")
+
+
+def test_a_response_that_does_not_run_in_the_background_is_not_resumed() -> None:
+    """Any other response is not asked for again: the cut is raised as it was."""
+    events = numbered(CREATED, added(message("")), text("Hel"))
+    transport = scripted_transport(Answer(stream_of(*events), FIN))
+    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
+    with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host")) as client:
+        stream = client.post("/responses", json={}, dialect=dialect)
+        with pytest.raises(StreamInterrupted):
+            list(stream)
+    assert len(transport.requests) == 1
