@@ -25,9 +25,10 @@ from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._shells.async_ import AsyncEventStream, AsyncReply
+from ._shells.accumulations import Accumulation, AsyncAccumulation
+from ._shells.async_ import AsyncEventStream
 from ._shells.async_client import AsyncSSEClient, aiter_events
-from ._shells.sync import EventStream, Reply
+from ._shells.sync import EventStream
 from ._shells.sync_client import SSEClient, iter_events
 from ._stats import StreamStats
 from ._timeouts import Timeouts
@@ -35,8 +36,9 @@ from ._typed import Named
 from ._version import __version__ as __version__
 
 __all__ = [
+    "Accumulation",
+    "AsyncAccumulation",
     "AsyncEventStream",
-    "AsyncReply",
     "AsyncSSEClient",
     "ConnectionFailed",
     "ContentTypeError",
@@ -52,7 +54,6 @@ __all__ = [
     "Handlers",
     "LastEventID",
     "Named",
-    "Reply",
     "Request",
     "ResponseError",
     "RetryPolicy",

@@ -8,19 +8,20 @@ outlives one `__anext__`.
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Generic, Self, cast, overload
+from typing import Any, Self, cast, overload
 
 import anyio
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import AsyncAccumulation
 from .async_connection import AsyncConnection
 from .async_dispatch import AsyncPump, drive
 from .http import failure_of
@@ -204,11 +205,11 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "AsyncReply[T, Any]": ...
+    def accumulate(self) -> AsyncAccumulation[T, Any]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> AsyncAccumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Callable[[S | None, T], S]) -> AsyncAccumulation[T, S]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
@@ -217,32 +218,15 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
         it iterates the stream. Without arguments, the dialect's fold is used.
         """
-        return AsyncReply(self, *self._fold(fold, initial))
+        return AsyncAccumulation(self, self._begin_folding(fold, initial))
 
-
-class AsyncReply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: AsyncEventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return aiter(self._stream)
-
-    async def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        with suppress(StopAsyncIteration):
-            while True:
-                await self._stream.__anext__()
-        self._stream._check_whole(self)
-        return self.snapshot
+    async def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    await self.__anext__()
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)

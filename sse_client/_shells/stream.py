@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Generic, Protocol, cast
 from weakref import WeakMethod, ref
 
-from .._accumulate import Accumulation, first_value
+from .._accumulate import Accumulating, Folding, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
 from .._core.phases import Outcome, State
 from .._core.plan import Plan
@@ -55,7 +55,7 @@ class BaseStream(Generic[T]):
         self._is_typed = dialect.events not in (None, ServerSentEvent)
         self._decoder = decoder_of(dialect.events) if self._is_typed else None
         self._unknown = 0
-        self._accumulations: list[Accumulation[Any]] = []
+        self._foldings: list[Folding] = []
         self._dispatch: Dispatch | None = None
         self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
         self._is_busy = False
@@ -136,7 +136,7 @@ class BaseStream(Generic[T]):
         except DecodeError as error:
             self._complete(error)
             raise
-        if self._accumulations:
+        if self._foldings:
             self._take(value)
         return cast("T | Nothing", value)
 
@@ -155,29 +155,29 @@ class BaseStream(Generic[T]):
 
     def _take(self, value: Any) -> None:
         if value.__class__ is not Nothing:
-            for accumulation in self._accumulations:
-                accumulation._take(value)
+            for folding in self._foldings:
+                folding.take(value)
 
-    def _accumulate(self, accumulation: Accumulation[Any]) -> None:
+    def _begin_folding(self, fold: Any, initial: Any) -> Folding:
+        """Fold all values from now on; without a fold, by the dialect's."""
+        if fold is None:
+            fold, initial = self._dialect.fold, self._dialect.initial
+            if fold is None:
+                raise TypeError("accumulate() needs a fold: this stream's dialect has none")
+        folding = Folding(fold, first_value(initial))
         self._session.begin()
-        self._accumulations.append(accumulation)
+        self._foldings.append(folding)
         self._is_plain = False
+        return folding
 
-    def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
-        """The fold to use, and what it begins with."""
-        if fold is not None:
-            return fold, first_value(initial)
-        if self._dialect.fold is None:
-            raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        return self._dialect.fold, first_value(self._dialect.initial)
-
-    def _check_whole(self, accumulation: Accumulation[Any]) -> None:
-        """Raise where the stream is over without an error, but not complete."""
+    def _whole(self, accumulating: Accumulating) -> Any:
+        """Return the snapshot of a stream that is over without an error. Raises `StreamCancelled` unless complete."""
         if self.outcome != "completed":
             error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
             self._complete(error)
-            error.partial = accumulation.snapshot
+            error.partial = accumulating.snapshot
             raise error
+        return accumulating.snapshot
 
     def _start_dispatch(self, on: Handlers, *, is_async: bool) -> Dispatch:
         on._check(is_async=is_async, is_typed=self._is_typed)
@@ -221,8 +221,8 @@ class BaseStream(Generic[T]):
             error.stats = self.stats
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            if self._accumulations:
-                error.partial = self._accumulations[-1].snapshot
+            if self._foldings:
+                error.partial = self._foldings[-1].snapshot
 
     @property
     def response(self) -> Response:

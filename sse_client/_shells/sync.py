@@ -11,18 +11,19 @@ A thread first sets `_is_busy` and then looks at `is_closing`; `close` first set
 from collections.abc import Callable, Iterator
 from math import inf
 from types import TracebackType
-from typing import Any, Generic, Self, cast, overload
+from typing import Any, Self, cast, overload
 
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import Accumulation
 from .http import failure_of
 from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
@@ -223,11 +224,11 @@ class EventStream(Connection[T], Iterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "Reply[T, Any]": ...
+    def accumulate(self) -> Accumulation[T, Any]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> Accumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[S | None, T], S]) -> Accumulation[T, S]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
@@ -236,31 +237,14 @@ class EventStream(Connection[T], Iterator[T]):
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
         iterates the stream. Without arguments, the dialect's fold is used.
         """
-        return Reply(self, *self._fold(fold, initial))
+        return Accumulation(self, self._begin_folding(fold, initial))
 
-
-class Reply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: EventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._stream)
-
-    def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        for _ in self._stream._events():
-            pass
-        self._stream._check_whole(self)
-        return self.snapshot
+    def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            for _ in self._events():
+                pass
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)
