@@ -107,13 +107,28 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
 
     def _check_entered(self) -> None:
         if not self._is_entered:
-            raise RuntimeError("enter the stream first: async with client.post(…) as stream: async for event in stream")
+            raise RuntimeError(
+                "enter the stream first: async with client.post(…) as stream: async for event in stream; "
+                "or open it: await stream.open()"
+            )
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._connect_once()
         return self
 
-    async def _open(self) -> None:
+    async def open(self) -> Self:
+        """
+        Connect without `async with`, and return the stream; you must then close it with `aclose()`.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or dispatched before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        await self._connect_once()
+        return self
+
+    async def _connect_once(self) -> None:
         """Connect, unless that is done."""
         self._is_entered = True
         session = self._session

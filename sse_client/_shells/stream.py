@@ -77,6 +77,12 @@ class BaseStream(Generic[T]):
         called = f"{type(self).__name__} {request.method} {public_path(request.url)}"
         return f"<{called} {session.outcome or session.state}, {count} event{'' if count == 1 else 's'}>"
 
+    def _check_unopened(self) -> None:
+        """Raise `RuntimeError` if the stream has begun: it is opened once."""
+        self._session.begin()
+        if self._session.has_started:
+            raise RuntimeError("this stream is open already: it is opened once, by open(), by entering it or by a loop")
+
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
         if self._owner is not None and not self._session.is_closing:
@@ -233,7 +239,7 @@ class BaseStream(Generic[T]):
         """
         head = self._session.head
         if head is None:
-            raise RuntimeError("there is no response yet: enter the stream with `with`, or take its first event")
+            raise RuntimeError("there is no response yet: enter the stream with `with`, or open() it")
         response: Response = head.response
         return response
 

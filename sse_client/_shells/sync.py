@@ -131,10 +131,22 @@ class EventStream(Connection[T], Iterator[T]):
         return False
 
     def __enter__(self) -> Self:
-        self._open()
+        self._connect_once()
         return self
 
-    def _open(self) -> None:
+    def open(self) -> Self:
+        """
+        Connect without `with`, and return the stream; you must then close it.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or iterated before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        self._connect_once()
+        return self
+
+    def _connect_once(self) -> None:
         """Connect, unless that is done."""
         session = self._session
         if self._is_busy:
