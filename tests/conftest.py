@@ -54,6 +54,11 @@ def _ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+# Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
+REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
+LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """
@@ -66,16 +71,25 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
         option.numprocesses = 1 + (os.cpu_count() or 1)
-        option.dist = "loadgroup"
+        option.dist = "loadscope"
+        option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a process all rows of a test at once: to hand out ten thousand rows one by one takes long."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class ByTest(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "real time" if nodeid.startswith(REAL_TIME) else nodeid.partition("[")[0]
+
+    return ByTest(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """
-    Put the long tests first, so that no process is left alone with one at the end.
-
-    Those in real time are marked with `xdist_group`: they run one at a time, so that they do not delay each other.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Run the long tests first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(REAL_TIME), not item.nodeid.startswith(LONG)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,7 @@
 """
 The whole reply from its parts: what a fold has come to, at any time and however the stream ends.
 
-The same in all six shells; a test that looks into the middle of a stream reads it as `entered()` does.
+The same in all shells; a test that looks into the middle of a stream reads it as `entered()` does.
 """
 
 import copy

@@ -81,8 +81,8 @@ def foreign_imports(path: Path) -> set[str]:
 
 def room_of(name: str) -> str:
     """The folder of a module; the modules beside the folders are words, but for `__init__`."""
-    room, dot, _ = name.partition(".")
-    return room if dot or room == "__init__" else "words"
+    room = name.partition(".")[0]
+    return room if room in ROOMS else "words"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -1,7 +1,7 @@
 """
 Each clock fires at its time, whatever else goes on; over real sockets, in real seconds.
 
-Most of a clock's test is waiting, so all six shells wait at once: a test here is one scenario, run by `everywhere`.
+Most of a clock's test is waiting, so all shells wait at once: a test here is one scenario, run by `everywhere`.
 """
 
 import math
@@ -28,8 +28,6 @@ from sse_client import (
     Timeouts,
 )
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
-
-pytestmark = pytest.mark.xdist_group("real time")
 
 CLOCK = 0.3
 
@@ -67,7 +65,7 @@ def everywhere(
     http: dict[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Run]:
-    """Run all six shells at once."""
+    """Run all shells at once."""
 
     def one(shell: Shell) -> Run:
         return run(shell, url, on_event=handler, http=http, **{"headers": {"X-Shell": str(shell)}, **options})

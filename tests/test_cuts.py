@@ -169,7 +169,7 @@ class World:
             return SAMPLE
         # FIN and RST differ in the transport's error only, which is the same after each byte. Both clients leave it to
         # the session to tell how a stream has ended: the sync one has seen each byte.
-        return (1 if how == "FIN" else 5) * (1 if self.shell.kind == "sync" else 3)
+        return (1 if how == "FIN" else 9) * (1 if self.shell.kind == "sync" else 3)
 
     def read_all(self, script: Script, client: dict[str, Any], **options: Any) -> list[Run]:
         """Read the streams of all cuts of the script, through one client."""

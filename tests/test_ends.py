@@ -1,5 +1,5 @@
 """
-How a stream ends, and which answers are streams at all: over real sockets, the same in all six shells.
+How a stream ends, and which answers are streams at all: over real sockets, the same in all shells.
 
 Every test reads one answer to a POST, and looks at what was handed out, what was raised, and what the stream says.
 """

@@ -1,7 +1,8 @@
 """
 A stream is read once: what iterating it does, in each state that it can be in.
 
-The table is what is tested, each cell in all six shells. The stream has the events a, b and c, unless it fails after a.
+The table is what is tested, its rows in the shells in turn. The stream has the events a, b and c, unless it fails
+after a.
 
     state               | iter | next  | dispatch | accumulate | final     | snapshot | events | close
     not entered         | abc  | a     | complete | begins     | abc       |          | 0      | cancelled

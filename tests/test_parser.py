@@ -225,7 +225,7 @@ def streams_in_pieces(draw: st.DrawFn) -> list[bytes]:
     return cut(stream, *flushes, *draw(st.lists(st.integers(0, len(stream)), max_size=8)))
 
 
-any_stream = settings(max_examples=300, deadline=None)
+any_stream = settings(max_examples=150, deadline=None)
 
 
 def clamped(result: Result) -> Result:

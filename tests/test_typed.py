@@ -1,5 +1,5 @@
 """
-Typed events: what a type makes of an event's name and data, by the decoder alone and through all six shells.
+Typed events: what a type makes of an event's name and data, by the decoder alone and through the shells.
 
 `DECODED` is a table: a type, the events that come, and what becomes of each.
 """

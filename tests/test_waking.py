@@ -37,8 +37,6 @@ from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
 
 FILES = Path("/proc/self/fd")
 
-pytestmark = pytest.mark.xdist_group("real time")
-
 # It takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3 * PATIENCE
 
@@ -345,7 +343,7 @@ def test_a_pooled_connection_outlives_deadlines(library: ModuleType) -> None:
     def work(seed: int) -> None:
         dice = random.Random(seed)
         with client_of(library) as client:
-            for _ in range(25):
+            for _ in range(15):
                 stream = client.post(f"{server.url}/end/{0.05 + dice.uniform(-0.012, 0.006)}", timeout=0.05)
                 with suppress(StreamTimeout), stream:
                     list(stream)
@@ -371,7 +369,7 @@ def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
     def work(seed: int) -> None:
         dice = random.Random(seed)
         with client_of(library) as client:
-            for _ in range(25):
+            for _ in range(15):
                 stream = client.post(server.url)
                 with stream:
                     closer = Closer(stream, 0.01 + dice.uniform(-0.003, 0.012))

@@ -24,7 +24,8 @@ next; `Session` asserts it on every change. Closing or leaving the stream stops 
                 ├─> pausing     another attempt follows
                 └─> stopped     the body is the error
 
-    draining ─────> stopped     the rest is read, or not worth it
+    draining ───┬─> pausing     a transient error event came before anything else, and another attempt follows
+                └─> stopped     the rest is read, or not worth it
 
     pausing ────┬─> connecting  the delay has passed
                 └─> stopped     closed

@@ -16,6 +16,7 @@ from .._parser import EventParser
 from .attempts import Fault, fault_of
 from .bodies import Body
 from .plan import DONE_EVENT, Plan
+from .reading import Reading
 from .strays import Strays
 
 # What ends a stream by default.
@@ -27,9 +28,12 @@ ANY_ERROR = ErrorEvent(event="error")
 class Ending:
     """An event that ends its stream."""
 
+    event: ServerSentEvent
     index: int
     """Its place among the events of its piece."""
     is_delivered: bool = False
+    is_done: bool = False
+    """Whether it is `[DONE]`, of which only a reader hears."""
     error: SSEError | None = None
 
     @property
@@ -53,7 +57,6 @@ class Marks:
 
     def first(self, events: Iterable[ServerSentEvent], past_ids: frozenset[str], last_event_id: str) -> Ending | None:
         """Return the first event that ends the stream; `last_event_id` is for the text of its error."""
-        errors, terminator, ends_at_done = self._errors, self._terminator, self._ends_at_done
         needles, names = None if past_ids else self._needles, self._names
         for index, event in enumerate(events):
             data = event.data
@@ -71,15 +74,16 @@ class Marks:
                         continue
             if event.id in past_ids:
                 text = f"the server started over: event {quote(event.id)} came again after {quote(last_event_id)}"
-                return Ending(index, error=StreamInterrupted(text))
+                return Ending(event, index, error=StreamInterrupted(text))
+            errors, terminator = self._errors, self._terminator
             if errors is not None and (mark := errors.match(event)) is not None:
-                return Ending(index, error=error_event("the server sent an error event", event, mark))
-            if ends_at_done and is_done(event):
+                return Ending(event, index, error=error_event("the server sent an error event", event, mark))
+            if self._ends_at_done and is_done(event):
                 is_asked_for = terminator is None or terminator.match(event) is not None
                 error = None if is_asked_for else StreamTruncated("the server sent [DONE], and no terminator")
-                return Ending(index, error=error)
+                return Ending(event, index, is_done=True, error=error)
             if terminator is not None and terminator.match(event) is not None:
-                return Ending(index, is_delivered=True)
+                return Ending(event, index, is_delivered=True)
         return None
 
 
@@ -115,14 +119,21 @@ def stray_error(strays: Strays | None, plan: Plan, last_event_id: str) -> ErrorE
     return error_event("the server sent an error outside any event", event, mark or ANY_ERROR)
 
 
-def clean_end(plan: Plan, so_far: str, *, is_whole: bool = True, is_mid_block: bool = False) -> StreamTruncated | None:
+def clean_end(
+    plan: Plan, reading: Reading | None, so_far: str, *, is_whole: bool = True, is_mid_block: bool = False
+) -> StreamTruncated | None:
     """
     Return the error of a stream that its server has closed cleanly, or `None` if nothing is missing.
 
     `is_whole` says whether a compressed body came to its end, `is_mid_block` whether an event had begun.
     """
-    if plan.terminator is not None:
+    is_complete = None if reading is None else reading.is_complete
+    if plan.terminator is not None and plan.is_terminator_required:
         lack = "before its terminator"
+    elif is_complete:
+        return None
+    elif is_complete is False:
+        lack = "before the reply was complete"
     elif not is_whole:
         lack = "before the end of its compressed body"
     elif is_mid_block:
@@ -133,7 +144,15 @@ def clean_end(plan: Plan, so_far: str, *, is_whole: bool = True, is_mid_block: b
 
 
 def end_of_body(
-    body: Body, plan: Plan, so_far: str, now: datetime, *, is_whole: bool, is_understood: bool, has_begun: bool
+    body: Body,
+    plan: Plan,
+    reading: Reading | None,
+    so_far: str,
+    now: datetime,
+    *,
+    is_whole: bool,
+    is_understood: bool,
+    has_begun: bool,
 ) -> Fault | SSEError | None:
     """
     Return how the stream goes on after a clean end of its body, which was not a terminator.
@@ -148,7 +167,7 @@ def end_of_body(
         return error
     if strays is not None and not is_understood and not body.has_open_event:
         return fault_of(_only_strays(strays, body), plan, now, has_begun=has_begun)
-    truncated = clean_end(plan, so_far, is_whole=is_whole, is_mid_block=body.parser.is_mid_block)
+    truncated = clean_end(plan, reading, so_far, is_whole=is_whole, is_mid_block=body.parser.is_mid_block)
     return None if truncated is None else Fault(error=truncated, is_ambiguous=True)
 
 

@@ -21,7 +21,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     "connecting": frozenset({"reading", "connecting", "refusing", "pausing", "stopped"}),
     "refusing": frozenset({"connecting", "pausing", "stopped"}),
     "reading": frozenset({"draining", "refusing", "pausing", "stopped"}),
-    "draining": frozenset({"stopped"}),
+    "draining": frozenset({"pausing", "stopped"}),
     "pausing": frozenset({"connecting", "stopped"}),
     "stopped": frozenset(),
 }

@@ -59,13 +59,18 @@ class NoPlace:
     def remember(self, batch: Sequence[ServerSentEvent]) -> None:
         """Take the events that the user has finished with."""
 
-    def has_begun(self, finished: int, last_event_id: str) -> bool:  # noqa: ARG002
+    @property
+    def cursor(self) -> Any:
+        """The cursor after the last event that the user has finished with; `None` without one."""
+        return None
+
+    def has_begun(self, last_event_id: str, *, has_delivered: bool) -> bool:  # noqa: ARG002
         """
         Whether the first request must not simply be sent again.
 
-        The user has finished with an event; or, if the stream is resumed by ID, it has an ID to resume after.
+        The user has had something; or the stream has a place to resume from, be it an ID or a cursor.
         """
-        return finished > 0
+        return has_delivered
 
     def has_id(self, last_event_id: str) -> bool:
         """Whether this stream has given an ID to resume after; one from an earlier stream would replay this one."""
@@ -133,8 +138,8 @@ class IdPlace(NoPlace):
                 if len(event.id) <= MAX_ID:
                     self._recent_ids.append(event.id)
 
-    def has_begun(self, finished: int, last_event_id: str) -> bool:
-        return finished > 0 or self.has_id(last_event_id)
+    def has_begun(self, last_event_id: str, *, has_delivered: bool) -> bool:
+        return has_delivered or self.has_id(last_event_id)
 
     def why_not(self, last_event_id: str) -> str:
         return "" if self.has_id(last_event_id) else "the stream had no event IDs to resume from"
@@ -165,7 +170,7 @@ class IdPlace(NoPlace):
 class CursorPlace(NoPlace):
     """The place in a stream that is resumed by a cursor of the user's own."""
 
-    __slots__ = ("_cursor", "_resume")
+    __slots__ = ("_cursor", "_has_advanced", "_resume")
 
     runs_user_code = True
 
@@ -174,10 +179,19 @@ class CursorPlace(NoPlace):
         self._resume = resume
         # A copy: `advance` may change it in place, and the plan may be that of many streams.
         self._cursor: Any = deepcopy(resume.initial)
+        self._has_advanced = False
+
+    @property
+    def cursor(self) -> Any:
+        return self._cursor
+
+    def has_begun(self, last_event_id: str, *, has_delivered: bool) -> bool:  # noqa: ARG002
+        return has_delivered or self._has_advanced
 
     def remember(self, batch: Sequence[ServerSentEvent]) -> None:
         for event in batch:
             self._cursor = self._resume.advance(self._cursor, event)
+            self._has_advanced = True
 
     def _resumed(self) -> Request | None:
         return self._resume.request(self._cursor, self._plan.request)

@@ -4,12 +4,14 @@ Everything one stream was asked to do, as one value that the shells make of a ca
 A single reply and a subscription run through the same session. What differs between them is data: `Plan.rules`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._event import ServerSentEvent
 from .._marks import DONE, ErrorEvent, Terminator
 from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._reader import Reader
 from .._request import Request, public_url
 from .._resume import Cursor, LastEventID
 from .._retry import MAX_SERVER_DELAY, RetryPolicy
@@ -96,6 +98,10 @@ class Plan:
     accepts_json: bool = False
     """Whether a JSON response is read as a stream of one event."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
+    reader: Callable[[], Reader[Any, Any]] | None = None
+    """Makes what turns the events into values, and says whether the reply is complete."""
+    is_terminator_required: bool = True
+    """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
     rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:

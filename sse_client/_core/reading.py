@@ -72,6 +72,13 @@ class Reading:
         event, self.last = self.last, None
         return NO_VALUES if event is None else self.read(event)
 
+    def drop(self) -> bool:
+        """Deliver no more values of the latest event; return whether there were any. Any thread."""
+        has_left = self.is_mid_event
+        for _ in self.values:  # whoever iterates it meanwhile comes to its end
+            pass
+        return has_left
+
     def start_over(self) -> None:
         """Take that the next attempt starts over: the events of the last one count no more."""
         self._reader = self._make()

@@ -18,19 +18,20 @@ The parts that decide are modules of their own, whose functions return values. O
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from operator import length_hint
 
-from .._errors import EventTooLarge, SSEError, StreamInterrupted, StreamTimeout
+from .._errors import ErrorEventReceived, EventTooLarge, SSEError, StreamInterrupted, StreamTimeout, StreamTruncated
 from .._event import ServerSentEvent
 from .._marks import DONE
-from .._request import Request
-from .attempts import Again, Fault, No, Refresh, Situation, connect, explain, loss_of, refusal_of, verdict
+from .attempts import Again, Fault, Situation, connect, explain, loss_of, refusal_of, verdict
 from .bodies import Body
 from .clocks import connecting_clock, has_elapsed, silence, total_deadline
 from .endings import clean_end, end_of_body, stray_error, unfinished_terminator
 from .notes import drop_after, follow_events, next_note
 from .phases import TRANSITIONS, Outcome, Phase, failed_outcome, outcome_of
+from .place import place_of
 from .plan import Plan, label
 from .redirects import Follow, Refuse, follow
 from .responses import error_of, is_accepted, is_stream, is_text, no_response
@@ -81,7 +82,10 @@ class Session(SessionState):
         if not self.is_closing:
             self._closing_outcome = outcome
         self.is_closing = True
-        if left := length_hint(self.ready):
+        left = length_hint(self.ready)
+        if self.reading is not None and self.reading.drop():
+            left += 1  # an event is finished with its last value
+        if left:
             self._is_cut_short = True
             del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
 
@@ -105,17 +109,22 @@ class Session(SessionState):
     def leave(self, error: BaseException | None, now: float) -> None:
         """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
         left = length_hint(self.ready)
+        is_mid_event = self.reading is not None and self.reading.is_mid_event
         self._is_told = True
-        if error is None:
+        if error is None and not is_mid_event:
             self._finish_batch(now)
         else:
             # What the user failed on is not finished, and a resume after the ID before it brings it again.
+            if self._remembers:
+                with suppress(Exception):  # of the user's own code, which must not hide why they leave
+                    self._place.remember(self._batch[: max(self._delivered - 1, 0)])
             self._previous = self._batch[: self._delivered] or self._previous
             self._finished_id, self._finished = self.last_event_id, self._finished + self._delivered
             self._batch = []
         self.ready = iter(())
         has_failed = not (error is None or isinstance(error, GeneratorExit))
-        is_complete = self._phase == "draining" and self._error is None and not left and not has_failed
+        has_left = bool(left) or is_mid_event
+        is_complete = self._phase == "draining" and self._error is None and not has_left and not has_failed
         if self._phase == "stopped" or is_complete:
             return  # after the terminator nothing can go wrong, and the connection can be used again
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
@@ -134,8 +143,8 @@ class Session(SessionState):
                 self._time_out(clock, now)
         if self._phase == "pausing" and now >= self._wait_until:
             self._enter("connecting")
-        if self._phase == "draining" and not (self.head is None or self.head.can_stop_reads()):
-            self.drained(now)
+        if self._phase == "draining":
+            self._reconsider(now)
         match self._phase:
             case "connecting":
                 return self._connect(now)
@@ -147,10 +156,22 @@ class Session(SessionState):
                 return DRAIN
             case "pausing":
                 return Wait(self._wait_until - now)
-            case "stopped":
+            case _:
                 if not self.is_closing or self._error is not None:
                     self._is_told = True
                 return Stop(self._error)
+
+    def _reconsider(self, now: float) -> None:
+        """Judge the end of a stream once more, now that the user has had all events before it."""
+        error, reading = self._error, self.reading
+        if isinstance(error, ErrorEventReceived) and error.is_transient and not self._has_delivered:
+            self._fail(Fault(error=error), now, starts_over=True)
+            return
+        if isinstance(error, StreamTruncated) and reading is not None and not self._plan.is_terminator_required:
+            # The server sent [DONE] in place of the dialect's terminator: that is as good as a clean end.
+            self._error = clean_end(self._plan, reading, self._so_far)
+        if not (self.head is None or self.head.can_stop_reads()):
+            self.drained(now)
 
     def _start(self, now: float) -> None:
         if self._tally.started_at is None:
@@ -186,7 +207,7 @@ class Session(SessionState):
             self._open(head, now)
         elif head.status_code == 204:
             is_end = self._plan.rules.ends_at_204 or not self._has_begun
-            self._stop(None if is_end else clean_end(self._plan, self._so_far), now)
+            self._stop(None if is_end else clean_end(self._plan, self.reading, self._so_far), now)
         else:
             self._enter("refusing")
 
@@ -202,6 +223,8 @@ class Session(SessionState):
             self._failures = 0
         if self._has_begun:
             self._past_ids = self._place.past_ids(self._finished_id)
+            if self.reading is not None:
+                self.reading.resumed()
         self._has_refreshed = False
         self._note(Opened(head.response))
         self._at_open = self._finished, self._tally.comments, self._finished_id
@@ -245,14 +268,14 @@ class Session(SessionState):
         why = redirect.why if isinstance(redirect, Refuse) else ""
         error = error_of(head, body, plan, request, has_begun=has_begun, refusal=why)
         can_refresh = plan.can_refresh and not self._has_refreshed and not self._route.is_foreign
-        match refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun):
-            case Refresh():
-                self._has_refreshed = True
-                self._route = self._route.again()
-                self._enter("connecting")
-                logger.info("%s returned 401: requesting its headers again", request)
-            case Fault() as fault:
-                self._fail(fault, now)
+        fault = refusal_of(error, plan, self._request, self._utc_now(), can_refresh=can_refresh, has_begun=has_begun)
+        if isinstance(fault, Fault):
+            self._fail(fault, now)
+            return
+        self._has_refreshed = True
+        self._route = self._route.again()
+        self._enter("connecting")
+        logger.info("%s returned 401: requesting its headers again", request)
 
     def received(self, data: bytes, now: float) -> bool:
         """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
@@ -273,8 +296,16 @@ class Session(SessionState):
             return False
         if not events or self._phase != "reading":
             return False
-        examines = self._examines
-        if examines:
+        if self._has_only_done:
+            for event in events:
+                if event.data == DONE and event.event == "message":
+                    index = events.index(event)
+                    self._seal(index)
+                    if self.reading is not None:
+                        self.reading.last = event
+                    events = events[:index]
+                    break
+        elif self._has_marks:
             if pings := self._pings:
                 for event in events:
                     if event.event in pings:
@@ -283,16 +314,11 @@ class Session(SessionState):
             ending = self._first_mark(events, self._past_ids, self._finished_id)
             if ending is not None:
                 self._seal(ending.index, ending.error)
+                if self.reading is not None and ending.is_done:
+                    self.reading.last = ending.event
                 events = events[: ending.count]
-        elif examines is not None:
-            for event in events:
-                if event.data == DONE and event.event == "message":
-                    index = events.index(event)
-                    self._seal(index)
-                    events = events[:index]
-                    break
         if not events:
-            return False
+            return self.reading is not None and self.reading.last is not None
         if now - self._event_at > self._longest_gap:
             self._note_gap(now)
         self._event_at = now
@@ -392,6 +418,7 @@ class Session(SessionState):
             else end_of_body(
                 body,
                 plan,
+                self.reading,
                 self._so_far,
                 self._utc_now(),
                 is_whole=is_whole,
@@ -407,7 +434,10 @@ class Session(SessionState):
             # Some proxies end the body of a server that has died cleanly: then this was a cut.
             logger.info("%s ended without a terminator%s", label(self._request), self._so_far)
         self._stop(end, now)
-        return False
+        if self.unfinished is None or self.reading is None:
+            return False
+        self.reading.last = self.unfinished
+        return True
 
     def lost(self, failure: Failure, now: float) -> None:
         """Take that the body broke off."""
@@ -445,10 +475,17 @@ class Session(SessionState):
         else:
             self._fail(Fault(error=error, is_ambiguous=True), now)
 
-    def _fail(self, fault: Fault, now: float) -> None:
-        """Take that an attempt has failed, or an open stream: try again if that is allowed and may help, else stop."""
-        rules, has_begun = self._plan.rules, self._has_begun
+    def _fail(self, fault: Fault, now: float, *, starts_over: bool = False) -> None:
+        """
+        Take that an attempt has failed, or an open stream: try again if that is allowed and may help, else stop.
+
+        `starts_over` says that there is nothing to resume, whatever has come before.
+        """
+        rules, has_begun = self._plan.rules, self._has_begun and not starts_over
         self._failures += 1
+        if self.reading is not None and not has_begun:
+            # Events that a reader made nothing of have counted as progress.
+            self._failures = self._fruitless = max(self._fruitless + 1, self._failures)
         error = self._last_failure = fault.error
         error.stats = self.stats(now)
         if (has_begun or rules.reconnects) and self._parser.reconnection_time is not None:
@@ -461,21 +498,27 @@ class Session(SessionState):
             reconnection_time=self._reconnection_time,
             left=self._left(now),
         )
-        match verdict(self._plan, self._place, fault, situation, random=self._random):
-            case Again(delay, request):
-                self._try_again(error, delay, request, now)
-            case No(why):
-                is_loss = has_begun and not rules.reconnects
-                self._stop(loss_of(error, self._failures, self._so_far) if is_loss else error, now, why=why)
+        decision = verdict(self._plan, self._place, fault, situation, random=self._random)
+        if isinstance(decision, Again):
+            self._try_again(error, decision, now, has_begun=has_begun)
+            return
+        if has_begun and not rules.reconnects:
+            error = loss_of(error, self._failures, self._so_far)
+        self._stop(error, now, why=decision.why)
 
-    def _try_again(self, error: SSEError, delay: float, request: Request, now: float) -> None:
+    def _try_again(self, error: SSEError, again: Again, now: float, *, has_begun: bool) -> None:
         name, said = label(self._request), str(error)
         said = said if name in said else f"{name}: {said}"
-        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, delay)
-        self._note(Retrying(error, delay))
-        self._request = request
-        self._route = self._place.next_route(self._route, has_begun=self._has_begun)
-        self._wait_until = now + delay
+        logger.info("%s; attempt %d follows in %.2f s", said, self._tally.attempts + 1, again.delay)
+        self._note(Retrying(error, again.delay))
+        self._request = again.request
+        self._route = self._place.next_route(self._route, has_begun=has_begun)
+        if self.reading is not None and not has_begun:
+            # The user has had nothing of the events before: they count no more, and neither do their IDs.
+            self.reading.start_over()
+            self._place, self._finished_id = place_of(self._plan), self._plan.last_event_id
+            self._previous, self._error = NO_EVENTS, None
+        self._wait_until = now + again.delay
         self._enter("pausing")
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed", *, why: str = "") -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from math import inf
 from operator import length_hint
+from typing import Any
 
 from .._errors import SSEError
 from .._event import ServerSentEvent
@@ -20,6 +21,7 @@ from .endings import Marks
 from .phases import Outcome, Phase, State
 from .place import NO_PAST_IDS, place_of
 from .plan import Plan
+from .reading import Reading
 from .redirects import Route
 from .steps import Head, Note
 from .tally import Tally
@@ -34,10 +36,10 @@ class SessionState:
     # is used for every piece of a body is here, and not in a part: a second hop to an attribute costs.
     __slots__ = (
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "total_deadline"),
-        *("attempted_at", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
-        *("_place", "_route", "_request", "_failures", "_last_failure", "_wait_until", "_has_refreshed"),
+        *("attempted_at", "reading", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
+        *("_place", "_route", "_request", "_failures", "_fruitless", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_body", "_parser", "_feed", "_batch", "_previous", "_finished", "_finished_id", "_reconnection_time"),
-        *("_remembers", "_examines", "_pings", "_first_mark", "_past_ids", "_at_open"),
+        *("_remembers", "_has_marks", "_has_only_done", "_pings", "_first_mark", "_past_ids", "_at_open"),
         *("_closing_outcome", "_is_cut_short", "_settled", "_is_told"),
         *("_tally", "_bytes", "_longest_gap", "_received_at", "_waiting_since", "_event_at", "_has_event"),
     )
@@ -61,6 +63,8 @@ class SessionState:
     """When the total runs out; infinite before the first step."""
     attempted_at: float
     """When the latest request was made."""
+    reading: Reading | None
+    """The dialect's reader at work; `None` without one."""
     unfinished: ServerSentEvent | None
     """The block that counted as the terminator though its blank line did not come; it is not delivered."""
 
@@ -78,6 +82,7 @@ class SessionState:
         self.is_reading = False
         self.is_closing = False
         self.notes = None
+        self.reading = None if plan.reader is None else Reading(plan.reader)
         self.unfinished = None
         self._plan = plan
         self._random = random
@@ -90,6 +95,7 @@ class SessionState:
         self._route = Route()
         self._request = plan.request  # what the next attempt sends, or the latest has sent
         self._failures = 0
+        self._fruitless = 0  # those before the user has had anything
         self._last_failure: SSEError | None = None
         self._wait_until = 0.0
         self._has_refreshed = False
@@ -108,10 +114,8 @@ class SessionState:
         self._first_mark = Marks(plan).first
         self._past_ids = NO_PAST_IDS  # which must not come again after a resume
         self._at_open = 0, 0, ""  # how many events and comments, and which ID, there were before this connection
-        if plan.errors or plan.terminator or plan.resume or plan.pings:
-            self._examines: bool | None = True
-        else:
-            self._examines = False if plan.ends_at_done else None  # only `[DONE]`, or nothing
+        self._has_marks = bool(plan.errors or plan.terminator or plan.resume or plan.pings)
+        self._has_only_done = plan.ends_at_done and not self._has_marks  # what most streams have
 
         # The end, as others have decided it.
         self._closing_outcome: Outcome = "cancelled"
@@ -163,6 +167,11 @@ class SessionState:
         delivered = self._delivered
         return self._batch[delivered - 2].id if delivered >= 2 else self._finished_id
 
+    @property
+    def cursor(self) -> Any:
+        """The cursor of the stream's `resume`, after the last event that the user has finished with."""
+        return self._place.cursor
+
     def stats(self, now: float) -> StreamStats:
         """Return the numbers so far."""
         events = self._finished + self._delivered
@@ -193,7 +202,12 @@ class SessionState:
     @property
     def _has_begun(self) -> bool:
         """Whether another attempt would be a resume, and not the first request again."""
-        return self._place.has_begun(self._finished, self._finished_id)
+        return self._place.has_begun(self._finished_id, has_delivered=self._has_delivered)
+
+    @property
+    def _has_delivered(self) -> bool:
+        """Whether the user has had something that another stream would double: an event, or a value of a reader."""
+        return self._finished > 0 if self.reading is None else self.reading.has_values
 
     @property
     def _is_over(self) -> bool:

@@ -102,10 +102,10 @@ class ChatReader(MessageReader):
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
             usage = as_dict(chunk["x_groq"]).get("usage")
+        if choices is None and not usage:
+            return self._read_other(event, chunk)
         if len(chunk) != self._width or usage or self.message.id is None:
             self._keep(chunk)
-            if choices is None and not usage:
-                return self._read_other(event, chunk)
         deltas: list[Delta] = []
         for each in as_list(choices):
             if each.__class__ is dict:
@@ -281,9 +281,10 @@ class ChatReader(MessageReader):
     def _read_other(self, event: ServerSentEvent, chunk: dict[str, Any]) -> list[Delta]:
         """Read what has no choices: a chunk that only tells of itself, or an unknown event."""
         kind = kind_of(event, chunk)
-        if kind == "ping" or "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
+        if "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
+            self._keep(chunk)
             return []
-        return [Data(kind, chunk)]
+        return [] if kind == "ping" else [Data(kind, chunk)]
 
     def _keep(self, chunk: dict[str, Any]) -> None:
         """Keep the fields of a chunk that the whole response would have."""

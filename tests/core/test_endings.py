@@ -115,7 +115,14 @@ STRAY = b'error: {"message": "too busy"}\n'
 def test_ends_of_bodies(plan: Plan, data: bytes, is_understood: bool, kind: type | None, text: str) -> None:
     """A clean end is a fault, an error, or the end; a fault may be mended by another attempt."""
     found = end_of_body(
-        body_of(data, plan), plan, " after 1 event", NOW, is_whole=True, is_understood=is_understood, has_begun=True
+        body_of(data, plan),
+        plan,
+        None,
+        " after 1 event",
+        NOW,
+        is_whole=True,
+        is_understood=is_understood,
+        has_begun=True,
     )
     assert type(found) is (kind or type(None))
     assert text in (str(found.error) if isinstance(found, Fault) else str(found))
@@ -124,7 +131,7 @@ def test_ends_of_bodies(plan: Plan, data: bytes, is_understood: bool, kind: type
 def test_a_page_is_a_response() -> None:
     """A body of unknown lines alone is the error of a response, with what came."""
     body = body_of(b"<p>\nno\n", plan())
-    found = end_of_body(body, plan(), "", NOW, is_whole=True, is_understood=False, has_begun=False)
+    found = end_of_body(body, plan(), None, "", NOW, is_whole=True, is_understood=False, has_begun=False)
     assert isinstance(found, Fault)
     assert isinstance(found.error, ContentTypeError)
     assert (found.error.body, found.is_worth_it) == (b"<p>\nno\n", False)
@@ -132,9 +139,9 @@ def test_a_page_is_a_response() -> None:
 
 def test_clean_ends() -> None:
     """A required terminator is missed first, then the end of the compression, then that of an event."""
-    assert clean_end(plan(), "") is None
-    assert "compressed" in str(clean_end(plan(), "", is_whole=False, is_mid_block=True))
-    assert "terminator" in str(clean_end(plan(terminator=LAST), "", is_whole=False))
+    assert clean_end(plan(), None, "") is None
+    assert "compressed" in str(clean_end(plan(), None, "", is_whole=False, is_mid_block=True))
+    assert "terminator" in str(clean_end(plan(terminator=LAST), None, "", is_whole=False))
 
 
 @pytest.mark.parametrize(

@@ -39,21 +39,21 @@ def test_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resume", "finished", "last_event_id", "has_begun"),
+    ("resume", "has_delivered", "last_event_id", "has_begun"),
     [
-        pytest.param(None, 0, "7", False, id="none-and-an-id"),
-        pytest.param(None, 1, "", True, id="none-and-an-event"),
-        pytest.param(LastEventID(), 0, "7", True, id="by-id-and-an-id"),
-        pytest.param(LastEventID(), 0, "3", False, id="by-id-and-that-of-an-earlier-stream"),
-        pytest.param(LastEventID(), 0, " \t", False, id="by-id-and-a-blank"),
-        pytest.param(LastEventID(), 1, "", True, id="by-id-and-an-event"),
-        pytest.param(COUNT, 0, "7", False, id="cursor-and-an-id"),
-        pytest.param(COUNT, 1, "", True, id="cursor-and-an-event"),
+        pytest.param(None, False, "7", False, id="none-and-an-id"),
+        pytest.param(None, True, "", True, id="none-and-an-event"),
+        pytest.param(LastEventID(), False, "7", True, id="by-id-and-an-id"),
+        pytest.param(LastEventID(), False, "3", False, id="by-id-and-that-of-an-earlier-stream"),
+        pytest.param(LastEventID(), False, " \t", False, id="by-id-and-a-blank"),
+        pytest.param(LastEventID(), True, "", True, id="by-id-and-an-event"),
+        pytest.param(COUNT, False, "7", False, id="cursor-and-an-id"),
+        pytest.param(COUNT, True, "", True, id="cursor-and-an-event"),
     ],
 )
-def test_beginnings(resume: Any, finished: int, last_event_id: str, has_begun: bool) -> None:
+def test_beginnings(resume: Any, has_delivered: bool, last_event_id: str, has_begun: bool) -> None:
     """A stream has begun with an event, or, if it is resumed by ID, with an ID of its own."""
-    assert place(resume, last_event_id="3").has_begun(finished, last_event_id) is has_begun
+    assert place(resume, last_event_id="3").has_begun(last_event_id, has_delivered=has_delivered) is has_begun
 
 
 def test_why_not() -> None:

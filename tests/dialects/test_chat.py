@@ -619,6 +619,8 @@ def test_what_is_unknown() -> None:
             "",
             {"id": "x", "object": "chat.completion.chunk"},
             {"choices": None},
+            chunk({"content": "a"}),
+            dict.fromkeys("vwxyz", 1),
             DONE,
             names=["", "", "", "progress", ""],
         ),
@@ -627,8 +629,10 @@ def test_what_is_unknown() -> None:
         ("later", {"type": "later", "value": 1}),
         ("message", [1]),
         ("progress", {"step": 1}),
+        ("message", dict.fromkeys("vwxyz", 1)),
     ]
-    assert len(reply.deltas) == 3
+    assert reply.kinds == ["Data", "Data", "Data", "TextDelta", "Data"]
+    assert not reply.message.native.keys() & {"type", "step", "v"}
 
 
 def test_what_is_not_json() -> None:

@@ -1,9 +1,10 @@
 """
 Servers that mean harm, on real sockets: whatever they send, and however long, it ends soon, small, and said clearly.
 
-Each attack is played to all six shells at once, with the clocks and limits that a careful user sets. What must come of
-it stands in its row: an error of the family, or an end that does no harm. Whatever else a shell raised would come out
-of `Shell.read` and fail the test. Memory is what Python allocated for all six and their server, by tracemalloc.
+Each attack is played to shells of each kind at once, with the clocks and limits that a careful user sets. What must
+come of it stands in its row: an error of the family, or an end that does no harm. Whatever else a shell raised would
+come out of `Shell.read` and fail the test. Memory is what Python allocated for all of them and their server, by
+tracemalloc.
 
 Endless is what is sent a hundred thousand times, which is gigabytes, and stops when the client leaves.
 """
@@ -52,7 +53,7 @@ LIMIT = 200_000
 CLOCK = 0.3
 CLOCKS = Timeouts(connect=5, response=5, read=5, first_event=5, idle=5, total=5)
 
-# How much CPU time the six shells and a flooding server may take together. What waits for too long ends by another
+# How much CPU time these shells and a flooding server may take together. What waits for too long ends by another
 # clock than its own, which `check` notices: a bound on wall time would fail on a loaded machine.
 CPU = 6.0
 
