@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
 from shells import Shell
@@ -36,7 +37,10 @@ async def done(value: Any) -> Any:
 
 
 async def close(stream: Any) -> None:
-    await done(stream.close() if isinstance(stream, EventStream) else stream.aclose())
+    if isinstance(stream, EventStream):
+        stream.close()
+    else:
+        await stream.aclose()
 
 
 async def rest(stream: Any) -> str:
@@ -203,7 +207,7 @@ def test_a_refusal(shell: Shell) -> None:
     run(shell, UNAUTHORIZED, test)
 
 
-def test_no_response(shell: Shell) -> None:
+def test_an_exception_of_the_user(shell: Shell) -> None:
     """A connection error of the user's own transport is raised by `open()`; the stream is over."""
 
     async def test(stream: Any, _: Any) -> None:
@@ -262,10 +266,10 @@ def test_a_response_that_was_given_in_async() -> None:
     """The same in async."""
 
     async def main() -> None:
-        async with httpx.AsyncClient(transport=scripted_transport(AB)) as client:
-            async with client.stream("GET", "http://test/") as response:
-                stream = await aiter_events(response).open()
-                assert [event.data async for event in stream] == ["a", "b"]
+        transport = scripted_transport(AB)
+        async with httpx.AsyncClient(transport=transport) as http, http.stream("GET", "http://test/") as response:
+            stream = await aiter_events(response).open()
+            assert [event.data async for event in stream] == ["a", "b"]
 
     anyio.run(main)
 
@@ -314,13 +318,10 @@ def test_the_client_closes_open_streams(shell: Shell) -> None:
             stream: Any = client.post("http://test/")
             late: Any = client.post("http://test/")
             await done(stream.open())
-            await close(client)
+            await (client.aclose() if isinstance(client, AsyncSSEClient) else anyio.to_thread.run_sync(client.close))
             assert stream.outcome == "cancelled"
             with pytest.raises(RuntimeError, match="the client is closed"):
                 await done(late.open())
             assert len(transport.requests) == 1
-
-    async def close(client: Any) -> None:
-        await done(client.close() if isinstance(client, SSEClient) else client.aclose())
 
     shell.run(main)
