@@ -18,7 +18,7 @@ from ._errors import (
     StreamTimeout,
     StreamTruncated,
 )
-from ._event import ServerSentEvent
+from ._event import Comment, ServerSentEvent
 from ._handlers import Handlers
 from ._marks import ErrorEvent, Terminator
 from ._parser import EventParser
@@ -27,9 +27,10 @@ from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
 from ._shells.accumulations import Accumulation, AsyncAccumulation
 from ._shells.async_ import AsyncEventStream
-from ._shells.async_client import AsyncSSEClient, aiter_events
+from ._shells.async_client import AsyncSSEClient
+from ._shells.given import aiter_events, iter_events
 from ._shells.sync import EventStream
-from ._shells.sync_client import SSEClient, iter_events
+from ._shells.sync_client import SSEClient
 from ._stats import StreamStats
 from ._timeouts import Timeouts
 from ._typed import Named
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncAccumulation",
     "AsyncEventStream",
     "AsyncSSEClient",
+    "Comment",
     "ConnectionFailed",
     "ContentTypeError",
     "Cursor",

@@ -18,7 +18,7 @@ S = TypeVar("S", default=Any)
 class Accumulation(Generic[T, S]):
     """The result of a stream. Iterating it iterates the stream."""
 
-    def __init__(self, stream: "EventStream[T]", accumulating: Accumulating) -> None:
+    def __init__(self, stream: "EventStream[T, Any]", accumulating: Accumulating) -> None:
         self._stream = stream
         self._accumulating = accumulating
 
@@ -46,7 +46,7 @@ class Accumulation(Generic[T, S]):
 class AsyncAccumulation(Generic[T, S]):
     """The result of an async stream. Iterating it iterates the stream."""
 
-    def __init__(self, stream: "AsyncEventStream[T]", accumulating: Accumulating) -> None:
+    def __init__(self, stream: "AsyncEventStream[T, Any]", accumulating: Accumulating) -> None:
         self._stream = stream
         self._accumulating = accumulating
 

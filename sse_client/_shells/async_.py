@@ -8,7 +8,7 @@ outlives one `__anext__`.
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
 import anyio
 from typing_extensions import TypeVar
@@ -27,9 +27,10 @@ from .async_dispatch import AsyncPump, drive
 from .http import failure_of
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
 
 
-class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
+class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
     """The events of one call, to be entered with `async with` and iterated once."""
 
     def __aiter__(self) -> Self:
@@ -40,12 +41,18 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         session = self._session
         while True:
-            for event in session.ready:
-                if self._is_plain:
+            if self._is_plain:
+                for event in session.ready:
                     return cast("T", event)
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            elif self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if session.is_reading and not session.is_closing and self._reads_freely and not self._is_busy:
                 # The way of nearly every piece: `_advance` without a coroutine of its own.
                 self._is_busy = True
@@ -220,11 +227,11 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> AsyncAccumulation[T, Any]: ...
+    def accumulate(self) -> AsyncAccumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> AsyncAccumulation[T, S]: ...
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> AsyncAccumulation[T, A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> AsyncAccumulation[T, S]: ...
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> AsyncAccumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.

@@ -17,10 +17,10 @@ from .._core.dispatch import Dispatch, Ended, Received, Signal
 from .._core.phases import Outcome, State
 from .._core.plan import Plan
 from .._core.session import Session
-from .._core.steps import Connect, Failure, Opened
+from .._core.steps import Commented, Connect, Failure, Opened
 from .._dialect import Dialect
 from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
-from .._event import ServerSentEvent
+from .._event import Comment, ServerSentEvent
 from .._handlers import Handlers
 from .._request import public_path
 from .._stats import StreamStats
@@ -45,19 +45,32 @@ class BaseStream(Generic[T]):
     """What a stream can be asked, at any time and on any thread."""
 
     def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+        self,
+        plan: Plan,
+        library: ModuleType,
+        dialect: Dialect[Any, Any],
+        client: Any,
+        headers: Any,
+        response: Any = None,
+        *,
+        comments: bool = False,
     ) -> None:
         self._library = library
         self._errors = transport_errors(library)
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
         self._dialect = dialect
-        self._is_typed = dialect.events not in (None, ServerSentEvent)
+        self._is_typed = not _is_raw(dialect.events)
         self._decoder = decoder_of(dialect.events) if self._is_typed else None
         self._unknown = 0
         self._foldings: list[Folding] = []
         self._dispatch: Dispatch | None = None
-        self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+        if comments and self._is_typed:
+            raise TypeError("comments=True needs raw events: it cannot be combined with events= or a typed dialect")
+        self._is_mixed = comments  # something else than the value of each event is delivered
+        self._is_plain = not (self._is_typed or comments)  # each event is delivered as it is, and nothing looks at it
+        if comments:
+            self._session.notes = deque()
         self._is_busy = False
         self._owner: Owner | None = None
         self._client = client
@@ -146,6 +159,16 @@ class BaseStream(Generic[T]):
             self._take(value)
         return cast("T | Nothing", value)
 
+    def _next_value(self) -> Any:
+        """Return what is delivered next of all that has been read; `Nothing.EMPTY` if that is used up."""
+        session = self._session
+        while session.notes and (note := session.next_note()) is not None:
+            if isinstance(note, Commented) and not session.is_closing:
+                return Comment(note.text)
+        for event in session.ready:
+            return self._value(event)
+        return Nothing.EMPTY
+
     def _decode(self, event: ServerSentEvent) -> T | Nothing:
         value: Any = event if self._decoder is None else self._decoder.decode(event)
         return self._unknown_value(event, value) if value.__class__ is Nothing else value
@@ -191,9 +214,9 @@ class BaseStream(Generic[T]):
         if self._dispatch is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session
-        session.notes = deque()
+        session.notes = deque(note for note in session.notes or () if isinstance(note, Commented))
         if session.is_open and session.head is not None and session.outcome is None:
-            session.notes.append(Opened(session.head.response))  # it was entered before
+            session.notes.appendleft(Opened(session.head.response))  # it was entered before
         self._dispatch = Dispatch(on, self._time, lambda: self.stats, session.settle, is_typed=self._is_typed)
         return self._dispatch
 
@@ -277,6 +300,10 @@ class BaseStream(Generic[T]):
         stats = self._session.stats(self._now())
         stats.unknown = self._unknown
         return stats
+
+
+def _is_raw(form: Any) -> bool:
+    return form is None or form is ServerSentEvent
 
 
 def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:

@@ -11,7 +11,7 @@ A thread first sets `_is_busy` and then looks at `is_closing`; `close` first set
 from collections.abc import Callable, Iterator
 from math import inf
 from types import TracebackType
-from typing import Any, Self, cast, overload
+from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
@@ -29,9 +29,10 @@ from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
 
 
-class EventStream(Connection[T], Iterator[T]):
+class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
     The events of one call, to be iterated once.
 
@@ -49,6 +50,9 @@ class EventStream(Connection[T], Iterator[T]):
         while True:
             if self._is_plain:
                 yield from cast("Iterator[T]", session.ready)
+            elif self._is_mixed:
+                while (value := self._next_value()) is not Nothing.EMPTY:
+                    yield value
             else:
                 for event in session.ready:
                     value = self._value(event)
@@ -73,11 +77,17 @@ class EventStream(Connection[T], Iterator[T]):
                 return
 
     def __next__(self) -> T:
+        session = self._session
         while True:
-            for event in self._session.ready:
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            if self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if not self._advance():
                 raise StopIteration
 
@@ -236,11 +246,11 @@ class EventStream(Connection[T], Iterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> Accumulation[T, Any]: ...
+    def accumulate(self) -> Accumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> Accumulation[T, S]: ...
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> Accumulation[T, A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> Accumulation[T, S]: ...
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> Accumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
