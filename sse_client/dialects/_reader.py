@@ -43,7 +43,8 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
-write_json = json.JSONEncoder(ensure_ascii=False).encode  # which `json.dumps` would make anew each time
+# Which `json.dumps` would make anew each time.
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -69,21 +70,22 @@ def as_count(value: Any) -> int | None:
 
 
 def as_json(value: Any) -> str:
-    """The text of a call's arguments: those that came as an object are dumped; `None` is none."""
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))
+    """
+    The text of a call's arguments: a string as it is, an object as JSON, `None` as an empty text.
+
+    An object that is nested too deeply to be written becomes text that is not whole.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return write_json(value)
+    except RecursionError:
+        return "{"
 
 
 def as_key(value: Any, default: str | int = 0) -> str | int:
     """The value if it can be the key of a part, else the default."""
     return value if isinstance(value, str | int) else default
-
-
-def as_json(value: Any) -> str:
-    """An object of arguments as text; if it is nested too deeply for that, one that is not whole."""
-    try:
-        return write_json(value)
-    except RecursionError:
-        return "{"
 
 
 def kind_of(event: ServerSentEvent, value: Any) -> str:
