@@ -62,7 +62,28 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"field": "type"}, says(""), False),
         ({"field": ""}, says('{"": 1}'), True),
         ({"field": "a.b"}, says('{"a.b": 1}'), True),
-        ({"field": "a.b"}, says('{"a": {"b": 1}}'), False),
+        ({"field": "a.b"}, says('{"a": {"b": 1}}'), True),
+        ({"field": "a.b"}, says('{"a": {"c": "b"}}'), False),
+        ({"field": "a.b"}, says('{"b": {"a": 1}}'), False),
+        ({"field": "a.b"}, says('{"a": "b"}'), False),
+        ({"field": "a.b"}, says('{"x": {"a.b": 1}}'), False),
+        ({"field": "a.b", "values": [1]}, says('{"a.b": 2, "a": {"b": 1}}'), False),
+        ({"field": "a.b", "values": [2]}, says('{"a.b": 2, "a": {"b": 1}}'), True),
+        ({"field": "a.0.b"}, says('{"a": [{"b": 1}]}'), True),
+        ({"field": "a.0.b"}, says('{"a": {"0": {"b": 1}}}'), True),
+        ({"field": "a.1.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.1.b"}, says('{"a": [{}, {"b": 1}]}'), True),
+        ({"field": "a.-1.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.²"}, says('{"a": [1, 2, 3]}'), False),
+        ({"field": f"a.{10**30}"}, says('{"a": [1]}'), False),
+        ({"field": "0.error"}, says('[{"error": 1}]'), True),
+        ({"field": "0"}, says("[1]"), True),
+        ({"field": "0"}, says("[]"), False),
+        ({"field": "a."}, says('{"a": {"": 1}}'), True),
+        ({"field": "."}, says('{"": {"": 1}}'), True),
+        ({"field": "a.b.c", "values": {"done"}}, says('{"a": {"b": {"c": "done"}}}'), True),
+        ({"field": "a.b.c", "values": {"done"}}, says('{"a": {"b": "done", "c": 1}}'), False),
         ({"field": "type", "values": {"done"}}, says(TYPE), True),
         ({"field": "type", "values": ["done", "end"]}, says('{"type":"end"}'), True),
         ({"field": "type", "values": ("done",)}, says('{"type": "undone"}'), False),
@@ -117,6 +138,19 @@ def test_names_and_values_of_any_kind(name: str, value: str, is_ascii: bool) -> 
     data = json.dumps({name: value}, ensure_ascii=is_ascii)
     assert mark.match(says(data))
     assert mark.match(says(data.replace("/", "\\/")))
+
+
+@given(st.lists(st.text(alphabet="ab0.é/", max_size=3) | st.integers(0, 2), min_size=1, max_size=4), st.booleans())
+def test_what_a_path_leads_to_is_found(steps: list[str | int], is_ascii: bool) -> None:
+    """The look at the raw text never misses what a path leads to."""
+    value: Any = "there"
+    for step in reversed(steps):
+        value = [*"xyz"[:step], value] if isinstance(step, int) else {step: value}
+    path = ".".join(map(str, steps))
+    if any(isinstance(step, str) and "." in step for step in steps):
+        value = {path: "there"}  # only the outermost object can have a name with dots
+    data = json.dumps(value, ensure_ascii=is_ascii)
+    assert Terminator(field=path, values={"there"}).match(says(data))
 
 
 @given(st.text(), st.text(), st.booleans())
@@ -309,17 +343,25 @@ def test_values_that_json_cannot_have() -> None:
         ([Terminator(event="end") | Terminator(field="type", values={"done"})], ("done",), ("end",)),
         ([Terminator(event="message", field="type")], ("type",), ()),
         ([Terminator(event="message")], (), ("message",)),
+        ([Terminator(field="result.status.state")], ("state",), ()),
+        ([Terminator(field="choices.0.error")], ("error",), ()),
+        ([Terminator(field="choices.0")], ("choices",), ()),
+        ([Terminator(field="a.größe")], ("a",), ()),
+        ([Terminator(field="a.")], ("a",), ()),
+        ([ErrorEvent(field="error") | ErrorEvent(field="choices.0.error")], ("error",), ()),
+        ([Terminator(field="a.b", values={"done"}), ErrorEvent(event="error")], ("done",), ("error",)),
     ],
-    ids=[f"{number}" for number in range(11)],
+    ids=[f"{number}" for number in range(18)],
 )
 def test_needles(marks: list[Mark | None], texts: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Nearly every event is told by a look at its text and its name to bear no mark."""
     assert needles_of(*marks) == (texts, frozenset(names) or None)
 
 
-def test_no_needles() -> None:
-    """A field that JSON can write in several ways is not searched for."""
-    assert needles_of(Terminator(event="end"), ErrorEvent(field="größe")) is None
+@pytest.mark.parametrize("field", ["größe", "0", "", "0.1", ".", "größe.0"])
+def test_no_needles(field: str) -> None:
+    """A field that JSON can write in several ways is not searched for; nor is an index, which JSON does not write."""
+    assert needles_of(Terminator(event="end"), ErrorEvent(field=field)) is None
 
 
 @pytest.mark.parametrize(
@@ -330,6 +372,8 @@ def test_no_needles() -> None:
         (Terminator(field="type", values={"done", "end"}), '{"type": "token"}'),
         (Terminator(field="type", values={"done"}), '{"kind": "done"}'),
         (Terminator(field="type", values={"done"}) | Terminator(field="kind", values={"end"}), '{"type": "x"}'),
+        (Terminator(field="a.0.type", values={"done"}), TYPE),
+        (Terminator(field="n.type", values={"end"}), TYPE),
         (Terminator(event="x", field="type"), TYPE),
         (Terminator(data="x", field="type"), TYPE),
         (Terminator(data="[DONE]"), TYPE),
@@ -342,6 +386,14 @@ def test_no_json_is_parsed_in_vain(mark: Terminator, data: str, parsed: list[str
     """Where the raw text cannot hold the name and a value, no JSON is parsed."""
     assert mark.match(says(data)) is None
     assert parsed == []
+
+
+def test_json_is_parsed_once(parsed: list[str]) -> None:
+    """However many alternatives look into the JSON of an event, it is parsed once."""
+    errors = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error") | ErrorEvent(field="object", values={"e"})
+    data = '{"object": "e-1", "choices": [{"error": null}], "error": null}'
+    assert errors.match(says(data)) is None
+    assert parsed == [data]
 
 
 @pytest.mark.parametrize(
@@ -395,13 +447,17 @@ def test_the_usual_places_of_a_message(data: str, message: str | None) -> None:
         ("a.b.c", '{"a": {"b": {"c": "busy"}}}', "busy"),
         ("a.b", '{"a": "x"}', None),
         ("a.b", '{"a": [{"b": 1}]}', None),
+        ("a.b", '{"a.b": "busy", "a": {"b": "late"}}', "busy"),
+        ("a.0.b", '{"a": [{"b": "busy"}]}', "busy"),
+        ("a.1.b", '{"a": [{"b": "busy"}]}', None),
+        ("0.b", '[{"b": "busy"}]', "busy"),
         ("a", '{"message": "not asked for"}', None),
         ("n", '{"n": 5}', "5"),
         ("n", '{"n": null}', None),
     ],
 )
 def test_the_place_of_a_message(path: str, data: str, message: str | None) -> None:
-    """With `message=`, it is looked for there alone, with dots into objects."""
+    """With `message=`, it is looked for there alone, with dots into objects and lists."""
     assert ErrorEvent(event="error", message=path).read(says(data))[0] == message
 
 
