@@ -1,14 +1,14 @@
 """
 Which event ends a stream, and which one is an error in disguise.
 
-Both are marks: an event is recognised by its data, its name, or a field of the JSON object in its data, by all that
-is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is searched before
-any JSON is parsed.
+Both are marks: an event is recognised by its data, its name, a field of the JSON in its data, or a function of the
+user's, by all that is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is
+searched before any JSON is parsed.
 """
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -40,6 +40,14 @@ class Mark:
     """
     values: Iterable[Any] | None = None
     """What the field may hold."""
+    test: Callable[[ServerSentEvent], bool] | None = None
+    """
+    A function that decides what the other conditions cannot, like whether a field is absent.
+
+    It is called if they all hold; alone, for every event and for some twice, so that it should cost little: look at the
+    name or for a text before you parse. The data may be anything, also empty or not JSON. If it raises an exception,
+    the stream is over, and the exception propagates unchanged.
+    """
     alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
     """The marks that were joined to this one by `|`."""
     _names: tuple[str, ...] = dataclasses.field(init=False, repr=False)
@@ -47,8 +55,10 @@ class Mark:
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
-        if self.data is None and self.event is None and self.field is None:
-            raise TypeError(f"{kind} needs data=, event= or field=")
+        if self.data is None and self.event is None and self.field is None and self.test is None:
+            raise TypeError(f"{kind} needs data=, event=, field= or test=")
+        if not (self.test is None or callable(self.test)):
+            raise TypeError(f"expected a function for test, got {self.test!r}")
         if self.values is not None:
             if self.field is None:
                 raise TypeError(f"{kind}(values=…) needs the field= that holds them")
@@ -87,7 +97,9 @@ class Mark:
 
     def _conditions(self) -> Hashable:
         values = None if self.values is None else frozenset(map(_same, self.values))
-        return self.data, self.event, self.field, values, self._places()
+        # Two tests mean the same only if they are one function. It may be an object without a hash.
+        test = id(self.test) if type(self.test).__hash__ is None else self.test
+        return self.data, self.event, self.field, values, test, self._places()
 
     def _places(self) -> Hashable:
         """Where the mark says that something else is to be found."""
@@ -99,7 +111,7 @@ class Mark:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if each.repr and value != each.default:
-                given.append(f"{each.name}={_as_set(value) if each.name == 'values' else repr(value)}")
+                given.append(f"{each.name}={SHOWN.get(each.name, repr)(value)}")
         return f"{type(self).__name__}({', '.join(given)})"
 
     def match(self, event: ServerSentEvent) -> Self | None:
@@ -126,8 +138,12 @@ class Mark:
     def _is_certain(self, event: ServerSentEvent, open_field: str) -> bool:
         """Whether what the mark goes by has come whole, though a line is open."""
         if "event".startswith(open_field):  # the line is a name, or could have become one
-            return self.field is not None and self.event is None
-        return self.field is not None or is_done(event)
+            return self.field is not None and self.event is None and self.test is None
+        if self.test is not None and ("id".startswith(open_field) or self.data is not None):
+            return False
+        if self.field is not None or is_done(event):
+            return True
+        return self.test is not None and isinstance(_json_in(event), dict | list)
 
     def _is_on(self, event: ServerSentEvent, parsed: list[Any]) -> bool:
         """Whether the event bears this alternative; `parsed` has its JSON, once one of them has parsed it."""
@@ -135,7 +151,9 @@ class Mark:
             return False
         if self.data is not None and event.data != self.data:
             return False
-        return self.field is None or self._is_in(event, parsed)
+        if self.field is not None and not self._is_in(event, parsed):
+            return False
+        return self.test is None or bool(self.test(event))
 
     def _is_in(self, event: ServerSentEvent, parsed: list[Any]) -> bool:
         assert self.field is not None
@@ -191,30 +209,51 @@ def _as_set(values: tuple[Any, ...]) -> str:
     return f"{{{text}}}" if is_set else f"[{text}]"
 
 
-def needles_of(*marks: Mark | None) -> tuple[tuple[str, ...], frozenset[str] | None] | None:
-    """
-    Return texts and names: an event that bears one of the marks has one of the texts in its data, or one of the names.
+def _name_of(function: Any) -> str:
+    """A function as its source names it: its repr would have an address, which changes between runs."""
+    return getattr(function, "__qualname__", None) or f"<{type(function).__qualname__}>"
 
-    But for \\u escapes in the data. `None` if a mark goes by what JSON can write in several ways.
-    """
-    needles: list[str] = []
+
+# Conditions whose repr is not that of their value.
+SHOWN: dict[str, Callable[[Any], str]] = {"values": _as_set, "test": _name_of}
+
+
+@dataclass(frozen=True, slots=True)
+class Needles:
+    """What an event must have one of to bear one of the marks, but for \\u escapes in its data."""
+
+    texts: tuple[str, ...]
+    """Texts to find in the data."""
+    names: frozenset[str] | None
+    """Names of events; `None` for none."""
+    tests: tuple[Callable[[ServerSentEvent], bool], ...] | None
+    """Functions of the user that are marks by themselves; `None` for none."""
+
+
+def needles_of(*marks: Mark | None) -> Needles | None:
+    """Return what tells an event that bears none of the marks; `None` if JSON can write one of them in several ways."""
+    texts: list[str] = []
     names: set[str] = set()
+    tests: list[Callable[[ServerSentEvent], bool]] = []
     for mark in marks:
         alternatives: tuple[Mark, ...] = () if mark is None else (mark, *mark.alternatives)
         for each in alternatives:
             if each.event is not None and each.event != "message":
                 names.add(each.event)  # which says more than any text: few events have it
             elif each.data is not None:
-                needles.append(each.data)
+                texts.append(each.data)
             elif each._texts:
-                needles.extend(each._texts)
+                texts.extend(each._texts)
             elif each._names:
-                needles.append(each._names[-1])  # the innermost: those around it are in more events
-            elif each.event is not None and each.field is None:
+                texts.append(each._names[-1])  # the innermost: those around it are in more events
+            elif each.field is not None:
+                return None
+            elif each.event is not None:
                 names.add(each.event)
             else:
-                return None
-    return tuple(dict.fromkeys(needles)), frozenset(names) or None
+                assert each.test is not None
+                tests.append(each.test)
+    return Needles(tuple(dict.fromkeys(texts)), frozenset(names) or None, tuple(tests) or None)
 
 
 def _are_plain(values: Iterable[Any]) -> bool:
@@ -304,3 +343,9 @@ class ErrorEvent(Mark):
 def is_done(event: ServerSentEvent) -> bool:
     """Whether the event is the end marker of the OpenAI dialects: an unnamed `data: [DONE]`."""
     return event.data == DONE and event.event == "message"
+
+
+def asks_for_done(mark: Terminator | None) -> bool:
+    """Whether the mark is on an unnamed `[DONE]`. A `test` is not asked: it is for the events of a stream."""
+    done = ServerSentEvent(data=DONE)
+    return mark is not None and any(each.test is None and each._is_on(done, []) for each in (mark, *mark.alternatives))

@@ -14,13 +14,39 @@ from hypothesis import strategies as st
 
 from sse_client._errors import shown
 from sse_client._event import ServerSentEvent
-from sse_client._marks import ErrorEvent, Mark, Terminator, is_done, needles_of
+from sse_client._marks import ErrorEvent, Mark, Needles, Terminator, asks_for_done, is_done, needles_of
 
 TYPE = '{"type": "done", "n": 1}'
 
 
 def says(data: str, event: str = "message") -> ServerSentEvent:
     return ServerSentEvent(event, data)
+
+
+def is_nested(event: ServerSentEvent) -> bool:
+    """Whether it is an error, or one of a subgraph, as LangGraph names them."""
+    return event.event.partition("|")[0] == "error"
+
+
+class Absent:
+    """A test that is an object, without a hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Absent) and self.name == other.name
+
+    def __call__(self, event: ServerSentEvent) -> bool:
+        return self.name not in event.json()
+
+    def method(self, event: ServerSentEvent) -> bool:
+        return self(event)
+
+
+ABSENT = Absent("method")
 
 
 @pytest.fixture
@@ -102,6 +128,14 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"event": "end", "field": "type"}, says("{}", "end"), False),
         ({"data": TYPE, "field": "n", "values": [1]}, says(TYPE), True),
         ({"data": TYPE, "field": "n", "values": [2]}, says(TYPE), False),
+        ({"test": is_nested}, says("", "error|sub:1"), True),
+        ({"test": is_nested}, says("", "errors"), False),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 7, "result": {}}'), True),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 7, "method": "ping"}'), False),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 8}'), False),
+        ({"test": ABSENT, "data": "{}"}, says("not JSON"), False),
+        ({"test": ABSENT, "event": "x"}, says("not JSON"), False),
+        ({"test": ABSENT, "event": "x"}, says("{}", "x"), True),
     ],
 )
 def test_match(kind: type[Mark], conditions: dict[str, Any], event: ServerSentEvent, is_match: bool) -> None:
@@ -215,6 +249,22 @@ def test_the_alternative_that_fits_reads() -> None:
     assert mark.read(event) == ("late", None)
 
 
+def test_a_test_that_raises() -> None:
+    """An exception of the test is the user's own: it propagates."""
+    with pytest.raises(ValueError):
+        Terminator(test=ABSENT).match(says("not JSON"))
+
+
+def test_done_is_asked_for_without_a_test() -> None:
+    """Whether a mark is for `[DONE]` is known without calling a test, which expects the events of a stream."""
+    done = Terminator(data="[DONE]")
+    assert not asks_for_done(None)
+    assert asks_for_done(done)
+    assert asks_for_done(Terminator(test=ABSENT) | done)
+    assert not asks_for_done(Terminator(test=ABSENT))
+    assert not asks_for_done(Terminator(data="[DONE]", test=ABSENT) | Terminator(event="end"))
+
+
 def test_kinds_do_not_mix() -> None:
     """A terminator and an error event have no alternative in common."""
     with pytest.raises(TypeError):
@@ -226,12 +276,14 @@ def test_kinds_do_not_mix() -> None:
 @pytest.mark.parametrize("kind", [Terminator, ErrorEvent])
 def test_what_is_refused(kind: type[Mark]) -> None:
     """A mark needs a condition, values a field, and one text is no collection of texts."""
-    with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event= or field="):
+    with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event=, field= or test="):
         kind()
     with pytest.raises(TypeError, match=r"needs the field= that holds them"):
         kind(event="x", values={"a"})
     with pytest.raises(TypeError, match=r"expected a collection for values, got 'done'; write \{'done'\}"):
         kind(field="type", values="done")
+    with pytest.raises(TypeError, match=r"expected a function for test, got 'done'"):
+        kind(test="done")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         kind("[DONE]")  # type: ignore[call-arg]
 
@@ -259,8 +311,11 @@ A, B, C = Terminator(field="t", values={"a"}), Terminator(event="b"), Terminator
         (A | B | C, C | (B | A)),
         (A | A, A),
         (ErrorEvent(event="a") | ErrorEvent(event="b"), ErrorEvent(event="b") | ErrorEvent(event="a")),
+        (Terminator(test=is_nested), Terminator(test=is_nested)),
+        (Terminator(test=ABSENT), Terminator(test=ABSENT)),
+        (Terminator(test=ABSENT.method) | A, A | Terminator(test=ABSENT.method)),
     ],
-    ids=[f"{number}" for number in range(9)],
+    ids=[f"{number}" for number in range(12)],
 )
 def test_equal(one: Mark, other: Mark) -> None:
     """Marks that mean the same are equal and hash alike, in whatever order their values and alternatives are."""
@@ -288,8 +343,12 @@ def test_equal(one: Mark, other: Mark) -> None:
             ErrorEvent(field="b", message="n") | ErrorEvent(event="a", message="m"),
         ),
         (Terminator(event="a"), "a"),
+        (Terminator(event="a", test=is_nested), Terminator(event="a")),
+        (Terminator(test=is_nested), Terminator(test=ABSENT)),
+        (Terminator(test=Absent("id")), Terminator(test=Absent("id"))),
+        (Terminator(test=lambda _: True), Terminator(test=lambda _: True)),
     ],
-    ids=[f"{number}" for number in range(14)],
+    ids=[f"{number}" for number in range(18)],
 )
 def test_not_equal(one: Mark, other: object) -> None:
     """In JSON true is not 1; and the order of error events counts where the first that fits reads another message."""
@@ -321,6 +380,22 @@ def test_repr(mark: Mark, text: str) -> None:
     """The repr is what was given, with all alternatives, in the same order in every run; it can be evaluated."""
     assert repr(mark) == text
     assert eval(text) == mark
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        (Terminator(test=is_nested), "Terminator(test=is_nested)"),
+        (Terminator(field="id", values=[7], test=ABSENT), "Terminator(field='id', values={7}, test=<Absent>)"),
+        (Terminator(test=ABSENT.method) | A, "Terminator(test=Absent.method) | Terminator(field='t', values={'a'})"),
+        (ErrorEvent(test=partial(is_nested)), "ErrorEvent(test=<partial>)"),
+        (ErrorEvent(test=lambda _: True), "ErrorEvent(test=<lambda>)"),
+    ],
+    ids=["function", "object", "method", "partial", "lambda"],
+)
+def test_repr_of_a_test(mark: Mark, text: str) -> None:
+    """A test is shown by its name, never by its address, which is another in each run."""
+    assert repr(mark) == text
 
 
 def test_values_that_json_cannot_have() -> None:
@@ -355,7 +430,18 @@ def test_values_that_json_cannot_have() -> None:
 )
 def test_needles(marks: list[Mark | None], texts: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Nearly every event is told by a look at its text and its name to bear no mark."""
-    assert needles_of(*marks) == (texts, frozenset(names) or None)
+    assert needles_of(*marks) == Needles(texts, frozenset(names) or None, None)
+
+
+def test_tests_among_needles() -> None:
+    """A test is asked of each event only where it is all that a mark goes by."""
+    named, texts = ErrorEvent(event="error", test=is_nested), ErrorEvent(field="error", test=is_nested)
+    unnamed, alone = ErrorEvent(event="message", test=is_nested), ErrorEvent(test=is_nested)
+    assert needles_of(named | texts) == Needles(("error",), frozenset({"error"}), None)
+    assert needles_of(unnamed) == Needles((), frozenset({"message"}), None)
+    assert needles_of(alone | texts) == Needles(("error",), None, (is_nested,))
+    assert needles_of(alone, Terminator(event="end")) == Needles((), frozenset({"end"}), (is_nested,))
+    assert needles_of(ErrorEvent(field="größe", test=is_nested)) is None
 
 
 @pytest.mark.parametrize("field", ["größe", "0", "", "0.1", ".", "größe.0"])
