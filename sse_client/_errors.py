@@ -210,14 +210,24 @@ class ErrorEventReceived(StreamError):
     """The error's code (JSON), where the event names one."""
     message: str | None
     """The server's own words, where the event has them."""
+    is_transient: bool
+    """Whether the same request may succeed later: the code is one of `ErrorEvent.retry`."""
 
     def __init__(
-        self, text: str, *, event: ServerSentEvent, code: Any = None, message: str | None = None, **known: Any
+        self,
+        text: str,
+        *,
+        event: ServerSentEvent,
+        code: Any = None,
+        message: str | None = None,
+        is_transient: bool = False,
+        **known: Any,
     ) -> None:
         super().__init__(text, **known)
         self.event = event
         self.code = code
         self.message = message
+        self.is_transient = is_transient
 
 
 class EventTooLarge(SSEError):

@@ -91,7 +91,7 @@ class Mark:
         """What marks that mean the same have in common."""
         marks: tuple[Mark, ...] = (self, *self.alternatives)
         conditions = (mark._conditions() for mark in marks)
-        # The first that fits says where an error's message is: if they differ in that, their order counts.
+        # The first that fits says where an error's message is, and if it passes: where they differ, their order counts.
         is_ordered = len({mark._places() for mark in marks}) > 1
         return type(self), tuple(dict.fromkeys(conditions)) if is_ordered else frozenset(conditions)
 
@@ -215,7 +215,7 @@ def _name_of(function: Any) -> str:
 
 
 # Conditions whose repr is not that of their value.
-SHOWN: dict[str, Callable[[Any], str]] = {"values": _as_set, "test": _name_of}
+SHOWN: dict[str, Callable[[Any], str]] = {"values": _as_set, "retry": _as_set, "test": _name_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,15 +317,32 @@ class ErrorEvent(Mark):
     `error.status`, `code`, `status`.
 
     A `field` without `values` must hold something: null, false, `""`, `{}` and `[]` say that there is no error.
+
+    `retry` names the codes of errors that may be gone at the next attempt: `error.is_transient` says so of them.
     """
 
     message: str | None = None
     """Where the server's own words are."""
     code: str | None = None
     """Where the error's code is."""
+    retry: Iterable[str | int] = ()
+    """The codes of errors that pass, like `overloaded_error`, of this mark and not of its alternatives."""
+
+    def __post_init__(self) -> None:
+        Mark.__post_init__(self)
+        if isinstance(self.retry, str):
+            raise TypeError(f"expected a collection for retry, got {self.retry!r}; write {{{self.retry!r}}}")
+        codes: tuple[Any, ...] = tuple(sorted(set(self.retry), key=_rank))
+        if any(not isinstance(code, str | int) or isinstance(code, bool) for code in codes):
+            raise TypeError(f"expected texts and numbers for retry, got {list(codes)!r}")
+        object.__setattr__(self, "retry", codes)
+
+    def is_transient(self, code: Any) -> bool:
+        """Whether an error of this code may be gone at the next attempt; `code` is any JSON."""
+        return isinstance(code, str | int) and not isinstance(code, bool) and code in self.retry
 
     def _places(self) -> Hashable:
-        return self.message, self.code
+        return self.message, self.code, self.retry
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
         """Return the message and the code that the event carries, `None` for what it does not."""

@@ -311,11 +311,12 @@ A, B, C = Terminator(field="t", values={"a"}), Terminator(event="b"), Terminator
         (A | B | C, C | (B | A)),
         (A | A, A),
         (ErrorEvent(event="a") | ErrorEvent(event="b"), ErrorEvent(event="b") | ErrorEvent(event="a")),
+        (ErrorEvent(event="a", retry=["b", 1]), ErrorEvent(event="a", retry={1, "b"})),
         (Terminator(test=is_nested), Terminator(test=is_nested)),
         (Terminator(test=ABSENT), Terminator(test=ABSENT)),
         (Terminator(test=ABSENT.method) | A, A | Terminator(test=ABSENT.method)),
     ],
-    ids=[f"{number}" for number in range(12)],
+    ids=[f"{number}" for number in range(13)],
 )
 def test_equal(one: Mark, other: Mark) -> None:
     """Marks that mean the same are equal and hash alike, in whatever order their values and alternatives are."""
@@ -342,13 +343,18 @@ def test_equal(one: Mark, other: Mark) -> None:
             ErrorEvent(event="a", message="m") | ErrorEvent(field="b", message="n"),
             ErrorEvent(field="b", message="n") | ErrorEvent(event="a", message="m"),
         ),
+        (ErrorEvent(event="a"), ErrorEvent(event="a", retry={"b"})),
+        (
+            ErrorEvent(event="a", retry={"b"}) | ErrorEvent(field="b"),
+            ErrorEvent(field="b") | ErrorEvent(event="a", retry={"b"}),
+        ),
         (Terminator(event="a"), "a"),
         (Terminator(event="a", test=is_nested), Terminator(event="a")),
         (Terminator(test=is_nested), Terminator(test=ABSENT)),
         (Terminator(test=Absent("id")), Terminator(test=Absent("id"))),
         (Terminator(test=lambda _: True), Terminator(test=lambda _: True)),
     ],
-    ids=[f"{number}" for number in range(18)],
+    ids=[f"{number}" for number in range(20)],
 )
 def test_not_equal(one: Mark, other: object) -> None:
     """In JSON true is not 1; and the order of error events counts where the first that fits reads another message."""
@@ -373,8 +379,9 @@ def test_not_equal(one: Mark, other: object) -> None:
             ErrorEvent(event="error", message="a.b", code="c") | ErrorEvent(field="fault"),
             "ErrorEvent(event='error', message='a.b', code='c') | ErrorEvent(field='fault')",
         ),
+        (ErrorEvent(event="error", retry=["b", 5, "a"]), "ErrorEvent(event='error', retry={5, 'a', 'b'})"),
     ],
-    ids=[f"{number}" for number in range(9)],
+    ids=[f"{number}" for number in range(10)],
 )
 def test_repr(mark: Mark, text: str) -> None:
     """The repr is what was given, with all alternatives, in the same order in every run; it can be evaluated."""
@@ -592,6 +599,46 @@ def test_an_error_that_is_none(value: str) -> None:
 def test_an_error_that_is_one(value: str) -> None:
     """Any other value of the field is an error."""
     assert ErrorEvent(field="error").match(says(f'{{"error": {value}}}')) is not None
+
+
+@pytest.mark.parametrize(
+    ("retry", "code", "is_transient"),
+    [
+        ({"overloaded"}, "overloaded", True),
+        ({"overloaded"}, "overload", False),
+        ({"overloaded"}, None, False),
+        ((), None, False),
+        ((), "overloaded", False),
+        ([429, 503], 503, True),
+        ([429, 503], "503", False),
+        ({"503"}, 503, False),
+        ({1}, True, False),
+        ({0}, False, False),
+        ({"a"}, {"type": "a"}, False),
+        ({"a"}, ["a"], False),
+        (iter(["a", "b"]), "b", True),
+    ],
+    ids=[f"{number}" for number in range(13)],
+)
+def test_transient_codes(retry: Any, code: Any, is_transient: bool) -> None:
+    """`retry` lists the codes of errors that pass; any other JSON is the code of one that stays."""
+    mark = ErrorEvent(event="error", retry=retry)
+    assert mark.is_transient(code) is is_transient
+
+
+@pytest.mark.parametrize(
+    ("retry", "text"),
+    [
+        ("busy", r"expected a collection for retry, got 'busy'; write \{'busy'\}"),
+        ([True], r"expected texts and numbers for retry, got \[True\]"),
+        ([None, "a"], r"expected texts and numbers for retry, got \[None, 'a'\]"),
+    ],
+    ids=["text", "true", "null"],
+)
+def test_codes_that_are_refused(retry: Any, text: str) -> None:
+    """One text is not a collection of codes, and codes are texts or numbers."""
+    with pytest.raises(TypeError, match=text):
+        ErrorEvent(event="error", retry=retry)
 
 
 DEPTHS = (10, 100, 150, 190, 210, 500, 900, 950, 980, 990, 2_000, 5_000, 9_000, 100_000)

@@ -92,7 +92,7 @@ def error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEve
         text = f"{text}: {quote(message)}"
     if code is not None:
         text = f"{text} (code {quote(shown(code))})"
-    return ErrorEventReceived(text, event=event, code=code, message=message)
+    return ErrorEventReceived(text, event=event, code=code, message=message, is_transient=mark.is_transient(code))
 
 
 def unfinished_terminator(parser: EventParser, plan: Plan) -> ServerSentEvent | None:

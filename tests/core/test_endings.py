@@ -88,6 +88,28 @@ def test_a_field() -> None:
         assert (found is not None) is is_end
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "is_transient"),
+    [
+        ("error", '{"error": {"type": "overloaded_error"}}', True),
+        ("error", '{"error": {"type": "invalid_request_error"}}', False),
+        ("message", '{"fault": {"code": 503}}', True),
+        ("message", '{"fault": {"code": "overloaded_error"}}', False),
+        ("error", '{"fault": {"code": 503}}', False),
+    ],
+    ids=["transient", "permanent", "alternative", "of-another-alternative", "first-that-matches"],
+)
+def test_transient_errors(name: str, data: str, is_transient: bool) -> None:
+    """The alternative that matched decides whether the error is transient."""
+    errors = ErrorEvent(event="error", retry={"overloaded_error"}) | ErrorEvent(
+        field="fault", code="fault.code", retry={503}
+    )
+    found = Marks(plan(errors=errors)).first([ServerSentEvent(name, data)], NO_IDS, "")
+    assert found is not None
+    assert isinstance(found.error, ErrorEventReceived)
+    assert found.error.is_transient is is_transient
+
+
 PATHS = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error", message="choices.0.error.message")
 
 
