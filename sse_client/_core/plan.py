@@ -4,12 +4,14 @@ Everything one stream was asked to do, as one value that the shells make of a ca
 A single reply and a subscription run through the same session. What differs between them is data: `Plan.rules`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .._event import ServerSentEvent
 from .._marks import DONE, ErrorEvent, Terminator, asks_for_done
 from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._reader import Reader
 from .._request import Request, public_url
 from .._resume import Cursor, LastEventID
 from .._retry import MAX_SERVER_DELAY, RetryPolicy
@@ -91,10 +93,14 @@ class Plan:
     ends_at_done: bool = True
     """Whether an unnamed `[DONE]` ends the stream. In a subscription it does so only if `terminator` matches it."""
     errors: ErrorEvent | None = None
+    reader: Callable[[], Reader[Any, Any]] | None = None
+    """Makes what reads the events of one stream, or of an attempt that starts over."""
     pings: frozenset[str] = frozenset()
     """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     accepts_json: bool = False
     """Whether a JSON response is read as a stream of one event."""
+    accept: str | None = None
+    """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     rules: Rules = field(init=False)
     runs_user_code: bool = field(init=False)
