@@ -49,6 +49,9 @@ class Dialect(Generic[T, S]):
     """The `Accept` header. One that the call or its client has wins, and so does `accept_json=` in the call."""
     accept_json: bool = False
     """Whether a JSON response is one event of the stream."""
+    stream_field: str | None = None
+    """The field of the request's JSON that asks for a stream. If it is not true there, and the response is JSON, the
+    `ContentTypeError` says so."""
 
 
 RAW = Dialect()

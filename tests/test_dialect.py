@@ -172,6 +172,16 @@ def test_accept_of_a_client() -> None:
     assert [request.headers["Accept"] for request in transport.requests] == ["a/b", "c/d"]
 
 
+@pytest.mark.parametrize(("body", "is_told"), [({"n": 1}, True), ({"stream": True}, False)], ids=["absent", "true"])
+def test_a_request_without_its_stream_field(body: Any, is_told: bool) -> None:
+    """A JSON response to a request that asks for no stream says what the request lacks."""
+    transport = scripted_transport(Answer(JSON, headers={"Content-Type": "application/json"}))
+    with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
+        with pytest.raises(ContentTypeError) as caught:
+            list(client.post("http://test/chat", json=body, dialect=Dialect(stream_field="stream")))
+        assert str(caught.value).endswith('; the request has no "stream": true') is is_told
+
+
 def test_a_response_of_ones_own_in_json() -> None:
     """A response that the user has is JSON to a dialect that accepts it."""
     response = httpx.Response(200, json={"id": 1}, request=httpx.Request("POST", "http://test/chat"))

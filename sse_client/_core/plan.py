@@ -101,6 +101,8 @@ class Plan:
     """Whether a JSON response is read as a stream of one event."""
     accept: str | None = None
     """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
+    stream_field: str | None = None
+    """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     rules: Rules = field(init=False)
     runs_user_code: bool = field(init=False)

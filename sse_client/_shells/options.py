@@ -196,6 +196,7 @@ class _Reading(TypedDict):
     pings: frozenset[str]
     accepts_json: bool
     accept: str | None
+    stream_field: str | None
     max_event_size: int
 
 
@@ -209,6 +210,7 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
         "pings": frozenset(options.get("pings", dialect.pings)),
         "accepts_json": options.get("accept_json", dialect.accept_json),
         "accept": None if "accept_json" in options else dialect.accept,
+        "stream_field": dialect.stream_field,
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
     }
 
