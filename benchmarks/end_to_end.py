@@ -1,23 +1,23 @@
 """
-CPU per event, from the request to the user's loop: ours, its peers, and the bare clients below them.
+CPU per event, from the request to the user's loop: this library, its peers, and the bare HTTP clients below them.
 
     python benchmarks/end_to_end.py [--rounds N] [--events N] [--modes MODE ...] [--only WORDS] [--json FILE]
 
-Method. The server of `loopback.py` sends 5,000 events of 250 bytes, one a write as fast as it goes (unpaced) or in
-writes of 16 KiB; or 500, one a write and 1 ms, as a model does (paced). The readers are the rows of one table and run
-in one process, each as its own documentation shows it, with its own defaults, on clients that are made once. A floor
-takes the bytes from its client and does nothing with them. A raw reader hands out events as they are; it reads the
-same bytes. A typed one makes objects of their JSON: the SDKs from the bytes of their own format, ours from the same,
-into models of what applications use, and once more into the SDK's own classes; ours looks for the end of the stream
-and for error events too, as the SDKs do.
+Method. The server of `loopback.py` sends 5,000 events of 250 bytes, either one per write as fast as possible (unpaced)
+or in writes of 16 KiB; or it sends 500 events, one per write and 1 ms, like a model (paced). The readers are the rows
+of one table and run in one process, each as in its own documentation, with its own defaults, on clients that are
+created once. A floor reads the bytes from its client and does nothing with them. A raw reader returns untyped events;
+all raw readers read the same bytes. A typed reader makes objects of the JSON. The SDKs do this with the bytes of their
+own format; this library reads the same bytes into models with the fields that applications use, and once more into the
+SDK's own classes. It also looks for the end of the stream and for error events, like the SDKs.
 
-In a round each reader reads one stream in each mode, in an order that turns. What is not installed is left out, and
-so is what fails, or counts wrongly, on a short stream before the first round; every reading after that must count
-right. The figures are medians of the rounds. "x ours" is the median of the ratios within the rounds: CPU time over
-that of ours, on the same client where ours runs on it, and on the nearest one else. The list at the end has what this
-library asks of itself.
+In a round each reader reads one stream in each mode, in an order that rotates. A reader is left out if its package is
+not installed, or if it fails or counts wrongly on a short stream before the first round; every later reading must
+count correctly. The figures are medians of the rounds. "x ours" is the median of the ratios within the rounds: the
+reader's CPU time over that of this library on the same client, or on the most similar one. The list at the end shows
+this library's goals.
 
-How many events come at once in "unpaced" depends on how fast they are taken: look at its ratios, not at its times.
+In "unpaced", the number of events per read depends on the speed of the reader: compare ratios, not times.
 """
 
 import argparse
@@ -64,15 +64,15 @@ PACKAGES = (
 
 Style: TypeAlias = Literal["sync", "async"]
 Kind: TypeAlias = Literal["floor", "raw", "openai", "anthropic"]
-Read: TypeAlias = Callable[[Any, str], Any]  # with a client and a URL; returns what was counted, or an awaitable of it
+Read: TypeAlias = Callable[[Any, str], Any]  # takes a client and a URL; returns the count, or an awaitable of it
 
 OURS = "sse-client"
 SDK_CLASSES = "sse-client, the SDK's classes"
 BYTES = "bytes alone"
 FEED = "bytes and feed()"
-AIOHTTP = "httpx over aiohttp"  # httpx, with the transport of httpx-aiohttp
+AIOHTTP = "httpx over aiohttp"  # httpx with the transport of httpx-aiohttp
 
-# The client of ours that is nearest to one which ours does not run on.
+# For clients that this library does not run on: the most similar one that it does.
 NEAREST = {"socket": "httpx", "urllib3": "httpx", "requests": "httpx", "aiohttp": AIOHTTP}
 
 DONE = "[DONE]"
@@ -81,7 +81,7 @@ WARM_UP = 200  # events
 
 
 class Key(NamedTuple):
-    """What a row is known by."""
+    """Identifies a row."""
 
     name: str
     client: str
@@ -96,15 +96,15 @@ class Key(NamedTuple):
 class Reader(NamedTuple):
     key: Key
     read: Read
-    module: str  # what must be installed beside the client
+    module: str  # must be installed in addition to the client
 
     def path(self, mode: str, events: int) -> str:
         return f"/{'anthropic' if self.key.kind == 'anthropic' else 'openai'}/{mode}/{events}"
 
     def expected(self, mode: str, events: int) -> int:
-        """Return what it must count."""
+        """Return the count that this reader must reach."""
         if self.key.kind == "anthropic":
-            return events + 1  # message_stop is an event to all
+            return events + 1  # for all readers, message_stop is an event
         if self.key.name != BYTES:
             return events
         if self.key.client == "socket":
@@ -182,7 +182,7 @@ async def aiohttp_bytes(session: Any, url: str) -> int:
     return size
 
 
-# To those peers that end where the body does, [DONE] is an event, the last one.
+# For the peers that read until the end of the body, [DONE] is the last event.
 
 
 def httpx_sse(client: Any, url: str) -> int:
@@ -210,7 +210,7 @@ def sseclient_py(session: Any, url: str) -> int:
     return count(events) - 1
 
 
-# This one, and its async twin, know GET only.
+# This one and its async twin support only GET.
 def launchdarkly(pool: Any, url: str) -> int:
     module = import_module("ld_eventsource.sse_client")
     with module.SSEClient(module.ConnectStrategy.http(url, pool=pool)) as source:
@@ -223,7 +223,7 @@ async def alaunchdarkly(session: Any, url: str) -> int:
         return await acount(source.events) - 1
 
 
-# These two never end: they would connect again.
+# These two never end: they would reconnect.
 
 
 def requests_sse(session: Any, url: str) -> int:
@@ -284,7 +284,7 @@ async def atyped(name: str, client: Any, url: str) -> int:
 
 @cache
 def sdk(module: str, name: str, client: Any, url: str) -> Any:
-    """Make an SDK's client once, as applications do. It adds a path of its own to the URL."""
+    """Create an SDK's client once, as applications do. It adds its own path to the URL."""
     return getattr(import_module(module), name)(api_key="test-token", base_url=url, http_client=client)
 
 
@@ -355,7 +355,7 @@ def rows() -> Iterator[Reader]:
 
 
 async def make_clients(stack: AsyncExitStack) -> dict[tuple[str, Style], Any]:
-    """Make one of each client that is installed. In the event loop, as aiohttp wants it."""
+    """Create one of each installed client. This runs in the event loop, because aiohttp requires it."""
     clients: dict[tuple[str, Style], Any] = {("socket", "sync"): None}
     for name in ("httpx", "httpx2"):
         if can_import(name):
@@ -374,13 +374,13 @@ async def make_clients(stack: AsyncExitStack) -> dict[tuple[str, Style], Any]:
     return clients
 
 
-Readings: TypeAlias = dict[Reader, Callable[[str], int]]  # how each reads a URL
+Readings: TypeAlias = dict[Reader, Callable[[str], int]]  # reads a URL with each reader
 
 
 def prepare(
     runner: asyncio.Runner, clients: dict[tuple[str, Style], Any], url: str, only: str
 ) -> tuple[Readings, dict[str, str]]:
-    """Read a short stream with each reader, in each mode; return those that can, and why others are left out."""
+    """Read a short stream with each reader in each mode; return the readers that work, and why others are left out."""
 
     def run(read: Read, client: Any, path: str) -> Any:
         return runner.run(read(client, path))
@@ -409,11 +409,11 @@ def prepare(
 
 def run_rounds(readings: Readings, url: str, modes: list[str], rounds: int, events: int) -> Results:
     gc.collect()
-    gc.freeze()  # the modules of all peers are not what the collections between the readings shall look through
+    gc.freeze()  # the collections between the readings need not look through the modules of all peers
     results = {reader.key: Result() for reader in readings}
     for number in range(rounds):
         for mode in modes:
-            # Fewer where each takes a millisecond: rounds that are short, and many, help more against noise.
+            # Fewer if each takes a millisecond: many short rounds reduce noise more.
             wanted = max(events // 10, 1) if mode == "paced" else events
             for reader, read in order_of(number, list(readings.items())):
                 path, expected = url + reader.path(mode, wanted), reader.expected(mode, wanted)
@@ -426,14 +426,14 @@ def run_rounds(readings: Readings, url: str, modes: list[str], rounds: int, even
 
 
 def ratio(results: Results, above: Key, below: Key, mode: str) -> float:
-    """Return the median of the ratios of CPU time within the rounds; NaN where one of the two was left out."""
+    """Return the median of the ratios of CPU time within the rounds; NaN if one of the two was left out."""
     if above not in results or below not in results:
         return math.nan
     return median(a / b for a, b in zip(results[above].cpu[mode], results[below].cpu[mode], strict=True))
 
 
 def counterpart(key: Key) -> Key:
-    """Return the row of ours that a reader is compared with."""
+    """Return the row of this library that a reader is compared with."""
     return Key(OURS, NEAREST.get(key.client, key.client), key.style, "raw" if key.kind == "floor" else key.kind)
 
 
@@ -446,7 +446,7 @@ def print_results(results: Results, modes: list[str]) -> None:
 
 
 class Goal(NamedTuple):
-    """How many times what `below` costs `above` shall cost at least, or at most, by mode."""
+    """A bound on the CPU time of `above` over that of `below`, by mode."""
 
     above: Key
     below: Key
@@ -473,7 +473,7 @@ def goals() -> Iterator[Goal]:
 
 
 def print_goals(results: Results, modes: list[str]) -> None:
-    print("\nAsked of the ratios, and measured")
+    print("\nGoals for the ratios, and results")
     for above, below, bound, times in goals():
         for mode, limit in times.items():
             if mode in modes and above in results and below in results:
@@ -487,7 +487,7 @@ def print_goals(results: Results, modes: list[str]) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description="CPU per event, from the request to the user's loop.")
     arguments.add_argument("--rounds", type=int, default=7, help="(default: 7)")
-    arguments.add_argument("--events", type=int, default=5000, help="in a stream; a tenth, paced (default: 5000)")
+    arguments.add_argument("--events", type=int, default=5000, help="per stream; a tenth in paced (default: 5000)")
     arguments.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
     arguments.add_argument("--only", metavar="WORDS", default="", help="only the readers with these words in their row")
     arguments.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file too")

@@ -1,14 +1,14 @@
 """
-From the server's write to the user's loop: how much later the first event comes than the bare client's first piece.
+From the server's write to the user's loop: how much later the first event arrives than the bare client's first piece.
 
     python benchmarks/first_event.py [--repetitions N] [--json FILE]
 
-Method. A server in a process of its own sends the head, and the first event 5 ms behind it, when the client waits for
-that; or both in one write, so that what is made of the head is in the way. The event carries the server's
-`time.monotonic_ns()` of just before the write. The client, on the same machine and so on the same clock, takes its own
-as the first thing in its loop: the bare one when it has the first piece, in which it looks for nothing. A repetition
-is one request for each row, on a connection that is kept, in an order that turns; the garbage collector runs between
-the requests. Shown are the quartiles, in microseconds, and the difference of the medians.
+Method. A server in a process of its own sends the headers, and 5 ms later the first event, when the client is waiting
+for it; or it sends both in one write, so that handling the headers delays the event. The event carries the server's
+`time.monotonic_ns()` just before the write. The client, on the same machine and so on the same clock, reads the clock
+as the first thing in its loop; the bare client when it has the first piece, without looking into it. A repetition is
+one request for each row, on a kept connection, in an order that rotates; the garbage collector runs between the
+requests. The output has the quartiles, in microseconds, and the difference of the medians.
 """
 
 import argparse
@@ -44,9 +44,10 @@ from parser import print_verdict
 from sse_client import AsyncSSEClient, SSEClient
 
 PACKAGES = ("httpx", "httpx2", "httpx-sse")
-MODES = ("behind", "with")  # the head
-PAUSE = 0.005  # seconds: time enough to wait for the event
-GOAL = 50.0  # µs between the medians of ours and of the bare client
+MODES = ("behind", "with")  # of the first event: after the headers, or in one write with them
+PAUSE = 0.005  # seconds: enough for the client to wait for the event
+SAID = {"behind": "after", "with": "with"}
+GOAL = 50.0  # µs between the medians of this library and of the bare client
 WARM_UP = 20  # repetitions
 
 Style: TypeAlias = Literal["sync", "async"]
@@ -62,7 +63,7 @@ def answer(connection: socket.socket) -> None:
                 time.sleep(PAUSE)
                 head = b""
             connection.sendall(head + chunk(b"data: %d\n\n" % time.monotonic_ns()))
-            time.sleep(0.001)  # the end comes alone
+            time.sleep(0.001)  # so that the end is a write of its own
             connection.sendall(LAST_CHUNK)
 
 
@@ -71,7 +72,7 @@ def serve_clock(port: Connection) -> None:
 
 
 def latency(items: Iterable[Any]) -> int:
-    """Read to the end; return the nanoseconds from the server's clock in the first item to ours at its arrival."""
+    """Read to the end; return the nanoseconds from the server's clock in the first item to its arrival."""
     arrived, first = 0, None
     for item in items:
         if not arrived:
@@ -184,7 +185,7 @@ def measured(url: str, repetitions: int) -> Latencies:
 
         rows = [row for row in ROWS if (row.client, row.style) in clients and can_import(row.module)]
         gc.collect()
-        gc.freeze()  # the modules are not what the collections between the requests shall look through
+        gc.freeze()  # the collections between the requests need not look through the modules
         latencies: Latencies = {(mode, row): [] for mode in MODES for row in rows}
         for repetition in range(-WARM_UP, repetitions):
             for mode in MODES:
@@ -213,16 +214,16 @@ def main() -> None:
     }
 
     for mode in MODES:
-        print(f"\n{f'the first event {mode} the head':40}{'quartiles':>29}{'above the bare client':>26}")
+        print(f"\n{f'the first event {SAID[mode]} the headers':40}{'quartiles':>29}{'above the bare client':>26}")
         for (each, row), (lower, middle, upper) in quartiles.items():
             if each == mode:
                 above = middle - bares[mode, row.client, row.style]
                 print(f"  {row!s:40}{lower:9.1f}{middle:9.1f}{upper:9.1f} µs{above:22.1f} µs")
-    print("\nAsked of the difference of the medians, and measured")
+    print("\nGoals for the difference of the medians, and results")
     for (mode, row), (_, middle, _) in quartiles.items():
         if row.name == OURS:
             above = middle - bares[mode, row.client, row.style]
-            print_verdict(f"the first event {mode} the head: {row}", f"<= {GOAL:.2f}", above, above / GOAL - 1)
+            print_verdict(f"the first event {SAID[mode]} the headers: {row}", f"<= {GOAL:.2f}", above, above / GOAL - 1)
     if options.json:
         figures = [
             {"name": row.name, "client": row.client, "style": row.style, "mode": mode, "quartiles": found}

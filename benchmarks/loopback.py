@@ -1,15 +1,15 @@
 """
-What the benchmarks share: a server of event streams, their two formats, and how one reading is measured.
+Shared by the benchmarks: a server of event streams, its two formats, and the measurement of one reading.
 
-A server runs in a process of its own, so that its work is not counted, and ends with the process that started it. It
-answers any request with the stream that the path begins with: `/format/mode/number of events`. An event has 250 bytes
-in either format, and a chunk and a write of its own, but for the mode "16KiB"; "paced" sleeps 1 ms behind each. The
+The server runs in a process of its own, so that its work is not counted, and ends with the process that started it.
+The beginning of a request's path selects the stream: `/format/mode/number of events`. An event has 250 bytes in either
+format, and a chunk and a write of its own, except in the mode "16KiB"; "paced" sleeps 1 ms after each event. The
 format's own last event ends the stream.
 
-A reading is one whole stream, from the request to the end. Its CPU time is the process's own, so waiting does not
-count; it is divided by the number of events, so each bears its share of the request. The garbage collector runs
-before a reading, and not in it. A reading that brings another number of events, or takes more than `LIMIT`, ends the
-benchmark.
+A reading is one whole stream, from the request to the end. Its CPU time is that of the process, so waiting does not
+count. It is divided by the number of events, so that each event bears its share of the request. The garbage collector
+runs before a reading, not during it. A reading with a wrong number of events, or that takes longer than `LIMIT`, ends
+the benchmark.
 """
 
 import faulthandler
@@ -45,7 +45,7 @@ class Format(NamedTuple):
 
 
 def padded(text: bytes) -> bytes:
-    """Put as much in the place of the `~` as makes an event of it."""
+    """Replace the `~` by enough text to make an event of the right size."""
     return text.replace(b"~", b"x" * (EVENT_SIZE - len(text) + 1))
 
 
@@ -78,7 +78,7 @@ class Choice(BaseModel):
 
 
 class Chunk(BaseModel):
-    """What applications use of a chunk of OpenAI's."""
+    """The fields of an OpenAI chunk that applications use."""
 
     id: str
     model: str
@@ -142,7 +142,7 @@ def chunk(data: bytes) -> bytes:
 
 @lru_cache
 def writes(format_name: str, mode: str, events: int) -> list[bytes]:
-    """Return what goes out in one write each, behind the head."""
+    """Return the writes after the headers."""
     event, last = FORMATS[format_name]
     if mode == "16KiB":
         stream = event * events
@@ -165,7 +165,7 @@ def receive(connection: socket.socket) -> bytes:
 
 
 def path_of(request: bytes) -> list[str]:
-    """Return the parts of the path that a request asks for."""
+    """Return the parts of the requested path."""
     return request.split(b" ", 2)[1].decode().split("/")[1:]
 
 
@@ -184,7 +184,7 @@ def answer(connection: socket.socket) -> None:
 
 
 def serve(port: Connection, respond: Callable[[socket.socket], None] = answer) -> None:
-    """Accept for ever, with a thread for each connection."""
+    """Accept connections forever, with a thread for each."""
     listener = socket.create_server((HOST, 0))
     port.send(listener.getsockname()[1])
     while True:
@@ -207,7 +207,7 @@ def run_and_leave(target: Callable[..., None], port: Connection, *arguments: Any
 @contextmanager
 def running(target: Callable[..., None] = serve, *arguments: Any) -> Iterator[str]:
     """Run a server in a process of its own; yield its URL."""
-    # A fresh interpreter: what is imported here costs nothing there, and the pipe has no third end.
+    # A fresh interpreter: it has none of this process's imports, and the pipe is closed with this process.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=run_and_leave, args=(target, theirs, *arguments), daemon=True)
@@ -223,7 +223,7 @@ def running(target: Callable[..., None] = serve, *arguments: Any) -> Iterator[st
 
 
 class Cost(NamedTuple):
-    """What a reading cost, in microseconds per event."""
+    """The cost of one reading, in microseconds per event."""
 
     cpu: float
     wall: float
@@ -231,7 +231,7 @@ class Cost(NamedTuple):
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Keep the garbage collector out of what is measured; end the process if that takes too long."""
+    """Switch the garbage collector off for the block; end the process if the block takes too long."""
     gc.collect()
     gc.disable()
     faulthandler.dump_traceback_later(LIMIT, exit=True)
@@ -243,7 +243,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def measure(read: Callable[[], int], events: int, expected: int | None = None) -> Cost:
-    """Read once; `expected` is what must be counted, the events where it is not given."""
+    """Read once; `expected` is the required count, by default the number of events."""
     with undisturbed():
         cpu, wall = time.process_time(), time.perf_counter()
         count = read()
@@ -254,7 +254,7 @@ def measure(read: Callable[[], int], events: int, expected: int | None = None) -
 
 
 def order_of(round_number: int, items: Sequence[T]) -> list[T]:
-    """Return the items in the order of that round: it turns, and every other one goes backwards."""
+    """Return the items in the order of a round: it rotates, and every second round is reversed."""
     start = round_number % len(items) if items else 0
     turned = [*items[start:], *items[:start]]
     return turned[::-1] if round_number % 2 else turned
@@ -273,7 +273,7 @@ def machine() -> dict[str, str]:
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the installed version of each package, or that it was left out."""
+    """Return the installed version of each package, or a note that it was left out."""
     found_versions = {}
     for package in packages:
         try:

@@ -3,24 +3,24 @@ Thousands of slow streams at once in one process: memory for each, CPU per event
 
     python benchmarks/many_streams.py [--streams N ...] [--events N] [--json FILE]
 
-Method. A server in a process of its own answers each request with a head, and sends nothing more until it is told to;
-then it sends `RATE` events a second over all streams, one stream after the other, so that each is slow and the client
-is never busy; told again, it ends them all. The client, a fresh process for each row, opens all of them in one event
-loop, `OPENING` at a time, and looks at itself between these steps:
+Method. A server in a process of its own sends the headers of each response, and waits for a signal. Then it sends
+`RATE` events per second over all streams, one stream after the other, so that each is slow and the client is never
+busy. At a second signal it ends them all. The client, a fresh process for each row, opens all streams in one event
+loop, `OPENING` at a time, and measures itself between these steps:
 
-    open    seconds until each stream has its head
-    memory  what the resident set has grown by then, per stream; what the kernel holds is not in it. Linux only
-    CPU     per event, from before the first one to the last, the process's own; the garbage collector runs as it does
+    open    seconds until each stream has its headers
+    memory  growth of the resident set by then, per stream, without the memory of the kernel; Linux only
+    CPU     of the process, per event, from before the first event to the last; the garbage collector runs as usual
     end     seconds until each stream is closed
 
-A few streams are read to their end before, so that what all need once is there. Each stream must count all of its
+A few streams are read to their end before, so that one-time costs are not counted. Each stream must count all of its
 events: one that loses any, or is cut, stops the benchmark.
 
-The pool of an httpx client looks through its requests and connections whenever one of them comes or goes, so that the
-time to open, and to end, grows with the square of the streams. Opening fewer at a time does not help; several clients
-do, for which there is one row. `max_keepalive_connections` must not be raised: each that is idle is looked at by a
-system call each time, and a thousand streams take twenty seconds to end. The transport over aiohttp has none of this,
-but takes `max_connections=None` for aiohttp's own limit, 100: it wants a number.
+The pool of an httpx client looks through its requests and connections whenever one of them is added or removed, so
+that the time to open and to end grows with the square of the number of streams. Opening fewer at a time does not help;
+several clients do, and have a row of their own. `max_keepalive_connections` must not be raised: each idle connection
+is checked by a system call each time, and a thousand streams take twenty seconds to end. The transport over aiohttp
+has none of these problems, but it takes `max_connections=None` for aiohttp's own limit, 100: give it a number.
 """
 
 import argparse
@@ -41,19 +41,19 @@ from loopback import EVENT_SIZE, HEAD, HOST, LAST_CHUNK, OPENAI, can_import, chu
 
 from sse_client import AsyncSSEClient, Timeouts
 
-RATE = 5000  # events a second: half a second of CPU, where one takes 100 µs
+RATE = 5000  # events per second: half a second of CPU, if one takes 100 µs
 OPENING = 100
 WARM_UP = 10  # streams
 LIMIT = 120.0  # seconds for one row: the slowest takes half of it
-SPARE = 100  # files that a process has open beside its streams
+SPARE = 100  # files that a process has open besides its streams
 PACKAGES = ("httpx", "httpx-sse", "httpx-aiohttp", "aiohttp")
 
 
 def raise_limit() -> int:
-    """Let this process open as many files as it may; return how many these are."""
+    """Let this process open as many files as it may; return how many there are."""
     try:
         resource = import_module("resource")
-    except ImportError:  # Windows, where a socket is no file
+    except ImportError:  # Windows: sockets are not files
         return 1 << 20
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -61,7 +61,7 @@ def raise_limit() -> int:
 
 
 def resident() -> int | None:
-    """Return how many bytes of this process are in memory."""
+    """Return the resident memory of this process, in bytes."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[1]) * import_module("resource").getpagesize() if statm.exists() else None
 
@@ -79,7 +79,7 @@ async def serve_streams(port: Connection) -> None:
         started, sent = loop.time(), 0
         for _ in range(events):
             for stream in streams:
-                # A timer is no finer than a millisecond: a few at a time.
+                # Timers have a resolution of a millisecond, so send a few at a time.
                 if (ahead := started + sent / RATE - loop.time()) > 0.002:
                     await asyncio.sleep(ahead)
                 stream.write(chunk(OPENAI.event))
@@ -109,7 +109,7 @@ async def serve_streams(port: Connection) -> None:
     await server.serve_forever()
 
 
-# How to open a stream: a context with its events, or for the bare client, its pieces.
+# Opens a stream: a context with its events, or with its pieces for the bare client.
 Open: TypeAlias = Callable[[httpx.AsyncClient, str], AbstractAsyncContextManager[Any]]
 
 
@@ -140,7 +140,7 @@ class Row(NamedTuple):
         return f"{self.name} on {self.client}"
 
     def make_client(self, streams: int) -> Any:
-        # Without a timeout: the pool's own would end what waits to be opened.
+        # Without a timeout: that of the pool would fail streams that wait to be opened.
         limits = httpx.Limits(max_connections=streams, max_keepalive_connections=20)
         make = import_module("httpx_aiohttp").HttpxAiohttpClient if "aiohttp" in self.client else httpx.AsyncClient
         return make(limits=limits, timeout=None)
@@ -157,7 +157,7 @@ ROWS = (
 
 
 class Figures(NamedTuple):
-    """What one process has measured."""
+    """The measurements of one process."""
 
     open: float
     memory: float | None
@@ -187,7 +187,7 @@ class Streams:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is not None:
-            self.opened.set()  # whoever waits shall see it
+            self.opened.set()  # so that the waiting task sees it
             self.received.set()
 
     async def _read(self, client: httpx.AsyncClient) -> None:
@@ -200,7 +200,7 @@ class Streams:
             if not self._to_open:
                 self.opened.set()
             async for event in stream:
-                # To httpx-sse, [DONE] is an event too.
+                # For httpx-sse, [DONE] is an event too.
                 count += len(event) if is_bare else event.data != "[DONE]"
                 if count == self._events * (EVENT_SIZE if is_bare else 1):
                     self._to_receive -= 1

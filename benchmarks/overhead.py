@@ -1,12 +1,12 @@
 """
-What our shells add to the HTTP client below them, per event.
+The cost of this library's loop over the HTTP client below it, per event.
 
-Method. The server of `loopback.py` sends 5,000 events of 250 bytes, chunked, in one of these modes: one event a write
-as fast as it goes (unpaced), one event a write and 1 ms (paced), 16 KiB writes. They are read (a) by
+Method. The server of `loopback.py` sends 5,000 events of 250 bytes, chunked, in one of these modes: one event per
+write as fast as possible (unpaced), one event per write and 1 ms (paced), writes of 16 KiB. They are read (a) by
 `parser.feed(piece)` in a bare loop over the response of the client, and (b) by `for event in stream`, on the same
-client, in the same process. The rounds are interleaved, one of each after the other in an order that turns; what is
-shown is the median of the rounds' CPU time per event (the process's own, so waiting does not count) and the median
-of the ratios (b) / (a) within the rounds. The garbage collector runs between the rounds, and not in them.
+client, in the same process. The rounds are interleaved, one of each in an order that rotates. The output has the
+median of the CPU time per event (of the process, so waiting does not count) and the median of the ratios (b) / (a)
+within the rounds. The garbage collector runs between the rounds, not during them.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def bare(client: Any, url: str) -> int:
         for piece in response.iter_raw():
             for _ in parser.feed(piece):
                 count += 1
-    return count - 1  # to the parser, [DONE] is an event like any other
+    return count - 1  # for the parser, [DONE] is an ordinary event
 
 
 def shell(client: httpx.Client, url: str) -> int:
@@ -46,7 +46,7 @@ async def abare(client: httpx.AsyncClient, url: str) -> int:
         async for piece in response.aiter_raw():
             for _ in parser.feed(piece):
                 count += 1
-    return count - 1  # to the parser, [DONE] is an event like any other
+    return count - 1  # for the parser, [DONE] is an ordinary event
 
 
 async def ashell(client: httpx.AsyncClient, url: str) -> int:
@@ -95,7 +95,7 @@ def run_async(url: str, modes: list[str], rounds: int, events: int) -> None:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="What the shells add to the HTTP client, per event.")
+    arguments = argparse.ArgumentParser(description="The cost of the loop over the HTTP client, per event.")
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--events", type=int, default=5000)
     arguments.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))

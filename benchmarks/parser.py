@@ -1,20 +1,20 @@
 """
 The parser and its peers, on the same bytes: `python benchmarks/parser.py [--rounds N] [--only WORD] [--json FILE]`.
 
-What is measured is the way from pieces of bytes to events, by the code that a peer's users run, without a transport.
-Each parser takes the same list of pieces, and its events are consumed by the same bare `for`. httpx-sse and httpx2
-read text from a response: theirs is a stand-in that decodes the pieces as httpx does, but without httpx's chain of
-generators (which would add a quarter to their time with one event a piece). requests-sse reads a real
-`requests.Response` over a stand-in for urllib3's, which hands it the same pieces.
+Measured is the time from pieces of bytes to events, in the code that a peer's users run, without a transport. Each
+parser takes the same list of pieces, and its events are consumed by the same bare `for`. httpx-sse and httpx2 read
+text from a response: theirs is a stand-in that decodes the pieces as httpx does, but without httpx's chain of
+generators (which would add a quarter to their time with one event per piece). requests-sse reads a real
+`requests.Response` over a stand-in for urllib3's, which returns the same pieces.
 
-How. First each parser runs once untimed, and its events are checked against those that were encoded: names and data,
-for ours the last event IDs too. A peer that differs is `wrong`: its time stands in brackets and cannot be the fastest.
-Then come the rounds: in each, every parser runs once, in an order that rotates, so that what slows the machine down
-slows all alike. `gc.collect()` before each run, collection enabled during it, `time.perf_counter`, the median of the
-rounds. A slow parser runs fewer rounds; one that needs more than `LIMIT` seconds is stopped and not run again.
+Method. First each parser runs once untimed, and its events are compared with the encoded ones: names and data, and for
+this library the last event IDs too. A peer that differs is `wrong`: its time is in brackets and cannot be the fastest.
+Then, in each round, every parser runs once, in an order that rotates, so that a slow machine slows all alike:
+`gc.collect()` before each run, collection enabled during it, `time.perf_counter`, the median of the rounds. A slow
+parser runs fewer rounds; one that needs more than `LIMIT` seconds is stopped and not run again.
 
-A ratio is the peer's time over ours: above 1, ours is faster. Compare ratios; the times are this machine's. The
-closing table holds the ratios against what this library asks of itself.
+A ratio is the peer's time over ours: above 1, this library is faster. Compare ratios; the times depend on the machine.
+The last table compares the ratios with this library's goals.
 """
 
 import argparse
@@ -47,7 +47,7 @@ BUDGET = 3.0  # seconds for all rounds of one parser on one workload: the whole 
 
 
 class Sent(NamedTuple):
-    """An event as it was sent, and as it must come out."""
+    """An event as it was sent, and as a parser must return it."""
 
     data: str
     event: str = "message"
@@ -66,7 +66,7 @@ class Workload:
     name: str
     count: int
     make: Callable[[int], Sent | None]  # the n-th event, or None for a comment
-    cut: int | None = None  # the size of a piece in bytes; None cuts behind each event
+    cut: int | None = None  # the size of a piece in bytes; None cuts after each event
     end: str = "\n"
 
     def build(self) -> tuple[list[bytes], list[Sent]]:
@@ -80,7 +80,7 @@ class Workload:
 
 
 def filled(template: str, size: int) -> str:
-    """Put as much text for the template's `~` as makes it `size` long."""
+    """Replace the `~` of the template by enough text to make it `size` long."""
     return template.replace("~", "x" * (size - len(template) + 1))
 
 
@@ -153,7 +153,7 @@ def parse_with_launchdarkly(reader: Any, pieces: list[bytes]) -> Iterable[Any]:
 
 
 class TextResponse:
-    """As much of an httpx response as its readers of event streams look at."""
+    """The part of an httpx response that readers of event streams use."""
 
     headers: ClassVar = {"content-type": "text/event-stream"}
     request = None
@@ -170,7 +170,7 @@ class TextResponse:
 
 def parse_with_requests_sse(requests_sse: Any, pieces: list[bytes]) -> Iterable[Any]:
     def stop() -> None:
-        raise StopIteration  # out of its `__next__`, which would wait and connect again
+        raise StopIteration  # ends its `__next__`, which would wait and reconnect
 
     response = import_module("requests").Response()
     response.status_code, response.url = 200, "http://localhost/"
@@ -186,8 +186,8 @@ def parse_with_requests_sse(requests_sse: Any, pieces: list[bytes]) -> Iterable[
 class Parser:
     package: str
     module: str
-    parse: Callable[[Any, list[bytes]], Iterable[Any]]  # with the imported module, from pieces to events
-    fields: tuple[str, ...] = ("data", "event")  # the attributes of its events that are checked, in the order of Sent
+    parse: Callable[[Any, list[bytes]], Iterable[Any]]  # takes the imported module and the pieces; returns the events
+    fields: tuple[str, ...] = ("data", "event")  # the attributes that are checked, in the order of Sent
 
 
 OURS = "sse-client"
@@ -195,7 +195,7 @@ PARSERS = (
     Parser(OURS, "sse_client", parse_with_ours, ("data", "event", "id")),
     Parser("launchdarkly-eventsource", "ld_eventsource.reader", parse_with_launchdarkly),
     Parser("httpx-sse", "httpx_sse", lambda httpx_sse, pieces: httpx_sse.EventSource(TextResponse(pieces)).iter_sse()),
-    # Without its limit, 1 MiB, which would refuse the big events.
+    # Without its limit of 1 MiB, which would refuse the large events.
     Parser("httpx2", "httpx2._sse", lambda sse, pieces: sse.EventSource(TextResponse(pieces), max_event_size=None)),
     Parser("openai", "openai._streaming", lambda sdk, pieces: sdk.SSEDecoder().iter_bytes(iter(pieces))),
     Parser("anthropic", "anthropic._streaming", lambda sdk, pieces: sdk.SSEDecoder().iter_bytes(iter(pieces))),
@@ -205,12 +205,12 @@ PARSERS = (
 
 
 class TooSlowError(Exception):
-    """A run takes longer than `LIMIT`."""
+    """A run took longer than `LIMIT`."""
 
 
 @contextmanager
 def time_limit() -> Iterator[None]:
-    """Stop what takes too long, at no cost to what does not. Where there are no such timers (Windows), do nothing."""
+    """Stop the block if it takes too long. The timer costs nothing. Without such timers (Windows), do nothing."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -242,18 +242,18 @@ Results = dict[str, Result]  # by package
 
 
 def check(parser: Parser, events: Iterable[Any], sent: list[Sent]) -> str:
-    """Say what is wrong with the parser's events, or nothing."""
-    # launchdarkly hands out comments too: they have no data.
+    """Return the first fault in the parser's events, or an empty text."""
+    # launchdarkly also returns comments: they have no data.
     values = [attrgetter(*parser.fields)(event) for event in events if hasattr(event, "data")]
     for at, ((data, name, *last_event_id), expected) in enumerate(zip(values, sent, strict=False)):
-        # An event without a name is "message" to the standard, "" or None to some: their choice.
+        # The standard names an unnamed event "message"; some peers use "" or None.
         if (data, name or "message", *last_event_id) != expected[: len(parser.fields)]:
             return f"wrong from event {at:,} on"
     return "" if len(values) == len(sent) else f"wrong: {len(values):,} events instead of {len(sent):,}"
 
 
 def try_out(parser: Parser, parse: Parse, pieces: list[bytes], sent: list[Sent], rounds: int) -> Result:
-    """Run once and check; decide in how many rounds to time this parser."""
+    """Run once and check; decide the number of rounds for this parser."""
     started = time.perf_counter()
     try:
         with time_limit():
@@ -300,7 +300,7 @@ FASTEST = "fastest correct peer"
 
 
 def ratio(results: Results, peer: str) -> float:
-    """Return the peer's time over ours; NaN where there is none, or where our own events are wrong."""
+    """Return the peer's time over ours; NaN if there is none, or if our own events are wrong."""
     ours = results[OURS]
     correct = [result.seconds for package, result in results.items() if package != OURS and not result.wrong]
     theirs = min(correct, default=math.nan) if peer == FASTEST else results[peer].seconds
@@ -337,7 +337,7 @@ def machine() -> dict[str, str]:
 
 
 def load_parsers() -> tuple[dict[Parser, Parse], dict[str, str]]:
-    """Return those that can be imported; and for all, their versions or why they are skipped."""
+    """Return the parsers that can be imported; and for all, their versions or why they are skipped."""
     parses: dict[Parser, Parse] = {}
     versions = {}
     for parser in PARSERS:
@@ -359,7 +359,7 @@ def print_results(workload: str, results: Results) -> None:
 
 
 def print_verdict(subject: str, bound: str, measured: float, short: float) -> None:
-    passed = short <= 0  # and not where it is NaN
+    passed = short <= 0  # False for NaN
     print(
         f"{'pass' if passed else 'FAIL'}  {subject:80}{bound} {measured:8.2f}",
         "" if passed else f" short by {short:.1%}",
@@ -369,7 +369,7 @@ def print_verdict(subject: str, bound: str, measured: float, short: float) -> No
 def main() -> None:
     arguments = argparse.ArgumentParser(description="Compare the parser with its peers.")
     arguments.add_argument("--rounds", type=int, default=9, help="timings per parser and workload (default: 9)")
-    arguments.add_argument("--only", metavar="WORD", default="", help="only what has this word in its name")
+    arguments.add_argument("--only", metavar="WORD", default="", help="only parsers with this word in their name")
     arguments.add_argument("--json", metavar="FILE", type=Path, help="write the figures to this file too")
     options = arguments.parse_args()
     word = options.only.lower()
@@ -380,7 +380,7 @@ def main() -> None:
     print(*(f"{key}: {value}" for key, value in (machine() | versions).items()), sep="\n")
     skipped = versions.keys() - {parser.package for parser in parses}
     gc.collect()
-    gc.freeze()  # the modules of all peers are not what the collections within a run shall look through
+    gc.freeze()  # the collections within a run need not look through the modules of all peers
 
     measured: dict[str, Results] = {}
     for workload in WORKLOADS:
@@ -388,7 +388,7 @@ def main() -> None:
             measured[workload.name] = measure(workload, parses, options.rounds)
             print_results(workload.name, measured[workload.name])
 
-    print("\nRequired of the ratios, and measured")
+    print("\nGoals for the ratios, and results")
     for peer, at_least, workloads in REQUIREMENTS:
         if peer not in skipped and measured.keys() >= set(workloads):
             mean = geometric_mean([ratio(measured[name], peer) for name in workloads])

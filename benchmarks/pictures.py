@@ -1,9 +1,9 @@
 """
 The figures of the benchmarks as SVG pictures: `python benchmarks/pictures.py [RESULTS [PICTURES]]`, two folders.
 
-Nothing is measured here. Each picture is drawn of one file that a benchmark has written with `--json`, and where that
-is missing it is left out. Bars are medians, and shorter is better; the length says it, the number stands beside it.
-The same figures make the same bytes, and text stays text.
+This script measures nothing. Each picture is drawn from one file that a benchmark wrote with `--json`, and left out if
+the file is missing. Bars are medians, with the number beside them; shorter is better. The same figures give the same
+bytes, and text stays text.
 """
 
 import argparse
@@ -31,7 +31,7 @@ STYLE = {
     "svg.hashsalt": OURS,
 }
 
-MODES = {"paced": "an event in 1 ms", "unpaced": "an event a write", "16KiB": "16 KiB a write"}
+MODES = {"paced": "an event per ms", "unpaced": "an event per write", "16KiB": "16 KiB per write"}
 
 
 class Bar(NamedTuple):
@@ -54,7 +54,7 @@ def figure_of(value: float) -> str:
 
 
 def draw(panels: list[list[Panel]], caption: str, about: dict[str, Any], path: Path) -> None:
-    """Draw rows of panels, and the caption below them."""
+    """Draw rows of panels, with the caption below them."""
     if not panels or not all(panel.bars for row in panels for panel in row):
         print(f"left out: {path.name}, figures are missing")
         return
@@ -101,7 +101,7 @@ def draw_panel(axes: Any, panel: Panel) -> None:
 
 
 def described(about: dict[str, Any]) -> str:
-    """Say where it was measured, and with what."""
+    """Describe the machine and the versions of a measurement."""
     machine = about["machine"]
     cores = f", {machine['cores']} cores" if "cores" in machine else ""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items() if version[:1].isdigit())
@@ -139,7 +139,7 @@ def end_to_end(results: dict[str, Any], path: Path) -> None:
             ]
             row.append(Panel(f"µs, {style}, {said}", sorted(bars, key=lambda bar: bar.value)))
         panels.append(row)
-    caption = "CPU per event of 250 bytes. A dark mark: what the bare client takes for the bytes alone."
+    caption = "CPU per event of 250 bytes. Dark mark: the bare client, for the bytes alone."
     draw(panels, caption, results, path)
 
 
@@ -156,7 +156,7 @@ def typed(results: dict[str, Any], path: Path) -> None:
             row.append(Panel(f"µs, {style}, {said}", bars))
         panels.append(row)
     caption = (
-        "CPU per event, from 250 bytes to an object; sse-client's own is of the fields that applications use. All on "
+        "CPU per event, from 250 bytes to an object; sse-client's object has the fields that applications use. All on "
         "httpx2, the client of these SDKs."
     )
     draw(panels, caption, results, path)
@@ -181,18 +181,18 @@ def many_streams(results: dict[str, Any], path: Path) -> None:
 
 def first_event(results: dict[str, Any], path: Path) -> None:
     panels = []
-    for mode in ("behind", "with"):
+    for mode, said in (("behind", "after"), ("with", "with")):
         row = []
         for style in ("sync", "async"):
             bars = []
             for each in rows_of(results, mode=mode, style=style):
                 lower, middle, upper = each["quartiles"]
                 bars.append(Bar(on_client(each), middle, is_ours(each), spread=(lower, upper)))
-            row.append(Panel(f"µs, {style}, {mode} the head", bars))
+            row.append(Panel(f"µs, {style}, {said} the headers", bars))
         panels.append(row)
     caption = (
-        "From the server's write of the first event to the user's loop, 5 ms behind the head of the answer or in one "
-        "write with it. A dark line: from the first quartile to the third."
+        "From the server's write of the first event to the user's loop, 5 ms after the headers of the response or in "
+        "one write with them. Dark line: from the first quartile to the third."
     )
     draw(panels, caption, results, path)
 
@@ -222,12 +222,12 @@ def parser(results: dict[str, Any], path: Path) -> None:
             panels.append(row)
     caption = "Time per event of the parsers alone, without a transport."
     if any(bar.note for row in panels for panel in row for bar in panel.bars):
-        caption += " wrong: the events are not those that were sent."
+        caption += " wrong: the events differ from those that were sent."
     draw(panels, caption, results, path)
 
 
 Picture = Callable[[dict[str, Any], Path], None]
-# By the file that it is drawn of.
+# By the file with the figures.
 PICTURES: dict[str, tuple[Picture, ...]] = {
     "end_to_end": (end_to_end, typed),
     "many_streams": (many_streams,),
@@ -238,8 +238,12 @@ PICTURES: dict[str, tuple[Picture, ...]] = {
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description="Draw the figures of the benchmarks.")
-    arguments.add_argument("results", nargs="?", type=Path, default=HERE / "results", help="where the JSON files are")
-    arguments.add_argument("pictures", nargs="?", type=Path, default=HERE / "pictures", help="where the SVG files go")
+    arguments.add_argument(
+        "results", nargs="?", type=Path, default=HERE / "results", help="the folder of the JSON files"
+    )
+    arguments.add_argument(
+        "pictures", nargs="?", type=Path, default=HERE / "pictures", help="the folder for the SVG files"
+    )
     arguments.add_argument("--png", action="store_true", help="PNG files, to look at")
     options = arguments.parse_args()
     options.pictures.mkdir(parents=True, exist_ok=True)

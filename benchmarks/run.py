@@ -1,11 +1,11 @@
 """
-All benchmarks, their figures and their pictures: `python benchmarks/run.py`, some ten minutes on an idle machine.
+All benchmarks, their figures and their pictures: `python benchmarks/run.py`, about ten minutes on an idle machine.
 
     python benchmarks/run.py [--quick] [--into FOLDER]
 
 Each benchmark runs alone, one after the other, in a process of its own, and writes FOLDER/results/NAME.json; then
-`pictures.py` draws them into FOLDER/pictures. FOLDER is this one. `--quick` tries out in a minute whether everything
-runs; its figures mean nothing, and go into a temporary folder.
+`pictures.py` draws them into FOLDER/pictures. By default, FOLDER is that of this file. `--quick` only tries whether
+everything runs, in a minute; its figures mean nothing, and go into a temporary folder.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def run(script: str, *arguments: str | Path) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description="Run all benchmarks and draw their figures.")
-    arguments.add_argument("--quick", action="store_true", help="try out whether everything runs")
-    arguments.add_argument("--into", metavar="FOLDER", type=Path, help="where the results and pictures go")
+    arguments.add_argument("--quick", action="store_true", help="only try whether everything runs")
+    arguments.add_argument("--into", metavar="FOLDER", type=Path, help="the folder for results and pictures")
     options = arguments.parse_args()
     into = options.into or (Path(tempfile.mkdtemp()) if options.quick else HERE)
     (into / "results").mkdir(parents=True, exist_ok=True)

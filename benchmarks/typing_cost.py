@@ -1,10 +1,10 @@
 """
-What typed events cost: an OpenAI-like stream read raw, into a pydantic model, and by the openai SDK.
+The cost of typed events: an OpenAI-like stream, read raw, into a pydantic model, and by the openai SDK.
 
-Method. As in `overhead.py`: the server of `loopback.py` sends 2,000 chunks of a chat completion, as fast as it goes,
-one a write or in writes of 16 KiB. All readers use an `httpx2.Client`, which is the one that the SDK takes, in
-one process, in rounds of one of each. Shown is the median CPU time per event above that of the bare loop
-(`parser.feed(piece)` over the same response), and the ratio of the SDK's to ours.
+Method. As in `overhead.py`: the server of `loopback.py` sends 2,000 chunks of a chat completion, as fast as possible,
+one per write or in writes of 16 KiB. All readers use an `httpx2.Client`, the client of the SDK, in one process, in
+rounds of one of each. The output has the median CPU time per event above that of the bare loop (`parser.feed(piece)`
+over the same response), and the ratio of the SDK's to ours.
 """
 
 import argparse
@@ -33,14 +33,14 @@ def typed(client: httpx2.Client, url: str) -> int:
 def openai_sdk(client: httpx2.Client, url: str) -> int:
     from openai import OpenAI
 
-    # The SDK adds a path of its own; the server looks at the first parts of it.
+    # The SDK adds its own path; the server looks at the first parts only.
     sdk = OpenAI(api_key="test-token", base_url=url, http_client=client)
     chunks = sdk.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "hi"}], stream=True)
     return sum(len(chunk.choices) for chunk in chunks)
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description="What typed events cost, beside the openai SDK.")
+    arguments = argparse.ArgumentParser(description="The cost of typed events, compared with the openai SDK.")
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--events", type=int, default=2000)
     options = arguments.parse_args()

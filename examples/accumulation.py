@@ -1,7 +1,7 @@
 """
-The whole reply from its parts: a fold over the events, with what there is so far at any time, also after a fault.
+The complete reply from its parts: a fold over the events, with a snapshot at any time, also after a failure.
 
-Runs as it stands, offline: `python examples/accumulation.py`.
+Run it, offline: `python examples/accumulation.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Delta(BaseModel):
 
 @dataclass(frozen=True)
 class Reply:
-    """What they come to."""
+    """The result of a stream."""
 
     text: str = ""
     tools: tuple[str, ...] = ()
@@ -51,13 +51,13 @@ def main() -> None:
         with client.post("/chat", dialect=CHAT) as stream:
             print("final:   ", stream.accumulate().final())
 
-        # The events as they come, and the result so far.
+        # The events as they arrive, and the result so far.
         with client.post("/chat", dialect=CHAT) as stream:
             reply = stream.accumulate(fold, Reply())
             for _ in reply:
                 print("so far:  ", repr(reply.snapshot.text))
 
-        # A stream that ends too early has no final result, but nothing of it is lost.
+        # A stream that ends too early has no final result, but its partial result is kept.
         with client.post("/chat", dialect=CHAT) as stream:
             reply = stream.accumulate()
             try:

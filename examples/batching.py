@@ -1,8 +1,9 @@
 """
-Two thousand tokens a second on a terminal that is drawn thirty times a second: many events in one call.
+Two thousand tokens per second, on a terminal that is drawn thirty times per second: many events in one call.
 
-The first token is shown at once, and a pause of the server never holds back what came before it.
-Runs as it stands, offline: `python examples/batching.py`.
+The first token is shown at once, and a pause of the server never delays the tokens before it.
+
+Run it, offline: `python examples/batching.py`.
 """
 
 import sys
@@ -14,7 +15,7 @@ BURST = "".join(f"data: {number}\n\n" for number in range(20))
 STEPS: list[str | Pause] = [BURST, Pause(0.01)]
 REPLY = Answer(*STEPS * 25, Pause(0.25), BURST, "data: [DONE]\n\n")
 
-# Without it the reply is not complete. By default a [DONE] may be missing.
+# Makes the [DONE] required: a reply without it is not complete. By default it may be missing.
 DONE = Terminator(data="[DONE]")
 
 

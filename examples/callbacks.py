@@ -1,7 +1,7 @@
 """
-Callbacks in place of a loop: by the type of an event, by its name, by a field, and for the stream's own life.
+Callbacks instead of a loop: by the type of an event, by its name, by a field, and for the life of the stream.
 
-Runs as it stands, offline: `python examples/callbacks.py`.
+Run it, offline: `python examples/callbacks.py`.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ class Usage(BaseModel):
     output: int
 
 
-# Told apart by the name of the event. Without names, a union is told apart by a field, or by which fields are there.
+# Resolved by the name of the event. Without names, a union is resolved by a field, or by the fields that are present.
 ChatEvent = Annotated[Token, Named("message")] | Annotated[Usage, Named("usage")]
 
 REPLY = (
@@ -32,7 +32,7 @@ REPLY = (
     'event: usage\ndata: {"input": 12, "output": 2}\n\n',
 )
 
-# The event that comes last: without it the reply is not complete.
+# The last event: without it the reply is not complete.
 END = Terminator(event="usage")
 
 on = Handlers()
@@ -79,11 +79,11 @@ def main() -> None:
         stats = client.post("/chat", events=ChatEvent, terminator=END).dispatch(on)
         print(f"  {stats.events} events\n")
 
-        # Handlers observe: the stream's error comes out of dispatch too.
+        # Handlers observe: dispatch raises the stream's error, too.
         try:
             client.post("/chat", events=ChatEvent, terminator=END).dispatch(on)
         except StreamInterrupted as error:
-            print(f"  after {error.events_received} event")
+            print(f"  after {error.stats.events} event")
 
 
 if __name__ == "__main__":

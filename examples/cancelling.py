@@ -1,7 +1,7 @@
 """
-A Stop button: another thread ends the stream in the middle of a read, and what came until then is kept.
+A Stop button: another thread ends the stream in the middle of a read, and the events so far are kept.
 
-Runs as it stands, offline: `python examples/cancelling.py`.
+Run it, offline: `python examples/cancelling.py`.
 """
 
 import math
@@ -13,7 +13,7 @@ from threading import Timer
 from sse_client import EventStream, ServerSentEvent, SSEClient, StreamCancelled
 from sse_client.testing import Answer, EventServer, Pause
 
-# Ten words, then a silence in which only a Stop button helps.
+# Ten words, then a silence that only a Stop button ends.
 REPLY = Answer(*["data: and on \n\n"] * 5, Pause(math.inf))
 
 PRESSED_AFTER = 0.3
@@ -21,7 +21,7 @@ PRESSED_AFTER = 0.3
 
 @contextmanager
 def stop_button(stream: EventStream) -> Generator[None]:
-    """Press it from another thread: `close()` may be called from any, at any time."""
+    """Press it from another thread: any thread may call `close()`, at any time."""
     button = Timer(PRESSED_AFTER, stream.close)
     button.start()
     yield
@@ -41,14 +41,14 @@ def main() -> None:
             late = time.monotonic() - begun - PRESSED_AFTER
         print(f"{text!r}: {stream.outcome}, {'at once' if late < 0.1 else f'{late:.1f} s late'}")
 
-        # Who asked for a final result is told that there is none, and gets what there is.
+        # `final()` raises an error, because there is no final result; the error has the partial one.
         with client.post("/chat") as stream, stop_button(stream):
             try:
                 stream.accumulate(join, "").final()
             except StreamCancelled as error:
                 print(f"{error.partial!r}: {error}")
 
-        # The server sees its client go, and can stop computing.
+        # The server sees that its client has left, and can stop computing.
         left = [request.done.wait(1) and not request.answered for request in server.requests]
         print(f"the server saw {sum(left)} of {len(left)} leave")
 

@@ -1,7 +1,7 @@
 """
-The main job in one file: POST a question, print the reply token by token, sync and async, and see one honest failure.
+The main job in one file: POST a question, print the reply token by token, sync and async, and see one truthful failure.
 
-Runs as it stands, offline: it starts a small server of its own, which answers over a real socket.
+Run it, offline: it starts a small server of its own, on a real socket.
 
     python examples/quickstart.py
 """
@@ -15,7 +15,7 @@ REPLY = ("Events", " arrive", " one", " by", " one", ",", " while", " the", " se
 
 
 def chat(request: RecordedRequest) -> Answer:
-    """The server: a token every 30 ms, then the end; a question for a short answer breaks off without one."""
+    """The server: a token every 30 ms, then the end. A reply to a question with "short" in it stops before the end."""
     is_cut = "short" in request.json()["message"]
     steps: list[str | Pause] = []
     for token in REPLY[:5] if is_cut else REPLY:
@@ -25,7 +25,7 @@ def chat(request: RecordedRequest) -> Answer:
     return Answer(*steps)
 
 
-# A stream without this event is no complete one, however quietly it ends.
+# A stream without this event is not complete, however cleanly it ends.
 DONE = Terminator(field="type", values={"done"})
 
 

@@ -1,10 +1,10 @@
 """
-A stream that outlives its reader: the ID of the last event is saved, and a new process goes on behind it.
+A stream that outlives its reader: the ID of the last event is saved, and a new process resumes after it.
 
-Within one process a lost connection is taken up again by itself, with `resume=`. Across processes there is
-`last_event_id`: save it once an event is dealt with, and hand it in the next time.
+Within one process, `resume=` resumes the stream when its connection is lost. Across processes, use `last_event_id`:
+save it after you processed an event, and pass it the next time.
 
-Runs as it stands, offline: `python examples/resuming.py`.
+Run it, offline: `python examples/resuming.py`.
 """
 
 import os
@@ -18,19 +18,19 @@ from sse_client.testing import FIN, Answer, EventServer, RecordedRequest
 
 CHAPTERS = ("one", "two", "three", "four", "five", "six")
 
-# A body that ends without it was cut, too, and is resumed: some proxies end the answer of a dead server cleanly.
+# A body that ends without it is resumed too: some proxies close a response cleanly although the server died.
 DONE = Terminator(data="[DONE]")
 
 
 def read(request: RecordedRequest) -> Answer:
-    """The server: all chapters behind the ID that the client has; after two of them the connection breaks."""
+    """The server: all chapters after the ID that the client sent. After two of them the connection breaks."""
     first = int(request.headers.get("last-event-id", "0"))
     events = [f"id: {number}\nretry: 50\ndata: {CHAPTERS[number - 1]}\n\n" for number in range(first + 1, 7)]
     return Answer(*events[:2], FIN) if len(events) > 2 else Answer(*events, "data: [DONE]\n\n")
 
 
 def reader(url: str, bookmark: Path, limit: int) -> None:
-    """One process: go on where the last one was, and stop after so many chapters."""
+    """One process: resume after the previous one, and stop after `limit` chapters."""
     saved = bookmark.read_text() if bookmark.exists() else ""
     with (
         SSEClient() as client,
@@ -40,7 +40,7 @@ def reader(url: str, bookmark: Path, limit: int) -> None:
             print(f"process {os.getpid()} reads {event.data}", flush=True)
             if count == limit:
                 break
-    # Left without an error: the last event counts as dealt with.
+    # The block was left without an error, so the last event counts as finished.
     bookmark.write_text(stream.last_event_id)
     print(f"  {stream.stats.connections} connections, up to {stream.last_event_id}", flush=True)
 

@@ -1,7 +1,7 @@
 """
-One protocol, two clients: the same call with `for` and with `async for`, and what only the async one can do.
+One protocol, two clients: the same call with `for` and `async for`; the async client reads several streams at once.
 
-Runs as it stands, offline: `python examples/sync_and_async.py`.
+Run it, offline: `python examples/sync_and_async.py`.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def forecast(request: RecordedRequest) -> Answer:
     return Answer(*steps)
 
 
-# Side by side: the same words, but for `async` and `await`.
+# The two functions are the same, except for `async` and `await`.
 
 
 def watch(client: SSEClient, city: str) -> int:

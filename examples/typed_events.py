@@ -1,7 +1,7 @@
 """
-Events as your own pydantic models: `match` on them, and a type checker knows that no kind is forgotten.
+Events as your own pydantic models: `match` on them, and let a type checker find a forgotten case.
 
-Runs as it stands, offline: `python examples/typed_events.py`.
+Run it, offline: `python examples/typed_events.py`.
 """
 
 from typing import Annotated, Literal
@@ -38,8 +38,8 @@ CHAT = Dialect(
 REPLY = Answer(
     'data: {"type": "text", "content": "Oslo is "}\n\n',
     'data: {"type": "tool_call", "name": "weather", "seconds": 0.25}\n\n',
-    'data: {"type": "mood", "value": "sunny"}\n\n',  # from a newer server: a type that we do not list is skipped
-    'data: {"type": "text", "content": 3}\n\n',  # one that we do list, and that does not fit
+    'data: {"type": "mood", "value": "sunny"}\n\n',  # from a newer server: a type that is not listed is skipped
+    'data: {"type": "text", "content": 3}\n\n',  # a listed type whose content does not validate
     'data: {"type": "text", "content": "mild."}\n\n',
     'data: {"type": "done", "tokens": 4}\n\n',
 )
@@ -64,7 +64,7 @@ def main() -> None:
                         case Done(tokens=tokens):
                             print(f"{text!r}: {tokens} tokens, {seconds} s in tools")
             except DecodeError as error:
-                print(f"left out: {error}")  # the stream goes on behind it
+                print(f"left out: {error}")  # iterate again to continue with the next event
         print(f"{stream.outcome}, {stream.stats.unknown} unknown")
 
 

@@ -2,6 +2,7 @@
 
 from ._accumulate import join_text
 from ._dialect import Dialect
+from ._encoder import EventEncoder
 from ._errors import (
     ConnectionFailed,
     ContentTypeError,
@@ -24,8 +25,10 @@ from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._shells.async_ import AsyncEventStream, AsyncReply, AsyncSSEClient, aiter_events
-from ._shells.sync import EventStream, Reply, SSEClient, iter_events
+from ._shells.async_ import AsyncEventStream, AsyncReply
+from ._shells.async_client import AsyncSSEClient, aiter_events
+from ._shells.sync import EventStream, Reply
+from ._shells.sync_client import SSEClient, iter_events
 from ._stats import StreamStats
 from ._timeouts import Timeouts
 from ._typed import Named
@@ -42,6 +45,7 @@ __all__ = [
     "Dialect",
     "ErrorEvent",
     "ErrorEventReceived",
+    "EventEncoder",
     "EventParser",
     "EventStream",
     "EventTooLarge",

@@ -83,8 +83,7 @@ class Accumulation(Generic[S]):
 
     def __init__(self, fold: Callable[[S, T], S], initial: S) -> None:
         self._state: _Accumulating = fold.begin(initial) if isinstance(fold, _JoinText) else _Folded(fold, initial)
-        self.take: Callable[[object], None] = self._state.take
-        """Fold an event in."""
+        self._take: Callable[[object], None] = self._state.take  # folds an event in
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

@@ -6,7 +6,6 @@ from typing import Any, Generic
 
 from typing_extensions import TypeForm, TypeVar
 
-from ._event import ServerSentEvent
 from ._marks import ErrorEvent, Terminator
 from ._reader import Reader
 from ._resume import Cursor, LastEventID
@@ -18,7 +17,7 @@ S = TypeVar("S", default=Any)
 ABSENT: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: `Dialect[X](…)` would be a TypeError in Python 3.11
 class Dialect(Generic[T, S]):
     """
     How a server speaks. Each part means what the argument of the same name means in a call, which overrides it.
@@ -43,11 +42,12 @@ class Dialect(Generic[T, S]):
     initial: S | Callable[[], S] | None = None
     """What the fold begins with, or a function that makes it. Each stream has its own: a value is copied, deeply."""
     unknown: Unknown = "skip"
-    """What becomes of an event that `events` has no place for."""
+    """How an event that `events` does not cover is handled: skipped, handed out as it came, as a `ServerSentEvent`
+    (`"keep"`), or a `DecodeError` (`"raise"`)."""
     accept: str | None = None
     """The `Accept` header."""
     accept_json: bool = False
     """Whether a JSON response is one event of the stream."""
 
 
-RAW: Dialect[ServerSentEvent] = Dialect(events=ServerSentEvent)
+RAW = Dialect()

@@ -115,6 +115,7 @@ class ResponseError(SSEError):
     """The server answered, and the answer is no event stream."""
 
     status_code: int
+    """The response's status."""
     headers: Mapping[str, str]
     """The response's headers; names are looked up in any case."""
     body: bytes
@@ -161,8 +162,6 @@ class StreamError(SSEError):
 
     last_event_id: str
     """The ID of the last event that the user had finished with, `""` for none: what to come back with."""
-    events_received: int
-    """How many events were handed out."""
     partial: Any
     """The snapshot of the accumulation so far, where there is one."""
 
@@ -171,13 +170,11 @@ class StreamError(SSEError):
         message: str,
         *,
         last_event_id: str = "",
-        events_received: int = 0,
         partial: Any = None,
         stats: StreamStats | None = None,
     ) -> None:
         super().__init__(message, stats=stats)
         self.last_event_id = last_event_id
-        self.events_received = events_received
         self.partial = partial
 
 
@@ -208,19 +205,29 @@ class ErrorEventReceived(StreamError):
     """The server sent an error as an event."""
 
     event: ServerSentEvent
-    """The event itself."""
+    """The event as it came, ready to be sent on. An error sent outside any event becomes one named `"error"`."""
     code: Any
     """The error's code (JSON), where the event names one."""
     message: str | None
     """The server's own words, where the event has them."""
+    is_transient: bool
+    """Whether the same request may well succeed later: the code is one of those in `ErrorEvent(retry=…)`."""
 
     def __init__(
-        self, text: str, *, event: ServerSentEvent, code: Any = None, message: str | None = None, **known: Any
+        self,
+        text: str,
+        *,
+        event: ServerSentEvent,
+        code: Any = None,
+        message: str | None = None,
+        is_transient: bool = False,
+        **known: Any,
     ) -> None:
         super().__init__(text, **known)
         self.event = event
         self.code = code
         self.message = message
+        self.is_transient = is_transient
 
 
 class EventTooLarge(SSEError):

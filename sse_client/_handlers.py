@@ -1,28 +1,18 @@
 """
-Callbacks: what to call for what, and in which order, over the whole life of a stream.
+The registry of callbacks: which function is for which event, or for which moment in the life of a stream.
 
-`Handlers` is the user's registry. `conversation` is what happens when a stream is dispatched to it: a generator that
-asks for what happens next (`Next`), and says what to call (`Call`), for the sync and the async shell alike. It does no
-I/O and looks at no clock of its own, so the order of all callbacks is decided in this one place:
-
-    open once for each connection, then what comes; at the end what is pending in batches, then exactly one of
-    complete, error and cancel, then close, whatever happens.
-
-An exception in a handler is the user's: it stops the stream, and comes out unchanged.
+In which order they are called is decided in `_core/dispatch.py`.
 """
 
 import functools
 import inspect
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
-from math import inf
-from typing import Any, Generic, TypeAlias, cast, get_args, overload
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, get_args, overload
 
 from typing_extensions import TypeForm, TypeVar
 
-from ._core.session import Outcome, outcome_of
-from ._core.steps import Commented, Opened, Retrying
-from ._errors import DecodeError, SSEError, StreamError
+from ._errors import SSEError
 from ._event import ServerSentEvent
 from ._stats import StreamStats
 from ._typed import Nothing, is_union, unwrap
@@ -35,61 +25,6 @@ Handler: TypeAlias = Callable[..., Any]
 
 # As often as a screen is drawn.
 DEFAULT_INTERVAL = 1 / 60
-
-
-# What happens, and what to do about it -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """An event came: as it is, and what its type made of it."""
-
-    event: ServerSentEvent
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """The time of `Next` has passed, and nothing came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The stream is over: by an error, or closed by somebody, or complete."""
-
-    error: SSEError | None
-    is_cancelled: bool
-
-
-Happening: TypeAlias = Opened | Received | Commented | Retrying | Passed | Ended
-
-
-@dataclass(frozen=True, slots=True)
-class Next:
-    """Tell what happens next; `Passed` where nothing has by then (`time.monotonic()`)."""
-
-    deadline: float
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call the handler, and await what it returns where that is awaitable."""
-
-    handler: Handler
-    arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Close the stream, for this reason."""
-
-    error: BaseException | None
-
-
-Steps: TypeAlias = Generator[Next | Call | Leave, Any, StreamStats]
-
-
-# The registry --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -111,15 +46,15 @@ class Entry:
         kind = repr(self.kind) if isinstance(self.kind, str) else " | ".join(cls.__name__ for cls in self.kind)
         return f"on({kind})" if self.interval is None else f"on.batch({kind})"
 
-    def arguments(self, happening: Received, fields: dict[str, Any]) -> tuple[Any, ...]:
-        """What the handler is called with for an event; empty where it is not called at all."""
+    def arguments(self, event: ServerSentEvent, value: Any, fields: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments of the handler for an event, its typed value and its JSON object; empty for no call."""
         if self.kind is None:
-            return () if isinstance(happening.value, Nothing) else (happening.value,)
+            return () if isinstance(value, Nothing) else (value,)
         if isinstance(self.kind, str):
             if self.is_field:
                 return (fields[self.kind],) if self.kind in fields else ()
-            return (happening.event,) if happening.event.event == self.kind else ()
-        return (happening.value,) if isinstance(happening.value, self.kind) else ()
+            return (event,) if event.event == self.kind else ()
+        return (value,) if isinstance(value, self.kind) else ()
 
 
 class Lifecycle(Generic[T]):
@@ -131,7 +66,7 @@ class Lifecycle(Generic[T]):
         self._arguments = arguments
 
     def __repr__(self) -> str:
-        count = len(self._handlers.moments.get(self._name, ()))
+        count = len(self._handlers._moments.get(self._name, ()))
         return f"<on.{self._name}, {count} handler{'' if count == 1 else 's'}>"
 
     @overload
@@ -139,7 +74,7 @@ class Lifecycle(Generic[T]):
     @overload
     def __call__(self, handler: Callable[[T], R]) -> Callable[[T], R]: ...
     def __call__(self, handler: Handler) -> Handler:
-        moments = self._handlers.moments.setdefault(self._name, [])
+        moments = self._handlers._moments.setdefault(self._name, [])
         moments.append(_taking(handler, f"on.{self._name}", self._arguments))
         return handler
 
@@ -157,21 +92,38 @@ class Handlers:
     `on.error(error)`, `on.cancel(stats)`, `on.close(stats)`. These handlers may also take no argument.
     """
 
+    open: Lifecycle[Any]
+    """A decorator for `on.open(response)`: each time that a connection is open."""
+    unknown: Lifecycle[ServerSentEvent]
+    """A decorator for `on.unknown(event)`: an event that no handler is registered for, or that its type excludes."""
+    comment: Lifecycle[str]
+    """A decorator for `on.comment(text)`."""
+    retry: Lifecycle[SSEError]
+    """A decorator for `on.retry(error)`: before each wait for another attempt."""
+    complete: Lifecycle[StreamStats]
+    """A decorator for `on.complete(stats)`: the stream ended as it should."""
+    error: Lifecycle[SSEError]
+    """A decorator for `on.error(error)`: the stream ended with an error."""
+    cancel: Lifecycle[StreamStats]
+    """A decorator for `on.cancel(stats)`: the stream was closed, or stopped by an exception of yours."""
+    close: Lifecycle[StreamStats]
+    """A decorator for `on.close(stats)`: called last, however the stream ended."""
+
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.moments: dict[str, list[Handler]] = {}
-        self.open: Lifecycle[Any] = Lifecycle(self, "open", "response")
-        self.unknown: Lifecycle[ServerSentEvent] = Lifecycle(self, "unknown", "event")
-        self.comment: Lifecycle[str] = Lifecycle(self, "comment", "text")
-        self.retry: Lifecycle[SSEError] = Lifecycle(self, "retry", "error")
-        self.complete: Lifecycle[StreamStats] = Lifecycle(self, "complete", "stats")
-        self.error: Lifecycle[SSEError] = Lifecycle(self, "error", "error")
-        self.cancel: Lifecycle[StreamStats] = Lifecycle(self, "cancel", "stats")
-        self.close: Lifecycle[StreamStats] = Lifecycle(self, "close", "stats")
+        self._entries: list[Entry] = []
+        self._moments: dict[str, list[Handler]] = {}
+        self.open = Lifecycle(self, "open", "response")
+        self.unknown = Lifecycle(self, "unknown", "event")
+        self.comment = Lifecycle(self, "comment", "text")
+        self.retry = Lifecycle(self, "retry", "error")
+        self.complete = Lifecycle(self, "complete", "stats")
+        self.error = Lifecycle(self, "error", "error")
+        self.cancel = Lifecycle(self, "cancel", "stats")
+        self.close = Lifecycle(self, "close", "stats")
 
     def __repr__(self) -> str:
-        moments = (f"on.{name}" for name, handlers in self.moments.items() for _ in handlers)
-        registered = ", ".join([*map(str, self.entries), *moments])
+        moments = (f"on.{name}" for name, handlers in self._moments.items() for _ in handlers)
+        registered = ", ".join([*map(str, self._entries), *moments])
         return f"<Handlers {registered}>" if registered else "<Handlers>"
 
     @overload
@@ -217,23 +169,25 @@ class Handlers:
 
     def _register(self, kind: Any, label: str, **more: Any) -> Callable[[Handler], Handler]:
         def decorate(handler: Handler) -> Handler:
-            self.entries.append(Entry(kind, _taking(handler, label, ("event",), exactly=True), **more))
+            self._entries.append(Entry(kind, _taking(handler, label, ("event",), exactly=True), **more))
             return handler
 
         return decorate
 
     @property
-    def has_batches(self) -> bool:
-        return any(entry.interval is not None for entry in self.entries)
+    def _has_batches(self) -> bool:
+        return any(entry.interval is not None for entry in self._entries)
 
-    def check(self, *, is_async: bool, is_typed: bool) -> None:
+    def _check(self, *, is_async: bool, is_typed: bool) -> None:
         """Refuse what could never be called: async handlers without a loop, types without `events=`."""
-        handlers = [entry.handler for entry in self.entries] + [each for many in self.moments.values() for each in many]
+        handlers = [entry.handler for entry in self._entries] + [
+            each for many in self._moments.values() for each in many
+        ]
         for handler in handlers:
             if not is_async and needs_a_loop(handler):
                 raise TypeError(f"{_name(handler)} is an async function, which needs AsyncSSEClient")
         if not is_typed:
-            for entry in self.entries:
+            for entry in self._entries:
                 if isinstance(entry.kind, tuple) and ServerSentEvent not in entry.kind:
                     names = " | ".join(cls.__name__ for cls in entry.kind)
                     raise TypeError(f"a handler for {names} needs a stream with events=: this one is untyped")
@@ -299,165 +253,3 @@ def _classes(form: Any) -> tuple[type, ...]:
     except TypeError:  # a TypedDict, Any, list[str]: of these no value can be told
         raise TypeError(f"a handler is for a class, or for the name of an event, got {form!r}") from None
     return (form,)
-
-
-def _object(event: ServerSentEvent) -> dict[str, Any]:
-    try:
-        value = event.json()
-    except ValueError:
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-# Dispatching ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Batch:
-    """What is pending for one entry."""
-
-    entry: Entry
-    pending: list[Any] = field(default_factory=list[Any])
-    called_at: float = -inf
-
-    @property
-    def deadline(self) -> float:
-        assert self.entry.interval is not None
-        if not self.pending:
-            return inf
-        # The first is due at once, even if the interval is infinite.
-        return self.called_at + self.entry.interval if self.called_at > -inf else -inf
-
-    def is_due(self, now: float) -> bool:
-        limit = self.entry.max_items
-        return now >= self.deadline or (limit is not None and len(self.pending) >= limit)
-
-    def take(self, now: float) -> Call:
-        pending, self.pending = self.pending, []
-        self.called_at = now
-        return Call(self.entry.handler, (pending,))
-
-
-class Conversation:
-    """One stream, dispatched to one registry."""
-
-    finished: ServerSentEvent | None
-    """The last event that all handlers have finished with; one that is pending in a batch is not."""
-
-    def __init__(
-        self,
-        on: Handlers,
-        now: Callable[[], float],
-        stats: Callable[[], StreamStats],
-        settle: Callable[[Outcome], object],
-        *,
-        is_typed: bool,
-    ) -> None:
-        self.finished = None
-        self._latest: ServerSentEvent | None = None
-        self.has_batches = on.has_batches
-        self._on = on
-        self._now = now
-        self._stats = stats
-        self._settle = settle
-        self._is_typed = is_typed
-        self._has_fields = any(entry.is_field for entry in on.entries)
-        self._batches = {id(entry): Batch(entry) for entry in on.entries if entry.interval is not None}
-
-    def __iter__(self) -> Steps:
-        """Say what to do, until the end; what `Next` asks for is sent in. Returns the numbers of the stream."""
-        failure: BaseException | None = None
-        try:
-            while not isinstance(happening := (yield Next(self._deadline)), Ended):
-                yield from self._calls(happening)
-                if isinstance(happening, Received):
-                    self._latest = happening.event
-                if self._deadline == inf:
-                    self.finished = self._latest
-            yield from self._flush()
-            self.finished = self._latest
-        except GeneratorExit:
-            raise
-        except BaseException as error:  # noqa: BLE001
-            # Not the stream's: a handler's own, or a cancellation. Who failed has not had all of it.
-            self._settle(outcome_of(error))
-            failure = yield from self._try(error, self._leave(error), self._flush(), self._moment("cancel"))
-        else:
-            ended = happening.error
-            if self.has_batches and isinstance(ended, StreamError) and self.finished is not None:
-                ended.last_event_id = self.finished.id
-            if isinstance(ended, DecodeError):
-                self._settle("failed")  # the stream itself would have gone on
-            name = "error" if ended else "cancel" if happening.is_cancelled else "complete"
-            failure = yield from self._try(ended, self._leave(ended), self._moment(name, ended))
-        failure = yield from self._try(failure, self._moment("close"))
-        if failure is not None:
-            raise failure
-        return self._stats()
-
-    def _try(
-        self, failure: BaseException | None, *parts: Iterator[Call | Leave]
-    ) -> Generator[Call | Leave, Any, BaseException | None]:
-        """Go through all parts, whatever is raised in one; return the latest of what was."""
-        for part in parts:
-            try:
-                yield from part
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001
-                failure = error
-        return failure
-
-    def _leave(self, error: BaseException | None) -> Iterator[Leave]:
-        yield Leave(error)
-
-    @property
-    def _deadline(self) -> float:
-        return min((batch.deadline for batch in self._batches.values()), default=inf)
-
-    def _calls(self, happening: Happening) -> Iterator[Call]:
-        match happening:
-            case Received(event, value):
-                is_known = yield from self._receive(happening)
-                if value is Nothing.UNKNOWN or not (self._is_typed or is_known):
-                    yield from self._moment("unknown", event)
-            case Opened(response):
-                yield from self._moment("open", response)
-            case Commented(text):
-                yield from self._moment("comment", text)
-            case Retrying(error):
-                yield from self._moment("retry", error)
-            case _:
-                pass
-        now = self._now()
-        for batch in self._batches.values():
-            if batch.is_due(now):
-                yield batch.take(now)
-
-    def _receive(self, happening: Received) -> Generator[Call, None, bool]:
-        """Call the handlers of an event; return whether there was one."""
-        entries = self._on.entries
-        fields = _object(happening.event) if self._has_fields else {}
-        is_known = not entries
-        for entry in entries:
-            if not (arguments := entry.arguments(happening, fields)):
-                continue
-            is_known = True
-            if entry.interval is None:
-                yield Call(entry.handler, arguments)
-                continue
-            batch = self._batches[id(entry)]
-            batch.pending.append(arguments[0])
-            now = self._now()
-            if batch.is_due(now):
-                yield batch.take(now)
-        return is_known
-
-    def _flush(self) -> Iterator[Call]:
-        for batch in self._batches.values():
-            if batch.pending:
-                yield batch.take(self._now())
-
-    def _moment(self, name: str, argument: Any = None) -> Iterator[Call]:
-        for handler in self._on.moments.get(name, ()):
-            yield Call(handler, (self._stats() if argument is None else argument,))

@@ -99,7 +99,7 @@ class Mark:
                 return mark
         return None
 
-    def match_unfinished(self, event: ServerSentEvent, open_field: str) -> Self | None:
+    def _match_unfinished(self, event: ServerSentEvent, open_field: str) -> Self | None:
         """
         Return the alternative that a block bears whose blank line did not come, or `None`.
 

@@ -57,10 +57,6 @@ class EventParser:
     """The last event ID string: set by the blank line after an `id`, and kept until the next."""
     reconnection_time: int | None
     """What the last `retry` field said, in milliseconds; `None` before there is one."""
-    completed: int
-    """During `on_comment`: how many events this `feed` has completed before the comment."""
-    repeated_ids: int
-    """How many events had an `id` of their own that repeats the ID before them."""
 
     def __init__(
         self,
@@ -72,8 +68,10 @@ class EventParser:
     ) -> None:
         self.last_event_id = last_event_id
         self.reconnection_time = None
-        self.completed = 0
-        self.repeated_ids = 0
+        # For the session: how many events this `feed` had completed before the comment that `on_comment` is told of,
+        # and how many events had an `id` of their own that repeats the ID before them.
+        self._completed = 0
+        self._repeated_ids = 0
 
         self._max_event_size = max_event_size
         self._on_comment = on_comment
@@ -126,7 +124,7 @@ class EventParser:
         return self._feed_any(data)
 
     @property
-    def open_line(self) -> str:
+    def _open_line(self) -> str:
         """The line that has begun and not ended, as far as it has come; `""` if there is none."""
         line = self._line.removeprefix(BOM) if self._at_start else self._line
         return line.decode("utf-8", "replace")
@@ -145,7 +143,7 @@ class EventParser:
         is_harmless = line.partition(b":")[0] in (b"", RETRY)
         return bool(not is_harmless or self._data or self._event or self._id is not None)
 
-    def unfinished(self) -> ServerSentEvent | None:
+    def _unfinished(self) -> ServerSentEvent | None:
         """
         Return what the stream would end in the middle of, as if its last line and its blank line had come.
 
@@ -263,7 +261,7 @@ class EventParser:
             if not line:
                 if (own_id := self._id) is not None:
                     if own_id == last_event_id and data:
-                        self.repeated_ids += 1
+                        self._repeated_ids += 1
                     self.last_event_id = last_event_id = own_id
                     self._id = None
                 if data:
@@ -294,7 +292,7 @@ class EventParser:
                     self.reconnection_time = self._retry
             elif not field:
                 if self._on_comment is not None:
-                    self.completed = len(events)
+                    self._completed = len(events)
                     self._on_comment(line[1:])
             elif self._on_unknown is not None:
                 self._on_unknown(line)

@@ -46,5 +46,9 @@ class Reader(Protocol[T_co, S_co]):
         ...
 
     def close(self, error: SSEError | None) -> None:
-        """The stream is over, with the error that is about to be raised. Called once, after the last `read`."""
+        """
+        The stream is over. Called once, after the last `read`.
+
+        `error` is `None` only if it completed; a stream that was left or closed early has a `StreamCancelled`.
+        """
         ...

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
+from ._types import Auth, Content, Cookies, Data, Files, Params
+
 Headers: TypeAlias = (
     Mapping[str, str] | Mapping[bytes, bytes] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 )
@@ -47,42 +49,43 @@ class Request:
     """What to send. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` mean what they mean in httpx."""
 
     method: str
+    """The method, in upper case."""
     url: str
-    params: Any = None
+    """The URL, as it was given: it may be relative to the client's `base_url`."""
+    params: Params | None = None
+    """Query parameters, added to those of the URL."""
     headers: AsyncHeadersSource | None = None
-    cookies: Any = None
+    """The call's own headers, or the function that makes them for each attempt."""
+    cookies: Cookies | None = None
+    """The call's own cookies."""
     json: Any = None
-    content: Any = None
-    data: Any = None
-    files: Any = None
-    auth: Any = None
+    """The body, as a value that JSON can have."""
+    content: Content | None = None
+    """The body, as text, bytes, or an iterator of bytes."""
+    data: Data | None = None
+    """The fields of a form."""
+    files: Files | None = None
+    """The files of a form."""
+    auth: Auth | None = None
+    """The call's own credentials."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public_url(str(self.url))}>"
 
     @property
     def is_idempotent(self) -> bool:
+        """Whether the method means the same sent twice as sent once (RFC 9110, section 9.2.2)."""
         return self.method in IDEMPOTENT
 
     @property
     def is_repeatable(self) -> bool:
         """Whether the body can be sent again: an iterator or a file is used up by the first attempt."""
-        # As httpx takes them: what is no form in `data` is a body of its own, as in `content`.
-        is_form = isinstance(self.data, Mapping)
+        # As in httpx, `data` that is not a form is a body like `content`, whatever its type says.
+        fields = self.data if isinstance(self.data, Mapping) else None
         return (
             _is_text(self.content)
-            and (all(map(_is_value, self.data.values())) if is_form else _is_text(self.data))
+            and (_is_text(self.data) if fields is None else all(map(_is_value, fields.values())))
             and _are_text(self.files)
-        )
-
-    def without_body(self) -> "Request":
-        return Request(
-            method=self.method,
-            url=self.url,
-            params=self.params,
-            headers=self.headers,
-            cookies=self.cookies,
-            auth=self.auth,
         )
 
 

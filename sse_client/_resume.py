@@ -42,11 +42,14 @@ class LastEventID:
     """
 
     method: str | None = None
+    """The method of a resume; by default that of the first request."""
     url: str | Callable[[Any], str | None] | None = None
+    """The URL of a resume, or a function of the first response; by default that of the first request."""
     retry: RetryPolicy = field(default=DEFAULT)
+    """How often to try, and how long to wait before each attempt."""
 
     def __post_init__(self) -> None:
-        RetryPolicy.of(self.retry)
+        RetryPolicy._of(self.retry)
 
     def request(self, request: Request, response: Any) -> Request | None:
         """Make the request that resumes the stream; `None` if it cannot be resumed."""
@@ -58,11 +61,11 @@ class LastEventID:
         if self.method is not None:
             request = replace(request, method=self.method.upper())
             if request.method in ("GET", "HEAD"):
-                return request.without_body()
+                return replace(request, json=None, content=None, data=None, files=None)
         return request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: `Cursor[X](…)` would be a TypeError in Python 3.11
 class Cursor(Generic[C]):
     """
     Make the next request from what was received, where the server has a way of its own to go on.
@@ -74,9 +77,13 @@ class Cursor(Generic[C]):
     """
 
     initial: C
+    """The cursor before the first event."""
     advance: Callable[[C, ServerSentEvent], C]
+    """`(cursor, event) -> cursor`, for each event that you have finished processing."""
     request: Callable[[C, Request], Request | None]
+    """`(cursor, request) -> request`, from the first request; `None` if the stream cannot be resumed."""
     retry: RetryPolicy = field(default=DEFAULT, kw_only=True)
+    """How often to try, and how long to wait before each attempt."""
 
     def __post_init__(self) -> None:
-        RetryPolicy.of(self.retry)
+        RetryPolicy._of(self.retry)

@@ -59,14 +59,14 @@ class RetryPolicy:
                 raise ValueError(f"expected {name} of 0 seconds or more, got {getattr(self, name)!r}")
 
     @classmethod
-    def of(cls, retry: object) -> "RetryPolicy | None":
+    def _of(cls, retry: object) -> "RetryPolicy | None":
         """Take a policy, or None for none; a number, which others mean by `retry`, is told how to say that."""
         if retry is None or isinstance(retry, cls):
             return retry
         hint = f"; write RetryPolicy(max_retries={retry!r})" if type(retry) is int else ""
         raise TypeError(f"expected RetryPolicy or None for retry, got {retry!r}{hint}")
 
-    def allows(self, retries: int) -> bool:
+    def _allows(self, retries: int) -> bool:
         """Whether there may be another retry after so many."""
         return self.max_retries is None or retries < self.max_retries
 

@@ -47,7 +47,7 @@ class Timeouts:
                 raise ValueError(f"expected a positive number of seconds or None for {field.name}, got {seconds!r}")
 
     @classmethod
-    def of(cls, timeout: "Timeouts | float | None") -> "Timeouts":
+    def _of(cls, timeout: "Timeouts | float | None") -> "Timeouts":
         """Take what users write for a timeout: ours, seconds for the whole call, or None for no clock at all."""
         if isinstance(timeout, Timeouts):
             return timeout

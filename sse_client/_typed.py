@@ -35,6 +35,9 @@ class Named:
     The name wins over a field, unless it is `message`, which is every event's that has none.
     """
 
+    names: tuple[str, ...]
+    """The names of the events; `"message"` is an event that has none."""
+
     def __init__(self, *names: str) -> None:
         if not names:
             raise TypeError("Named() needs the name of an event")
@@ -182,3 +185,22 @@ def _is_unknown(error: ValidationError) -> bool:
     """Whether all that is wrong is a value of the discriminator that the union does not list."""
     first, *more = error.errors(include_url=False, include_context=False, include_input=False)
     return not more and first["type"] == "union_tag_invalid" and first["loc"] == ()
+
+
+# As many types as a large application streams; pydantic takes up to milliseconds to build a validator.
+MAX_DECODERS = 256
+_decoders: dict[Any, Decoder[Any]] = {}
+
+
+def decoder_of(form: Any) -> Decoder[Any]:
+    """A decoder for the type, made once."""
+    try:
+        key = shape(form)
+        found = _decoders.get(key)
+    except TypeError:  # annotated with something that cannot be hashed
+        return Decoder(form)
+    if found is None:
+        if len(_decoders) >= MAX_DECODERS:
+            _decoders.clear()
+        found = _decoders[key] = Decoder(form)
+    return found

@@ -1,5 +1,6 @@
 """Fixtures that run a test on every backend, library and shell; and how the whole suite is spread over processes."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from shells import HAS_UVLOOP, Shell
+from shells import HAS_UVLOOP, KINDS, Shell
 
 BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
 if HAS_UVLOOP:
@@ -30,16 +31,19 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
     return library
 
 
-SHELLS = [Shell(kind, library) for kind in ("sync", "asyncio", "trio") for library in (httpx, httpx2)]
-if HAS_UVLOOP:
-    SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
-
-
-@pytest.fixture(params=SHELLS, ids=str)
+@pytest.fixture(params=KINDS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
-    """Tests of what a stream does run in all shells."""
+    """Tests of what a stream does run in shells of each kind, and with `@every_shell` in all that there are."""
     shell: Shell = request.param
     return shell
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Have whatever is left open warn in the test that left it."""
+    yield
+    gc.collect()
+    gc.freeze()  # for the next time there are only its own objects to look at
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -51,7 +55,8 @@ def _ctrl_c() -> Iterator[None]:
 
 
 # Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
-REAL_TIME = {"test_clocks", "test_waking"}
+REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
+LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -66,12 +71,40 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
         option.numprocesses = 1 + (os.cpu_count() or 1)
-        option.dist = "loadgroup"
+        option.dist = "loadscope"
+        option.loadscopereorder = False
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a process all rows of a test at once: to hand out ten thousand rows one by one takes long."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class ByTest(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return "real time" if nodeid.startswith(REAL_TIME) else nodeid.partition("[")[0]
+
+    return ByTest(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in real time into one group, and run the long ones first, so that no process is left alone."""
-    for item in items:
-        if item.path.stem in REAL_TIME:
-            item.add_marker(pytest.mark.xdist_group("real time"))
-    items.sort(key=lambda item: item.path.stem not in REAL_TIME)
+    """Run the long tests first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(REAL_TIME), not item.nodeid.startswith(LONG)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Spare the garbage collector the tests themselves: there are thousands to walk over, and many tests call it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """Let plugins ask the collector about their own objects again."""
+    gc.unfreeze()

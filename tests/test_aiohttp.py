@@ -5,7 +5,6 @@ Such a transport shows no socket, does not trace, knows one read timeout for the
 its own for what goes wrong; each test is of something that stands on one of these. aiohttp runs on asyncio alone.
 """
 
-import gc
 import gzip
 import math
 import re
@@ -13,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +86,7 @@ def shell(request: pytest.FixtureRequest) -> Shell:
     return shell
 
 
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Have whatever is left open warn in the test that left it."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 async def done(request: RecordedRequest) -> bool:
@@ -307,7 +302,7 @@ def test_connection_behind_a_terminator(shell: Shell, behind: list[Any], connect
 
 
 def check_clock(shell: Shell, url: str, kind: Any, clock: str, mark: str, timeouts: Timeouts) -> None:
-    result = run(shell, url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+    result = run(shell, url, timeout=timeouts)
     check_fired({str(shell): result}, kind, clock, mark)
     if isinstance(result.error, ConnectionFailed):
         assert result.error.ambiguous == (clock == "response")
@@ -341,7 +336,7 @@ def test_clock_of_the_body(shell: Shell, clock: str, body: str) -> None:
     with EventServer(Answer(*steps)) as server:
         if clock == "read" and body != "silence":
             timeouts = only(read=CLOCK, total=2 * CLOCK)
-            result = run(shell, server.url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+            result = run(shell, server.url, timeout=timeouts)
             assert getattr(result.error, "clock", None) == "total"
         else:
             check_clock(shell, server.url, StreamTimeout, clock, mark, only(**{clock: CLOCK}))
@@ -358,7 +353,7 @@ IN_TIME = {
 def test_a_silence_in_time(shell: Shell, timeouts: Timeouts) -> None:
     """`response` ends with the headers: it is no read timeout of the body, though aiohttp knows but one."""
     with EventServer(Answer("data: 1\n\n", Pause(2 * CLOCK), "data: 2\n\n")) as server:
-        result = run(shell, server.url, lambda: 0.0, {}, {"retry": None, "timeout": timeouts})
+        result = run(shell, server.url, timeout=timeouts)
     check_left_alone({str(shell): result}, ["1", "2"])
 
 
@@ -383,8 +378,9 @@ def test_leaving(shell: Shell, answer: Answer, how: str) -> None:
                 stream = client.post(server.url)
                 left_at = math.inf
 
-                async def leave(stream: Any = stream) -> None:
+                async def leave(stream: Any = stream, number: int = number) -> None:
                     nonlocal left_at
+                    await anyio.to_thread.run_sync(server.wait_for_requests, number + 1)
                     await anyio.sleep(MOMENT)
                     left_at = time.monotonic()
                     if how == "aclose":

@@ -1,6 +1,7 @@
 """The shape of the package: who may import whom, what is public, and what an import brings along."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,27 +14,27 @@ import sse_client
 
 PACKAGE = Path(sse_client.__file__).parent
 
-# A file may import from the lines above it, and from no other: one direction, no circles.
-LAYERS = [
-    *("_version", "_event", "_stats", "_errors", "_parser", "_request"),
-    *("_timeouts", "_retry", "_resume", "_marks"),
-    *("_core.__init__", "_core.steps", "_core.strays", "_core.session"),
-    *("_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
-    *("_shells.__init__", "_shells.codings", "_shells.waking", "_shells.http2", "_shells.http"),
-    *("_shells.attempt", "_shells.stream", "_shells.sync", "_shells.async_"),
-    "__init__",
-    *("dialects._partial", "dialects._message", "dialects._vocabulary", "dialects._reader"),
-    "dialects._chat",
-    "dialects._anthropic",
-    "dialects._responses",
-    "dialects._gemini",
-    "dialects.__init__",
-    *("testing._encode", "testing._script", "testing._server", "testing._transport"),
-    *("testing._faults", "testing._cassette", "testing.__init__"),
+# Plain values. A word may import the words above it.
+WORDS = [
+    *("_version", "_event", "_stats", "_errors", "_encoder", "_parser", "_types", "_request", "_timeouts"),
+    *("_retry", "_resume", "_marks", "_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
 ]
 
-# What is said and what to do know no I/O, no clock and no chance.
-PURE = LAYERS[: LAYERS.index("_dialect") + 1]
+# Which room of the house may import which others, besides itself.
+ROOMS = {
+    "words": set[str](),
+    "_core": {"words"},
+    "_shells": {"words", "_core"},
+    "__init__": {"words", "_shells"},
+    "dialects": {"__init__"},
+    "testing": {"__init__", "words", "_shells"},
+}
+
+# The most lines that a file may have: in the shells, and anywhere else.
+MAX_LINES_OF_A_SHELL = 350
+MAX_LINES = 600
+
+# Words and decisions know no I/O, no clock and no chance.
 IMPURE = {"httpx", "httpx2", "anyio", "asyncio", "trio", "threading", "socket", "ssl", "select", "time", "random"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -78,25 +79,48 @@ def foreign_imports(path: Path) -> set[str]:
     return {module.partition(".")[0] for dots, module in imports_of(path) if not dots} - {"sse_client"}
 
 
+def room_of(name: str) -> str:
+    """The folder of a module; the modules beside the folders are words, but for `__init__`."""
+    room = name.partition(".")[0]
+    return room if room in ROOMS else "words"
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_one_direction(path: Path) -> None:
-    """A file imports only from the lines above it."""
-    above = LAYERS[: LAYERS.index(name_of(path))]
-    assert own_imports(path) <= set(above)
+def test_rooms(path: Path) -> None:
+    """A word imports words, the core words, the shells both, and what is public only the public names."""
+    room = room_of(name_of(path))
+    assert {room_of(name) for name in own_imports(path)} <= ROOMS[room] | {room}
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if name_of(path) in PURE], ids=name_of)
-def test_no_io_in_what_is_said_and_decided(path: Path) -> None:
-    """Up to the session, nothing knows an HTTP client, a socket, a thread, a clock or chance."""
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(name_of(path)) == "words"], ids=name_of)
+def test_words(path: Path) -> None:
+    """A word imports only words above it."""
+    assert own_imports(path) <= set(WORDS[: WORDS.index(name_of(path))])
+
+
+def test_no_circles() -> None:
+    """No file imports, on whatever way, one that imports it."""
+    graphlib.TopologicalSorter({name_of(path): own_imports(path) for path in FILES}).prepare()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_file_is_too_full(path: Path) -> None:
+    """A file has at most 600 lines, in the shells 350, and each line at most 120 characters."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= (MAX_LINES_OF_A_SHELL if room_of(name_of(path)) == "_shells" else MAX_LINES)
+    assert max(map(len, lines), default=0) <= 120
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room_of(name_of(path)) in ("words", "_core")], ids=name_of)
+def test_no_io_in_words_and_decisions(path: Path) -> None:
+    """Words and the core know no HTTP client, no socket, no thread, no clock and no chance."""
     assert not foreign_imports(path) & IMPURE
 
 
-def test_who_does_it() -> None:
+def test_only_the_shells_act() -> None:
     """HTTP clients, event loops and threads are known to the shells alone."""
-    allowed = {"_shells.waking", "_shells.http", "_shells.http2", "_shells.sync", "_shells.async_"}
-    known = {"httpx", "anyio", "threading"}
-    users = {name_of(path) for path in FILES if foreign_imports(path) & known}
-    assert {name for name in users if not name.startswith("testing.")} <= allowed
+    users = {room_of(name_of(path)) for path in FILES if foreign_imports(path) & {"httpx", "anyio", "threading"}}
+    assert users - {"testing"} == {"_shells"}
 
 
 def test_who_knows_pydantic() -> None:

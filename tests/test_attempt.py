@@ -28,12 +28,12 @@ import httpcore2
 import httpx
 import pytest
 import trustme
-from conftest import SHELLS
-from shells import PATIENCE, TLS, Shell, entered
+from shells import PATIENCE, SHELLS, TLS, Shell, entered
 
 from sse_client import ConnectionFailed, EventStream, SSEClient, SSEError, StreamTimeout, Timeouts
+from sse_client._core.plan import Plan
 from sse_client._core.session import Session
-from sse_client._core.steps import Connect, Plan
+from sse_client._core.steps import Connect
 from sse_client._request import Request
 from sse_client._shells.attempt import Attempt
 from sse_client._shells.waking import Channel

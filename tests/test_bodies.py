@@ -22,8 +22,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from conftest import SHELLS
-from shells import TLS, Result, Shell, entered
+from shells import SHELLS, TLS, Run, Shell, entered, in_turn
 
 from sse_client import (
     ContentTypeError,
@@ -41,7 +40,7 @@ from sse_client import (
     aiter_events,
     iter_events,
 )
-from sse_client._core.session import begins_a_stream, media_type
+from sse_client._core.responses import begins_a_stream, media_type
 from sse_client._core.steps import Head
 from sse_client.testing import FIN, Answer, EventServer, Pause, Script, scripted_transport
 
@@ -72,42 +71,22 @@ def answer(coding: str, *steps: Any, **options: Any) -> Answer:
     return Answer(*steps, headers=headers, **options)
 
 
-def reads(shell: Shell, *answers: Script, **options: Any) -> list[Result]:
+def reads(shell: Shell, *answers: Script, **options: Any) -> list[Run]:
     """Read each of the answers, one stream after the other, in no time."""
     transport = scripted_transport(*answers)
     arguments: dict[str, Any] = {"retry": None, **options}
     if shell.kind == "sync":
         with shell.client({}, {"transport": transport}) as client:
-            return [read(client, arguments) for _ in answers]
+            return [Run().read(client.post("http://test/chat", **arguments)) for _ in answers]
 
-    async def main() -> list[Result]:
+    async def main() -> list[Run]:
         async with shell.aclient({}, {"transport": transport}) as client:
-            results = [Result() for _ in answers]
-            for result in results:
-                result.stream = client.post("http://test/chat", **arguments)
-                try:
-                    async with result.stream:
-                        async for event in result.stream:
-                            result.events.append(event)
-                except SSEError as error:
-                    result.error = error
-            return results
+            return [await Run().aread(client.post("http://test/chat", **arguments)) for _ in answers]
 
     return anyio.run(main, backend=shell.kind)
 
 
-def read(client: SSEClient, arguments: dict[str, Any]) -> Result:
-    result = Result(stream=client.post("http://test/chat", **arguments))
-    assert result.stream is not None
-    try:
-        with result.stream as stream:  # type: ignore[union-attr]
-            result.events.extend(stream)
-    except SSEError as error:
-        result.error = error
-    return result
-
-
-def end_of(result: Result) -> tuple[list[str], Any]:
+def end_of(result: Run) -> tuple[list[str], Any]:
     assert result.stream is not None
     assert (result.error is None) == (result.stream.outcome == "completed")
     return result.data, result.stream.outcome
@@ -185,7 +164,7 @@ def parts(coding: str, state: str) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("happening", HAPPENINGS)
+@in_turn("happening", HAPPENINGS)
 @pytest.mark.parametrize("coding", WINDOWS)
 def test_each_state_and_what_happens_then(shell: Shell, coding: str, happening: str) -> None:
     """After the terminator nothing fails; after the end mark only the connection does; before it each end is one."""
@@ -319,7 +298,7 @@ EXPECTED = "expected text/event-stream from POST http://test/chat, got 'text/eve
 
 
 @pytest.mark.usefixtures("bare")
-@pytest.mark.parametrize("coding", REFUSED)
+@in_turn("coding", REFUSED)
 def test_undecodable(shell: Shell, coding: str) -> None:
     """A body in a coding that nobody can decode is a `ContentTypeError` that names it, and what would decode it."""
     said, body = REFUSED[coding]
@@ -335,7 +314,7 @@ LINES = [": hi", "data: 1", "id", "\ufeffevent:x"]
 
 
 @pytest.mark.usefixtures("bare")
-@pytest.mark.parametrize("coding", ["utf-8", "none", "aws-chunked", "identity, utf-8", "br", "gzip, none"])
+@in_turn("coding", ["utf-8", "none", "aws-chunked", "identity, utf-8", "br", "gzip, none"])
 def test_plainly_an_event_stream(shell: Shell, coding: str) -> None:
     """If the first line is a comment or a known field, the body is read as it is, wherever it is cut."""
     for line in LINES:
@@ -391,7 +370,7 @@ def test_not_plainly_an_event_stream(shell: Shell) -> None:
             )
 
 
-@pytest.mark.parametrize("sent", ["data", "id", ":", "\ufeff:", "retry:", "event: x", "data: 1\n\n"])
+@in_turn("sent", ["data", "id", ":", "\ufeff:", "retry:", "event: x", "data: 1\n\n"])
 def test_decided_early(shell: Shell, sent: str) -> None:
     """A first line is looked at as soon as there are enough bytes, and not at its end."""
     clocks = Timeouts(read=None, first_event=5, idle=5)
@@ -428,7 +407,7 @@ STATUSES = {
 
 
 @pytest.mark.usefixtures("bare")
-@pytest.mark.parametrize("coding", STATUSES)
+@in_turn("coding", STATUSES)
 def test_the_body_of_an_error(shell: Shell, coding: str) -> None:
     """The body of an error is decoded if it can be, and raw if not; no text quotes what is no text."""
     body, said, raw = STATUSES[coding]
@@ -626,7 +605,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-@pytest.mark.parametrize("end", ENDS)
+@in_turn("end", ENDS)
 def test_the_connection_is_used_again(shell: Shell, coding: str, end: str) -> None:
     """After its end, its terminator or an error event, a compressed body leaves its connection to the next call."""
     steps = [text.encode() for text in ENDS[end]] if coding == "identity" else flushed(coding, *ENDS[end])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import pytest
-from shells import PATIENCE, TLS, Shell, entered
+from shells import PATIENCE, TLS, Shell, entered, in_turn
 
 from sse_client import (
     AsyncSSEClient,
@@ -136,7 +136,7 @@ def test_default_headers(shell: Shell) -> None:
     assert headers["user-agent"] == f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "value"),
     [
         ("Accept", "text/event-stream, application/json"),
@@ -313,6 +313,7 @@ def test_subclass_of_a_client(library: ModuleType) -> None:
 
 def test_wrong_client(library: ModuleType) -> None:
     """What is no client, or one of the other kind, is refused with what was expected and what came."""
+    wrong: Any
     for wrong in (library.AsyncClient(verify=TLS), "http://localhost", library, 7):
         with pytest.raises(TypeError, match=r"expected an httpx\.Client or httpx2\.Client, got "):
             SSEClient(http_client=wrong)
@@ -662,6 +663,7 @@ async def test_aiter_events_of_no_stream(library: ModuleType) -> None:
 
 def test_no_response() -> None:
     """What is no response is refused at once."""
+    wrong: Any
     for wrong in ("data: 1\n\n", [b"data: 1\n\n"], None):
         with pytest.raises(TypeError, match=r"expected an httpx\.Response or httpx2\.Response, got "):
             iter_events(wrong)

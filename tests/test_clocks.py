@@ -1,7 +1,7 @@
 """
 Each clock fires at its time, whatever else goes on; over real sockets, in real seconds.
 
-Most of a clock's test is waiting, so all six shells wait at once: a test here is one scenario, run by `everywhere`.
+Most of a clock's test is waiting, so all shells wait at once: a test here is one scenario, run by `everywhere`.
 """
 
 import math
@@ -12,20 +12,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import pytest
-from conftest import SHELLS
-from shells import PATIENCE, Shell
+from shells import PATIENCE, SHELLS, Run, Shell
 
 from sse_client import (
     ConnectionFailed,
     EventStream,
     LastEventID,
     RetryPolicy,
-    ServerSentEvent,
     SSEError,
     StreamTimeout,
     Timeouts,
@@ -57,67 +54,9 @@ def every_10_ms(text: str, times: int = 200) -> list[Any]:
     return [text, Pause(0.01)] * times
 
 
-@dataclass
-class Run:
-    """What came of a stream, and when."""
-
-    started: float = 0.0
-    opened: float = 0.0
-    finished: float = 0.0
-    times: list[float] = field(default_factory=list)
-    events: list[ServerSentEvent] = field(default_factory=list)
-    error: SSEError | None = None
-    outcome: str | None = None
-
-    def since(self, mark: str) -> float:
-        return self.finished - {"start": self.started, "open": self.opened, "event": [0.0, *self.times][-1]}[mark]
-
-    @property
-    def data(self) -> list[str]:
-        return [event.data for event in self.events]
-
-
-def run(shell: Shell, url: str, handler: Callable[[], float], http: dict[str, Any], options: dict[str, Any]) -> Run:
-    """Read a stream; after each event, the user's own code takes as many seconds as `handler` says."""
-    run = Run()
-
-    def read() -> None:
-        with shell.client({}, http) as client:
-            run.started = time.monotonic()
-            stream = client.post(url, **options)
-            try:
-                with stream:
-                    run.opened = time.monotonic()
-                    for event in stream:
-                        run.times.append(time.monotonic())
-                        run.events.append(event)
-                        time.sleep(handler())
-            except SSEError as error:
-                run.error = error
-            run.finished = time.monotonic()
-            run.outcome = stream.outcome
-
-    async def aread() -> None:
-        async with shell.aclient({}, http) as client:
-            run.started = time.monotonic()
-            stream = client.post(url, **options)
-            try:
-                async with stream:
-                    run.opened = time.monotonic()
-                    async for event in stream:
-                        run.times.append(time.monotonic())
-                        run.events.append(event)
-                        await anyio.sleep(handler())
-            except SSEError as error:
-                run.error = error
-            run.finished = time.monotonic()
-            run.outcome = stream.outcome
-
-    if shell.kind == "sync":
-        read()
-    else:
-        shell.run(aread)
-    return run
+def run(shell: Shell, url: str, **options: Any) -> Run:
+    """Read a stream that is not retried."""
+    return shell.read(url, **{"retry": None, **options})
 
 
 def everywhere(
@@ -126,10 +65,10 @@ def everywhere(
     http: dict[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Run]:
-    """Run all six shells at once."""
+    """Run all shells at once."""
 
     def one(shell: Shell) -> Run:
-        return run(shell, url, handler, http or {}, {"retry": None, "headers": {"X-Shell": str(shell)}, **options})
+        return run(shell, url, on_event=handler, http=http, **{"headers": {"X-Shell": str(shell)}, **options})
 
     with ThreadPoolExecutor(len(SHELLS)) as pool:
         return dict(zip(map(str, SHELLS), pool.map(one, SHELLS), strict=True))
@@ -303,7 +242,7 @@ def test_total(body: str, framing: Any) -> None:
         assert run.data[:1] in (["1"], [])  # on a slow machine it may come too late
         assert isinstance(run.error, TimeoutError)
         assert isinstance(run.error, StreamTimeout)
-        assert run.error.events_received == len(run.events)
+        assert run.error.stats.events == len(run.events)
 
 
 GZIP = zlib.compressobj(wbits=31)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shells import PATIENCE, Result, Shell
+from shells import PATIENCE, Run, Shell, every_shell, in_turn
 
 from sse_client import (
     ConnectionFailed,
@@ -136,6 +136,7 @@ def test_400_is_final(shell: Shell) -> None:
     assert len(server.requests) == 1
 
 
+@every_shell
 def test_a_refused_connection(shell: Shell) -> None:
     """A server that is not up yet is tried again: no request has reached it, so that is safe for a POST."""
     failures: list[SSEError] = []
@@ -166,6 +167,7 @@ def test_a_refused_connection(shell: Shell) -> None:
     assert heads[0].startswith(b"POST / ")
 
 
+@every_shell
 def test_a_lost_answer_to_a_post(shell: Shell) -> None:
     """A POST that may have reached the server is not sent again, and the error names the switches that allow it."""
     with EventServer(Answer(RST, framing="raw"), OK) as server:
@@ -177,6 +179,7 @@ def test_a_lost_answer_to_a_post(shell: Shell) -> None:
     assert len(server.requests) == 1
 
 
+@every_shell
 def test_a_lost_answer_to_a_get(shell: Shell) -> None:
     """A GET that was lost is sent again: twice means the same as once."""
     with EventServer(Answer(RST, framing="raw"), OK) as server:
@@ -403,7 +406,7 @@ def test_resume_gives_up(shell: Shell) -> None:
         result = shell.read(server.url, resume=LastEventID(retry=RetryPolicy(max_retries=2, initial_delay=0, jitter=0)))
     assert isinstance(result.error, StreamInterrupted)
     assert result.data == ["1", "2"]
-    assert (result.error.last_event_id, result.error.events_received) == ("2", 2)
+    assert (result.error.last_event_id, result.error.stats.events) == ("2", 2)
     assert isinstance(result.error.__cause__, StatusError)
     assert result.error.__cause__.status_code == 502
     assert len(server.requests) == 3
@@ -556,7 +559,7 @@ SCRIPTS: dict[str, list[Answer]] = {
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@in_turn("script", SCRIPTS)
 def test_nothing_secret_is_said(shell: Shell, caplog: pytest.LogCaptureFixture, script: str) -> None:
     """No log line, error or `repr` holds a header's value, a query, the user of a URL, a cookie or the body."""
     caplog.set_level(logging.DEBUG)
@@ -596,6 +599,6 @@ def test_clients_keep_their_secrets(shell: Shell) -> None:
 def test_results_are_typed_errors(shell: Shell) -> None:
     """Whatever lies below, what comes out is of one family, with the client's own error as its cause."""
     with EventServer(Answer(RST, framing="raw")) as server:
-        result: Result = shell.read(server.url)
+        result: Run = shell.read(server.url)
     assert isinstance(result.error, ConnectionFailed)
     assert isinstance(result.error.__cause__, shell.library.TransportError)

@@ -18,11 +18,9 @@ from typing import Annotated, Any, TypeAlias
 
 import anyio
 import anyio.lowlevel
-import httpx
-import httpx2
 import pytest
 from pydantic import AfterValidator
-from shells import HAS_UVLOOP, PATIENCE, Shell
+from shells import KINDS, PATIENCE, Run, Shell, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -45,7 +43,7 @@ from sse_client import (
     Terminator,
     Timeouts,
 )
-from sse_client._shells import async_
+from sse_client._shells import async_dispatch
 from sse_client._stats import StreamStats
 from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest
 
@@ -65,34 +63,15 @@ class Mine(Exception):
     """What a handler raises."""
 
 
-# What a dispatch does is nothing that the two libraries could do differently.
-SHELLS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("trio", httpx)]
-if HAS_UVLOOP:
-    SHELLS.append(Shell("asyncio", httpx2, has_uvloop=True))
-
-
-@pytest.fixture(params=SHELLS, ids=str)
-def shell(request: pytest.FixtureRequest) -> Shell:
-    shell: Shell = request.param
-    return shell
-
-
 # Running a dispatch --------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class Run:
+class Dispatched(Run):
     """What came of a dispatch."""
 
-    stream: Stream | None = None
+    error: Any = None
     stats: StreamStats | None = None
-    error: BaseException | None = None
-    seconds: float = 0.0
-
-    @property
-    def outcome(self) -> str | None:
-        assert self.stream is not None
-        return self.stream.outcome
 
 
 async def dispatched(stream: Stream, on: Handlers) -> StreamStats:
@@ -116,15 +95,15 @@ def run(
     closes_at: Callable[[], bool] | None = None,
     dispatch: Callable[[Stream, Handlers], Awaitable[StreamStats]] = dispatched,
     **options: Any,
-) -> Run:
+) -> Dispatched:
     """Dispatch one POST; close it, from another thread or task, as soon as `closes_at()` says so."""
-    result = Run()
+    result = Dispatched()
 
     async def main() -> None:
         async with shell.any_client({"retry": None}) as client:
             stream: Stream = client.post(url, **options)
             result.stream = stream
-            started = time.monotonic()
+            result.started = time.monotonic()
             try:
                 if closes_at is None:
                     result.stats = await dispatch(stream, on)
@@ -141,7 +120,7 @@ def run(
                         tasks.cancel_scope.cancel()
             except BaseException as error:
                 result.error = error
-            result.seconds = time.monotonic() - started
+            result.finished = time.monotonic()
 
     shell.run(main)
     return result
@@ -328,7 +307,7 @@ def nobody() -> str:
 
 
 @with_batch
-@pytest.mark.parametrize("end", ENDS, ids=str)
+@in_turn("end", ENDS, ids=str)
 def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
     """However a stream ends: what is pending, then one of complete, error and cancel, then close, and the truth."""
     log = Log(raises_in=end.raises_in)
@@ -360,7 +339,7 @@ LAST_EVENTS: dict[str, tuple[Answer, dict[str, Any]]] = {
 
 @with_batch
 @pytest.mark.parametrize("waits", [False, True], ids=["", "when all was read"])
-@pytest.mark.parametrize(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
+@in_turn(("answer", "options"), LAST_EVENTS.values(), ids=LAST_EVENTS)
 def test_raises_at_the_last_event(
     shell: Shell, answer: Answer, options: dict[str, Any], waits: bool, has_batch: bool
 ) -> None:
@@ -558,7 +537,7 @@ IN_ORDER = ["event 1", "comment  a", "comment  b", "event 2", "comment  c", "com
 
 
 @with_batch
-@pytest.mark.parametrize("size", [1, 7, 16, 1000])
+@in_turn("size", [1, 7, 16, 1000])
 def test_comments_in_order(shell: Shell, size: int, has_batch: bool) -> None:
     """Comments and events are told in the order of their bytes, however these come."""
     log = Log()
@@ -606,7 +585,7 @@ COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 @with_batch
 @pytest.mark.parametrize("size", [1, 1000])
-@pytest.mark.parametrize(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
+@in_turn(("body", "options", "calls"), COMMENTED.values(), ids=COMMENTED)
 def test_comments_at_the_end(
     shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
 ) -> None:
@@ -821,7 +800,7 @@ async def test_task(has_batch: bool) -> None:
     if has_batch:
         on.batch("message")(lambda events: tasks.add(anyio.get_current_task().id))
     with EventServer(Answer(*TWO)) as server:
-        async with SHELLS[1].aclient({}, {}) as client:
+        async with KINDS[1].aclient({}, {}) as client:
             await client.post(server.url).dispatch(on)
     assert tasks == {anyio.get_current_task().id}
 
@@ -831,7 +810,7 @@ def test_no_thread_is_left(how: str) -> None:
     """The reader of a sync dispatch ends with it, however that ends."""
     on = Handlers()
     on.batch("message")(lambda events: None)
-    with EventServer(Answer(*TWO, FIN if how == "cut" else FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FIN if how == "cut" else FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
 
         @on.event
@@ -1027,17 +1006,17 @@ def test_resume_with_a_batch(shell: Shell) -> None:
 # Cancellation --------------------------------------------------------------------------------------------------------
 
 
-async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Run, anyio.CancelScope]:
+async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Dispatched, anyio.CancelScope]:
     """Dispatch one POST, and cancel that as soon as `moment()` says so."""
 
     async def cancel() -> None:
         while not moment():  # noqa: ASYNC110 - one question for threads and tasks
             await anyio.sleep(0.002)
-        result.seconds = time.monotonic()
+        result.started = time.monotonic()
         scope.cancel()
 
-    result = Run()
-    async with SHELLS[1].aclient({}, {}) as client, anyio.create_task_group() as tasks:
+    result = Dispatched()
+    async with KINDS[1].aclient({}, {}) as client, anyio.create_task_group() as tasks:
         result.stream = stream = client.post(url)
         with anyio.CancelScope() as scope:
             tasks.start_soon(cancel)
@@ -1045,7 +1024,7 @@ async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tu
                 await stream.dispatch(on)
             except Exception as error:
                 result.error = error
-        result.seconds = time.monotonic() - result.seconds
+        result.finished = time.monotonic()
         tasks.cancel_scope.cancel()
     return result, scope
 
@@ -1075,8 +1054,8 @@ async def test_cancellation(has_batch: bool) -> None:
 @pytest.mark.anyio
 async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: bool) -> None:
     """A handler that hangs holds a cancellation up for a second, and no longer."""
-    assert async_.MAX_FAREWELL == 1.0
-    monkeypatch.setattr(async_, "MAX_FAREWELL", 0.2)
+    assert async_dispatch.MAX_FAREWELL == 1.0
+    monkeypatch.setattr(async_dispatch, "MAX_FAREWELL", 0.2)
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 
@@ -1166,7 +1145,7 @@ def test_keyboard_interrupt_in_a_handler(has_batch: bool) -> None:
     def interrupt(event: ServerSentEvent) -> None:
         raise KeyboardInterrupt
 
-    with EventServer(Answer(*TWO, FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
         with pytest.raises(KeyboardInterrupt):
             stream.dispatch(on)
@@ -1185,7 +1164,7 @@ def test_keyboard_interrupt_while_reading(has_batch: bool) -> None:
         time.sleep(0.1)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with EventServer(Answer(*TWO, FOREVER)) as server, SHELLS[0].client({}, {}) as client:
+    with EventServer(Answer(*TWO, FOREVER)) as server, KINDS[0].client({}, {}) as client:
         stream = client.post(server.url)
         thread = threading.Thread(target=press)
         thread.start()
@@ -1214,7 +1193,7 @@ async def test_an_exception_is_not_wrapped(has_batch: bool) -> None:
     if has_batch:
         on.batch("message")(lambda events: None)
     with EventServer(Answer(*TWO, FOREVER)) as server:
-        async with SHELLS[1].aclient({}, {}) as client:
+        async with KINDS[1].aclient({}, {}) as client:
             with pytest.raises(Mine) as caught:
                 await client.post(server.url).dispatch(on)
     assert caught.value is mine

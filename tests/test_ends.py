@@ -1,5 +1,5 @@
 """
-How a stream ends, and which answers are streams at all: over real sockets, the same in all six shells.
+How a stream ends, and which answers are streams at all: over real sockets, the same in all shells.
 
 Every test reads one answer to a POST, and looks at what was handed out, what was raised, and what the stream says.
 """
@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from shells import PATIENCE, Result, Shell, entered
+from shells import PATIENCE, Run, Shell, entered, every_shell, in_turn
 
 from sse_client import (
     ConnectionFailed,
@@ -32,13 +32,13 @@ NO_RETRY: dict[str, Any] = {"retry": None}
 FRAMINGS: list[Any] = ["chunked", "length", "close"]
 
 
-def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Result:
+def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Run:
     """Read one answer to its end."""
     with EventServer(Answer(*steps, framing=framing)) as server:
         return shell.read(server.url, client=NO_RETRY, **options)
 
 
-def check(result: Result, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
+def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
     """Check what came of a stream; whatever it was, the stream is closed, and so is its response."""
     assert result.data == data
     assert type(result.error) is (error or type(None)), repr(result.error)
@@ -47,14 +47,14 @@ def check(result: Result, data: list[str], outcome: str, error: type[SSEError] |
     if not isinstance(result.error, ConnectionFailed):
         assert result.stream.response.is_closed  # type: ignore[attr-defined]
     if isinstance(result.error, StreamError):
-        assert result.error.events_received == len(data)
+        assert result.error.stats.events == len(data)
         assert result.error.stats.events == len(data)
 
 
 # The end marker of the OpenAI dialects -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("framing", FRAMINGS)
+@in_turn("framing", FRAMINGS)
 def test_done_ends_a_stream(shell: Shell, framing: Any) -> None:
     """An unnamed [DONE] completes a stream, is not handed out, and nothing behind it is."""
     check(read(shell, "data: 1\n\n", DONE, "data: 2\n\n", framing=framing), ["1"], "completed")
@@ -114,26 +114,26 @@ NEAR_MISSES = 'data: byebye\n\nevent: ending\ndata: 1\n\ndata: {"type": "z", "la
 NEAR_MISSES_DATA = ["byebye", "1", '{"type": "z", "last": 1}']
 
 
-@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+@in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
     """A terminator is handed out, and nothing behind it."""
     result = read(shell, NEAR_MISSES, text, "data: behind\n\n", terminator=terminator)
     check(result, [*NEAR_MISSES_DATA, data], "completed")
 
 
-@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+@in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_missing(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
     """A clean end without it is a truncated stream."""
     check(read(shell, NEAR_MISSES, terminator=terminator), NEAR_MISSES_DATA, "truncated", StreamTruncated)
 
 
-@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+@in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_in_the_last_block(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
     """A server may forget the last blank line: the terminator counts, but is not handed out."""
     check(read(shell, NEAR_MISSES, text[:-1], terminator=terminator), NEAR_MISSES_DATA, "completed")
 
 
-@pytest.mark.parametrize(("terminator", "text", "data"), TERMINATORS)
+@in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_in_the_last_line(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
     """If the line's end is missing too, the terminator counts only in whole JSON: more may have been cut off."""
     result = read(shell, NEAR_MISSES, text[:-2], terminator=terminator)
@@ -165,19 +165,19 @@ def test_nothing_but_an_end(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("end", ["data: 2", "data: 2\n", "dat", "event: x\n", "id: 7\n", "data: [DON"])
+@in_turn("end", ["data: 2", "data: 2\n", "dat", "event: x\n", "id: 7\n", "data: [DON"])
 def test_unfinished_block(shell: Shell, framing: Any, end: str) -> None:
     """A clean end inside of an event is a truncated stream; what stands there is not handed out."""
     check(read(shell, "data: 1\n\n", end, framing=framing), ["1"], "truncated", StreamTruncated)
 
 
-@pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n", "data:[DONE]\r"])
+@in_turn("end", ["data: [DONE]", "data: [DONE]\n", "data:[DONE]\r"])
 def test_unfinished_done(shell: Shell, end: str) -> None:
     """A [DONE] whose blank line was forgotten completes the stream."""
     check(read(shell, "data: 1\n\n", end), ["1"], "completed")
 
 
-@pytest.mark.parametrize("end", ["retry: 5\n", ": a comment\n", "\n\n"])
+@in_turn("end", ["retry: 5\n", ": a comment\n", "\n\n"])
 def test_unfinished_nothing(shell: Shell, end: str) -> None:
     """A last line that is no part of an event leaves nothing unfinished."""
     check(read(shell, "data: 1\n\n", end), ["1"], "completed")
@@ -191,6 +191,7 @@ def test_unfinished_done_that_is_no_terminator(shell: Shell) -> None:
 # A cut ---------------------------------------------------------------------------------------------------------------
 
 
+@every_shell
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_cut(shell: Shell, framing: Any, how: Any) -> None:
@@ -249,6 +250,7 @@ def test_close_delimited(shell: Shell) -> None:
     check(read(shell, "data: 1\n\n", FIN, framing="close"), ["1"], "completed")
 
 
+@every_shell
 def test_close_delimited_and_reset(shell: Shell) -> None:
     """A reset is no end, whatever the framing."""
     result = read(shell, "data: 1\n\n", Pause(0.05), RST, framing="close")
@@ -276,7 +278,7 @@ BEHIND = [
 ]
 
 
-@pytest.mark.parametrize("behind", BEHIND)
+@in_turn("behind", BEHIND)
 @pytest.mark.parametrize("terminator", [None, Terminator(data="bye")], ids=["[DONE]", "bye"])
 def test_nothing_fails_behind_the_terminator(shell: Shell, behind: list[Any], terminator: Terminator | None) -> None:
     """Behind the terminator nothing can fail, and nothing is waited for long."""
@@ -318,7 +320,7 @@ def test_the_call_after_the_terminator(shell: Shell) -> None:
         shell.run(main)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("steps", "options"),
     [
         pytest.param(["data: 1\n\n", DONE], {}, id="at once"),
@@ -411,7 +413,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("errors", "text", "said"), ERRORS)
+@in_turn(("errors", "text", "said"), ERRORS)
 def test_error_event(shell: Shell, errors: ErrorEvent, text: str, said: tuple[Any, Any]) -> None:
     """An error event is raised behind the events before it, with itself, its code and its message."""
     result = read(shell, "data: 1\n\n", f"data: 2\n\n{text}data: 3\n\n", errors=errors)
@@ -460,7 +462,7 @@ AGAIN: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "options", "expected"), AGAIN)
+@in_turn(("answer", "options", "expected"), AGAIN)
 def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expected: type[SSEError] | None) -> None:
     """A stream that is over says the same thing each time it is asked, and nothing more goes out."""
     told: list[SSEError | None] = []
@@ -485,7 +487,7 @@ def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expe
 # Which answers are streams -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
+@in_turn("status", [200, 201, 202, 206, 299])
 def test_status_of_a_stream(shell: Shell, status: int) -> None:
     """Any 2xx with the right media type is a stream."""
     with EventServer(Answer("data: 1\n\n", status=status)) as server:
@@ -495,7 +497,7 @@ def test_status_of_a_stream(shell: Shell, status: int) -> None:
     assert result.stream.response.status_code == status
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "content_type",
     ["text/event-stream;charset=utf-8", "TEXT/Event-Stream", "text/event-stream ; x=y; charset=latin-1"],
 )
@@ -514,7 +516,7 @@ def test_no_content(shell: Shell) -> None:
     assert result.stream.response.status_code == 204
 
 
-@pytest.mark.parametrize("status", [205, 300, 301, 304, 307, 400, 401, 404, 422, 451, 499, 501, 505])
+@in_turn("status", [205, 300, 301, 304, 307, 400, 401, 404, 422, 451, 499, 501, 505])
 def test_status_of_no_stream(shell: Shell, status: int) -> None:
     """Any other status is an error, whatever the media type, and is not tried again."""
     with EventServer(Answer(status=status, framing="length")) as server:
@@ -526,7 +528,7 @@ def test_status_of_no_stream(shell: Shell, status: int) -> None:
     assert f"returned {status}" in str(result.error)
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
+@in_turn("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
 def test_status_that_may_pass(shell: Shell, status: int) -> None:
     """`retry=None` takes also these for final."""
     with EventServer(Answer(status=status, framing="length")) as server:
@@ -553,7 +555,7 @@ def test_status_error(shell: Shell) -> None:
     assert str(error) == f"POST {url}/chat returned 401 Unauthorized: 'Invalid key'"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("body", "message"),
     [
         ('{"error": {"message": "a"}}', "a"),
@@ -591,6 +593,7 @@ def test_long_body(shell: Shell, framing: Any) -> None:
     assert len(str(result.error)) < 400
 
 
+@every_shell
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_body_that_breaks_off(shell: Shell, how: Any) -> None:
     """An error's body that breaks off is an error of the same status, with what has come."""
@@ -602,7 +605,7 @@ def test_body_that_breaks_off(shell: Shell, how: Any) -> None:
     assert result.error.body == b"half a"
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("content_type", "body", "text"),
     [
         ("application/json", '{"error": "no such model"}', "got 'application/json' (status 200): 'no such model'"),
@@ -628,15 +631,14 @@ def test_media_type_of_no_stream(shell: Shell, content_type: str | None, body: s
 # No answer -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url", ["127.0.0.1/chat", "ftp://127.0.0.1/chat", "http://", "http://[::1", "http://127.0.0.1/\x00", ""]
-)
+@in_turn("url", ["127.0.0.1/chat", "ftp://127.0.0.1/chat", "http://", "http://[::1", "http://127.0.0.1/\x00", ""])
 def test_url_that_is_none(shell: Shell, url: str) -> None:
     """A URL that cannot be asked is an error of the call, and no connection that failed."""
     with pytest.raises(ValueError, match="expected a URL"):
         shell.read(url)
 
 
+@every_shell
 def test_refused(shell: Shell) -> None:
     """Where nobody listens, the connection fails, and it is sure that the server did nothing."""
     with EventServer(Answer()) as server:
@@ -648,6 +650,7 @@ def test_refused(shell: Shell) -> None:
     assert isinstance(result.error.__cause__, shell.library.ConnectError)
 
 
+@every_shell
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_no_headers(shell: Shell, how: Any) -> None:
     """A connection that is lost before the headers is ambiguous: the server may have acted, nothing is sent again."""
@@ -708,7 +711,7 @@ FAILURES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("answers", "options"), FAILURES)
+@in_turn(("answers", "options"), FAILURES)
 def test_no_secret_in_an_error(shell: Shell, answers: list[Answer], options: dict[str, Any]) -> None:
     """No text of an error holds the value of a request's header, nor the URL's query or user, at any depth."""
     headers = {"Authorization": f"Bearer {SECRET}", "X-Key": SECRET}
@@ -726,6 +729,7 @@ def test_no_secret_in_an_error(shell: Shell, answers: list[Answer], options: dic
         error = error.__cause__ or error.__context__
 
 
+@every_shell
 def test_header_that_cannot_be_sent(shell: Shell) -> None:
     """Not even one that HTTP cannot carry."""
     with EventServer(Answer()) as server:

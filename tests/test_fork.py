@@ -82,8 +82,18 @@ def test_the_child_s_clocks_are_its_own(run: Run, who: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "what"),
-    [("reader", "collect"), ("reader", "leave"), ("reader", "close"), ("other", "leave"), ("other", "close_client")],
+    ("run", "who", "what"),
+    [
+        (("tcp", "httpx"), "reader", "leave"),
+        (("tcp", "httpx"), "other", "close_client"),
+        (("tls", "httpx2"), "reader", "collect"),
+        (("tls", "httpx2"), "reader", "leave"),
+        (("tls", "httpx2"), "reader", "close"),
+        (("tls", "httpx2"), "other", "leave"),
+        (("tls", "httpx2"), "other", "close_client"),
+    ],
+    indirect=["run"],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else value,
 )
 def test_the_child_lets_go(run: Run, who: str, what: str) -> None:
     """An inherited stream that is collected, left or closed in the child ends nothing for the parent."""

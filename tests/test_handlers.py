@@ -14,9 +14,9 @@ import pytest
 from pydantic import BaseModel
 
 from sse_client import DecodeError, Handlers, ServerSentEvent, SSEClient, StreamTruncated
-from sse_client._core.session import Outcome
+from sse_client._core.dispatch import Call, Dispatch, Ended, Leave, Next, Passed, Received, Signal
+from sse_client._core.phases import Outcome
 from sse_client._core.steps import Commented, Opened, Retrying
-from sse_client._handlers import Call, Conversation, Ended, Happening, Leave, Next, Passed, Received
 from sse_client._stats import StreamStats
 from sse_client._typed import Nothing
 from sse_client.testing import Answer, EventServer
@@ -119,7 +119,7 @@ def test_decorates_several_times(label: str) -> None:
     """One function may be registered for several things, and for one twice."""
     on = Handlers()
     assert DECORATORS[label](on)(on.event(DECORATORS[label](on)(one))) is one
-    assert len(on.entries) + sum(map(len, on.moments.values())) == 3
+    assert len(on._entries) + sum(map(len, on._moments.values())) == 3
 
 
 def only_keywords(*, event: Any) -> None: ...
@@ -272,13 +272,13 @@ class Played:
     """The outcomes that the conversation decided on, in place of the stream."""
 
 
-def played(on: Handlers, *happenings: Happening | float, is_typed: bool = True) -> Played:
+def played(on: Handlers, *happenings: Signal | float, is_typed: bool = True) -> Played:
     """Play what happens, and make the calls; a number is the time from then on."""
     now = 100.0
     left = list(happenings)
     steps: list[str] = []
     settled: list[Outcome] = []
-    conversation = Conversation(on, lambda: now, StreamStats, settled.append, is_typed=is_typed)
+    conversation = Dispatch(on, lambda: now, StreamStats, settled.append, is_typed=is_typed)
     run = iter(conversation)
     error: BaseException | None = None
     try:
@@ -500,7 +500,7 @@ def test_a_handler_raises(moment: str) -> None:
     getattr(on, moment)(noting(calls, "raises", raises=mine))
     on.cancel(lambda: calls.append("cancel"))
     on.close(lambda: calls.append("close"))
-    happenings: dict[str, Happening] = {
+    happenings: dict[str, Signal] = {
         "open": Opened("x"),
         "comment": Commented("x"),
         "retry": Retrying(StreamTruncated("x"), 1),
@@ -605,7 +605,7 @@ def test_finished() -> None:
     assert played(on, received("a"), received("b"), END).finished == "b"
 
     finished: list[str] = []
-    conversation: list[Conversation] = []
+    conversation: list[Dispatch] = []
 
     @on.comment
     def look() -> None:
@@ -613,7 +613,7 @@ def test_finished() -> None:
         assert event is not None
         finished.append(event.data)
 
-    conversation.append(Conversation(on, lambda: 0.0, StreamStats, str, is_typed=False))
+    conversation.append(Dispatch(on, lambda: 0.0, StreamStats, str, is_typed=False))
     run = iter(conversation[0])
     step = next(run)
     for happening in (received("a"), Commented(""), received("b"), Commented("")):

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from shells import Result, Shell
+from shells import Run, Shell
 
 from sse_client import ContentTypeError, LastEventID, RetryPolicy, SSEClient, StatusError, StreamInterrupted
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, scripted_transport
@@ -75,7 +75,7 @@ class Tokens:
         return {"Authorization": f"Bearer {self.count}"}
 
 
-def play(shell: Shell, *script: Answer, response: Any, reads: bool = False, **options: Any) -> tuple[Result, list[str]]:
+def play(shell: Shell, *script: Answer, response: Any, reads: bool = False, **options: Any) -> tuple[Run, list[str]]:
     """What a stream comes to, and which requests it made."""
     transport = scripted_transport(*script, Answer("too many", status=418))
     http = with_hooks(shell, transport, {} if response is None else {"response": response}, reads=reads)
@@ -88,7 +88,7 @@ def untimed(text: str) -> str:
     return re.sub(r"in [0-9.]+ s$", "in … s", text)
 
 
-def summary(result: Result) -> tuple[Any, ...]:
+def summary(result: Run) -> tuple[Any, ...]:
     error, stream = result.error, result.stream
     assert stream is not None
     cause = getattr(error, "__cause__", None)

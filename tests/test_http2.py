@@ -19,9 +19,8 @@ import h2.connection
 import httpx
 import httpx2
 import pytest
-from conftest import SHELLS
 from h2_server import H2Server
-from shells import HAS_UVLOOP, Reader, Shell, entered
+from shells import HAS_UVLOOP, KINDS, Reader, Shell, entered
 
 from sse_client import (
     AsyncEventStream,
@@ -46,7 +45,8 @@ HTTP2 = {"http1": False, "http2": True}
 Stream = EventStream[Any] | AsyncEventStream[Any]
 
 
-RUNNERS = [*SHELLS, Shell("asyncio", httpx2, has_uvloop=True)] if HAS_UVLOOP else SHELLS
+# The streams of a connection are httpcore's own: sync and async, of both libraries.
+RUNNERS = [*KINDS, Shell("asyncio", httpx2, has_uvloop=True)] if HAS_UVLOOP else KINDS
 TASKS = [runner for runner in RUNNERS if runner.kind != "sync"]
 THREADS = [runner for runner in RUNNERS if runner.kind == "sync"]
 

@@ -1,7 +1,8 @@
 """
 A stream is read once: what iterating it does, in each state that it can be in.
 
-The table is what is tested, each cell in all six shells. The stream has the events a, b and c, unless it fails after a.
+The table is what is tested, its rows in the shells in turn. The stream has the events a, b and c, unless it fails
+after a.
 
     state               | iter | next  | dispatch | accumulate | final     | snapshot | events | close
     not entered         | abc  | a     | complete | begins     | abc       |          | 0      | cancelled
@@ -34,7 +35,7 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
-from shells import Shell
+from shells import Shell, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -199,7 +200,7 @@ async def said(operation: str, stream: Stream, reply: Any) -> str:
         return "over" if is_told else "enter" if "enter the stream first" in str(error) else repr(error)
 
 
-@pytest.mark.parametrize("state", TABLE)
+@in_turn("state", TABLE)
 def test_table(shell: Shell, state: str) -> None:
     """Each cell of the table above; what can be asked twice says the same the second time."""
     expected = dict(TABLE[state])

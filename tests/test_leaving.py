@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from shells import PATIENCE, TLS
 
@@ -68,20 +69,7 @@ places = pytest.mark.parametrize("place", PLACES, ids=str)
 asynchronous = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True, scope="module")
-def frozen() -> Iterator[None]:
-    """Spare the collector what was there before: it is asked after each test."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Have whatever is left open warn in the test that left it."""
-    yield
-    gc.collect()
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 @contextmanager
@@ -111,6 +99,12 @@ def check(stream: EventStream | AsyncEventStream, server: EventServer, outcome: 
     assert len(server.requests) == 1
     assert server.requests[0].done.wait(2)
     assert server.requests[0].answered == answered
+
+
+async def blocked(server: EventServer) -> None:
+    """Wait until a task that has asked that server is blocked: the request has come, and a moment has passed."""
+    await anyio.to_thread.run_sync(server.wait_for_requests, 1)
+    await anyio.sleep(MOMENT)
 
 
 def check_silence(server: EventServer, place: Place) -> None:
@@ -557,8 +551,7 @@ async def test_aclose_from_another_task(library: ModuleType, place: Place) -> No
     closed_at: list[float] = []
 
     async def close() -> None:
-        await anyio.to_thread.run_sync(server.wait_for_requests, 1)
-        await anyio.sleep(MOMENT)
+        await blocked(server)
         closed_at.append(time.monotonic())
         await stream.aclose()
         assert is_closed(stream)
@@ -610,21 +603,27 @@ async def test_cancel_scope(library: ModuleType, place: Place, how: str) -> None
         async with stream:
             data.extend([event async for event in stream])
 
+    async def cancel(scope: anyio.CancelScope) -> None:
+        await blocked(server)
+        cancelled_at.append(time.monotonic())
+        scope.cancel()
+
     data: list[Any] = []
+    cancelled_at: list[float] = []
     with EventServer(place.answer, GOOD) as server:
         async with aclient_of(library) as client:
             stream = client.post(server.url)
-            before = time.monotonic()
-            if how == "scope":
-                with anyio.move_on_after(MOMENT) as scope:
-                    await read()
-                assert scope.cancelled_caught
-            else:
-                async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as tasks:
+                if how == "scope":
+                    scope = anyio.CancelScope()
+                    tasks.start_soon(cancel, scope)
+                    with scope:
+                        await read()
+                    assert scope.cancelled_caught
+                else:
                     tasks.start_soon(read)
-                    await anyio.sleep(MOMENT)
-                    tasks.cancel_scope.cancel()
-            assert time.monotonic() - before < 0.5 * PATIENCE
+                    await cancel(tasks.cancel_scope)
+            assert time.monotonic() - cancelled_at[0] < 0.5 * PATIENCE
             assert not data  # the list was being made
             check(stream, server, "cancelled", answered=place.is_answered)
             check_silence(server, place)
@@ -645,7 +644,7 @@ def test_task_cancel(library: ModuleType, place: Place) -> None:
         async with aclient_of(library) as client:
             stream = client.post(server.url)
             task = asyncio.create_task(read(stream))
-            await asyncio.sleep(MOMENT)
+            await blocked(server)
             task.cancel()
             before = time.monotonic()
             with pytest.raises(asyncio.CancelledError):
@@ -667,9 +666,9 @@ def test_asyncio_timeout(library: ModuleType) -> None:
     async def main() -> None:
         async with aclient_of(library) as client:
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(MOMENT), client.post(server.url) as stream:
+                async with asyncio.timeout(None) as timeout, client.post(server.url) as stream:
                     async for _ in stream:
-                        pass
+                        timeout.reschedule(asyncio.get_running_loop().time() + MOMENT)
             check(stream, server, "cancelled")
 
     with EventServer(STREAM) as server:
@@ -681,9 +680,10 @@ async def test_cancelled_in_the_loop(library: ModuleType) -> None:
     """Cancellation in the user's own code, inside of the loop, leaves the stream cancelled as well."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
-            with anyio.move_on_after(MOMENT):
+            with anyio.CancelScope() as scope:
                 async with client.post(server.url) as stream:
                     async for _ in stream:
+                        scope.deadline = anyio.current_time() + MOMENT
                         await anyio.sleep_forever()
             check(stream, server, "cancelled")
 

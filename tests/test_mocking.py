@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 import respx
-from shells import Shell, entered
+from shells import Shell, entered, in_turn
 
 from sse_client import (
     AsyncSSEClient,
@@ -238,7 +238,7 @@ def test_transport_clean_end(shell: Shell) -> None:
     assert isinstance(result.error, StreamTruncated)
 
 
-@pytest.mark.parametrize("name", ["ReadError", "RemoteProtocolError", "ReadTimeout", "DecodingError", "StreamClosed"])
+@in_turn("name", ["ReadError", "RemoteProtocolError", "ReadTimeout", "DecodingError", "StreamClosed"])
 def test_transport_that_breaks(shell: Shell, name: str) -> None:
     """Whatever of the library's errors a mocked body raises, the stream is interrupted; its cause is that error."""
     kind = getattr(shell.library, name)

@@ -225,7 +225,7 @@ def streams_in_pieces(draw: st.DrawFn) -> list[bytes]:
     return cut(stream, *flushes, *draw(st.lists(st.integers(0, len(stream)), max_size=8)))
 
 
-any_stream = settings(max_examples=300, deadline=None)
+any_stream = settings(max_examples=150, deadline=None)
 
 
 def clamped(result: Result) -> Result:
@@ -302,7 +302,7 @@ def test_unfinished_is_what_a_blank_line_would_complete(pieces: list[bytes]) -> 
         stream += piece
         events += parser.feed(piece)
         completed = clamped(parse(stream + b"\r\r")).events[len(events) :]
-        assert parser.unfinished() == (completed[0] if completed else None)
+        assert parser._unfinished() == (completed[0] if completed else None)
 
     # Nor has looking changed anything.
     assert Result(events, parser.last_event_id, parser.reconnection_time, comments) == clamped(parse(stream))
@@ -572,7 +572,7 @@ def test_comments() -> None:
 def test_where_a_comment_stands(pieces: list[bytes]) -> None:
     """During `on_comment`, `completed` says how many events the same piece has completed before it."""
     places: list[tuple[str, int]] = []
-    parser = EventParser(on_comment=lambda text: places.append((text, parser.completed)))
+    parser = EventParser(on_comment=lambda text: places.append((text, parser._completed)))
     for piece in pieces:
         parser.feed(piece)
     assert places == [(" a", 0), (" b", 1), (" c", 1), (" d", 2)][: 4 if len(pieces) == 1 else 2]
@@ -661,8 +661,8 @@ def test_unfinished(stream: bytes, expected: ServerSentEvent | None) -> None:
     """`unfinished` is the open block as an event, its unfinished line as if it were whole; `None` without data."""
     parser = EventParser()
     parser.feed(stream)
-    assert parser.unfinished() == expected
-    assert parser.unfinished() == expected
+    assert parser._unfinished() == expected
+    assert parser._unfinished() == expected
 
 
 def test_unfinished_changes_nothing() -> None:
@@ -670,16 +670,16 @@ def test_unfinished_changes_nothing() -> None:
     calls: list[str] = []
     parser = EventParser(on_comment=calls.append, on_unknown=calls.append)
     parser.feed(b"id: 1\ndata: a\nretry: 5")
-    assert parser.unfinished() == message("a", id="1", retry=5)
+    assert parser._unfinished() == message("a", id="1", retry=5)
     assert parser.last_event_id == ""
     assert parser.reconnection_time is None
     parser.feed(b"0\n: comm")
-    parser.unfinished()
+    parser._unfinished()
     parser.feed(b"ent\nfo")
-    parser.unfinished()
+    parser._unfinished()
     assert calls == [" comment"]
     assert parser.feed(b"o\ndata: b\r") == []
-    assert parser.unfinished() == message("a\nb", id="1", retry=50)
+    assert parser._unfinished() == message("a\nb", id="1", retry=50)
     assert parser.feed(b"\n\n") == [message("a\nb", id="1", retry=50)]
     assert calls == [" comment", "foo"]
 
@@ -800,14 +800,14 @@ def test_too_large_is_raised_again() -> None:
     for piece in [b"", b"data: a\n\n", b""]:
         with pytest.raises(EventTooLarge, match="15"):
             parser.feed(piece)
-    assert parser.unfinished() is None
+    assert parser._unfinished() is None
 
 
 def test_unfinished_never_raises() -> None:
     """Where only the end of the line would make the event too large, by its U+FFFD, there is still nothing to raise."""
     parser = EventParser(max_event_size=10)
     parser.feed(b"data: \xff\xff\xff\xff")
-    assert parser.unfinished() in (None, message("\ufffd" * 4))
+    assert parser._unfinished() in (None, message("\ufffd" * 4))
 
 
 @cutters
@@ -865,4 +865,4 @@ def test_time_is_linear(line: bytes, newline: bytes) -> None:
             best = min(best, time.process_time() - start)
         return best
 
-    assert seconds(2 * 1024 * 1024) < 8 * seconds(512 * 1024)
+    assert seconds(1024 * 1024) < 8 * seconds(256 * 1024)

@@ -5,8 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from shells import Shell
-from test_session import (
+from session.driver import (
     GET,
     HTML,
     POST,
@@ -25,6 +24,7 @@ from test_session import (
     run,
     subscription,
 )
+from shells import Shell
 
 from sse_client import (
     Cursor,
@@ -40,7 +40,7 @@ from sse_client import (
     StreamTruncated,
     Terminator,
 )
-from sse_client._core.steps import Plan
+from sse_client._core.plan import Plan
 from sse_client._dialect import RAW
 from sse_client.testing import RST, Answer, scripted_transport
 

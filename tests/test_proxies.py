@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import h11
 import pytest
-from shells import Shell
+from shells import Shell, in_turn
 
 from sse_client import LastEventID, RetryPolicy, StreamTruncated, Terminator
 from sse_client.testing import FIN, RST, Answer, EventServer, RecordedRequest
@@ -145,7 +145,7 @@ def test_a_cut_that_cannot_be_seen(
 
 
 @DEATHS
-@pytest.mark.parametrize(("end", "terminator", "last"), TERMINATORS.values(), ids=TERMINATORS)
+@in_turn(("end", "terminator", "last"), TERMINATORS.values(), ids=TERMINATORS)
 def test_a_terminator_shows_it(shell: Shell, how: Close, end: str, terminator: Terminator, last: list[str]) -> None:
     """With a terminator the same cut is a truncated stream."""
     result, requests = read(shell, how, end, terminator=terminator)
@@ -155,7 +155,7 @@ def test_a_terminator_shows_it(shell: Shell, how: Close, end: str, terminator: T
 
 
 @DEATHS
-@pytest.mark.parametrize(("end", "terminator", "last"), TERMINATORS.values(), ids=TERMINATORS)
+@in_turn(("end", "terminator", "last"), TERMINATORS.values(), ids=TERMINATORS)
 def test_a_terminator_has_it_resumed(
     shell: Shell, how: Close, end: str, terminator: Terminator, last: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,8 +22,8 @@ from traceback import format_exception
 from typing import Any
 
 import pytest
+from session.driver import POST, RESET, URL, Reply, Scene, answer, event, ok, plan, run, subscription
 from shells import Shell
-from test_session import POST, RESET, URL, Reply, Run, answer, event, ok, plan, run, subscription
 
 from sse_client import (
     ConnectionFailed,
@@ -34,7 +34,7 @@ from sse_client import (
     StatusError,
     StreamInterrupted,
 )
-from sse_client._core.steps import Plan
+from sse_client._core.plan import Plan
 from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
 QUICK = RetryPolicy(initial_delay=0.01, jitter=0)
@@ -81,7 +81,9 @@ def is_followed(status: int, where: str, method: str, body: str, allows: bool) -
     return where != "other" or allows
 
 
-def story(time: str, status: int, where: str, method: str, body: str, allows: bool, policy: RetryPolicy | None) -> Run:
+def story(
+    time: str, status: int, where: str, method: str, body: str, allows: bool, policy: RetryPolicy | None
+) -> Scene:
     """A stream that is redirected once, at that time."""
     resume, replies = TIMES[time]
     url, location = TARGETS[where]
@@ -187,7 +189,7 @@ def test_a_resume_that_is_redirected_abroad() -> None:
     assert [step.is_foreign for step in result.connects] == [False, False, True, False]
 
 
-def exact(result: Run) -> list[bool]:
+def exact(result: Scene) -> list[bool]:
     return [step.is_exact for step in result.connects]
 
 

@@ -19,12 +19,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shells import Shell
-from test_session import (
+from session.driver import (
     GET,
     RESET,
     Reply,
-    Run,
+    Scene,
     answer,
     approx,
     clocks,
@@ -36,6 +35,7 @@ from test_session import (
     run,
     subscription,
 )
+from shells import Shell, in_turn
 
 from sse_client import Cursor, EventTooLarge, LastEventID, StreamInterrupted
 from sse_client._core.steps import Connect
@@ -46,7 +46,7 @@ CURSOR = Cursor(None, lambda cursor, _: cursor, lambda _, request: request)
 PIECES = (1, 2, 3, 7, 10_000)
 
 
-def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> Run:
+def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> Scene:
     """A stream that is cut after the one, and resumed with the other; both in pieces of that size."""
     whole = {"resume": RESUME, **options}
     return run(plan(**whole), ok(*in_pieces((before,), size), RESET), ok(*in_pieces((after,), size)))
@@ -141,7 +141,7 @@ def serve(shell: Shell, kind: str, cuts: list[int], count: int, **options: Any) 
 
 
 @pytest.mark.parametrize("kind", ["exact", "inclusive"])
-@pytest.mark.parametrize("cuts", [[1], [2], [1, 2], [3, 2, 2], [2, 1, 1, 3]], ids=str)
+@in_turn("cuts", [[1], [2], [1, 2], [3, 2, 2], [2, 1, 1, 3]], ids=str)
 def test_no_event_is_lost_or_repeated(shell: Shell, kind: str, cuts: list[int]) -> None:
     """From a server that goes on after the ID, or with it, each event comes once, wherever it is cut."""
     data, result = serve(shell, kind, cuts, 5, resume=RESUME)
@@ -235,7 +235,7 @@ def test_no_event_is_lost(ids: list[str], cuts: list[int], size: int) -> None:
     for index, kind in enumerate(ids):
         number += kind == "next"
         blocks.append((b"" if kind == "none" else b"id: %d\n" % number) + b"data: %d\n\n" % index)
-    stream = Run(plan(resume=RESUME, retry=None))
+    stream = Scene(plan(resume=RESUME, retry=None))
     lengths = list(cuts)
 
     def reply(_: Connect) -> Reply:

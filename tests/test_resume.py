@@ -1,5 +1,6 @@
 """The request that takes a broken stream up again."""
 
+import pickle
 from dataclasses import FrozenInstanceError, replace
 from io import BytesIO
 from typing import Any
@@ -70,6 +71,16 @@ def test_values() -> None:
         LastEventID().method = "GET"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         Cursor(0, lambda cursor, _: cursor, lambda _, request: request).initial = 1  # type: ignore[misc]
+
+
+def test_cursor_of_a_type() -> None:
+    """A cursor may say its type in brackets, and is a value like any other: equal, hashable, copied and pickled."""
+    cursor = Cursor[int](0, max, min)  # type: ignore[arg-type]
+    assert cursor == Cursor(0, max, min)  # type: ignore[arg-type]
+    assert hash(cursor) == hash(pickle.loads(pickle.dumps(cursor)))
+    assert replace(cursor, initial=1).initial == 1
+    with pytest.raises(FrozenInstanceError):
+        cursor.intial = 1  # type: ignore[attr-defined]
 
 
 def test_cursor() -> None:

@@ -66,7 +66,7 @@ def test_delays_are_bounded(
 def test_allows(max_retries: int | None, allowed: list[int]) -> None:
     """So many retries are allowed, and no limit with None."""
     policy = RetryPolicy(max_retries=max_retries)
-    assert [retries for retries in range(9) if policy.allows(retries)] == allowed
+    assert [retries for retries in range(9) if policy._allows(retries)] == allowed
 
 
 @pytest.mark.parametrize("name", ["initial_delay", "max_delay", "jitter"])

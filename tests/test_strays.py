@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from shells import Result, Shell
+from shells import Run, Shell, every_shell, in_turn
 
 from sse_client import (
     ContentTypeError,
@@ -37,7 +37,7 @@ VERTEX = """\
 """
 
 
-def read(shell: Shell, *answers: Answer | str, **options: Any) -> Result:
+def read(shell: Shell, *answers: Answer | str, **options: Any) -> Run:
     """Read a stream whose answers are played one after the other."""
     transport = scripted_transport(*(Answer(each) if isinstance(each, str) else each for each in answers))
     result = shell.read(URL, http={"transport": transport}, **options)
@@ -45,7 +45,7 @@ def read(shell: Shell, *answers: Answer | str, **options: Any) -> Result:
     return result
 
 
-def check(result: Result, data: list[str], outcome: str, error: type[SSEError] | None) -> None:
+def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | None) -> None:
     assert result.data == data
     assert type(result.error) is (error or type(None)), repr(result.error)
     assert result.stream is not None
@@ -73,7 +73,7 @@ ERRORS: dict[str, tuple[str, str | None, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
+@in_turn(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
 def test_an_error_after_events(shell: Shell, text: str, message: str | None, code: Any) -> None:
     """An error outside any field is raised at the end of the body, with its message and its code."""
     result = read(shell, "data: 1\n\n" + text)
@@ -82,7 +82,7 @@ def test_an_error_after_events(shell: Shell, text: str, message: str | None, cod
     assert isinstance(error, ErrorEventReceived)
     assert (error.message, error.code) == (message, code)
     assert isinstance(error.event.json(), dict)
-    assert error.events_received == len(result.data)
+    assert error.stats.events == len(result.data)
     assert str(error).startswith("the server sent an error outside any event")
     assert (message or "") in str(error)
 
@@ -114,13 +114,14 @@ def test_an_error_nested_deeply(depth: int) -> None:
         assert isinstance(error, ErrorEventReceived | ContentTypeError)
 
 
-@pytest.mark.parametrize("text", [LLAMA, VERTEX, f"{VERTEX}data: x"], ids=["line", "object", "and a cut event"])
+@in_turn("text", [LLAMA, VERTEX, f"{VERTEX}data: x"], ids=["line", "object", "and a cut event"])
 def test_an_error_explains_what_is_missing(shell: Shell, text: str) -> None:
     """The error is the cause of what else is wrong at the end: a missing terminator, an event that was cut."""
     result = read(shell, "data: 1\n\n" + text, terminator=Terminator(event="end"))
     check(result, ["1"], "error_event", ErrorEventReceived)
 
 
+@every_shell
 def test_an_error_explains_a_lost_connection(shell: Shell) -> None:
     """A connection that is lost after the error is not resumed: the server has said what is wrong."""
     answer = Answer("id: 1\ndata: 1\n\n" + LLAMA + "\n\n", Pause(1), RST)
@@ -137,7 +138,7 @@ def test_half_an_error_is_none(shell: Shell) -> None:
     check(read(shell, "data: 1\n\n" + half), ["1"], "truncated", StreamTruncated)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("body", "options"),
     [
         ("data: 1\n\ndata: [DONE]\n\n{}", {}),
@@ -168,7 +169,7 @@ NO_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("text", NO_ERRORS.values(), ids=NO_ERRORS)
+@in_turn("text", NO_ERRORS.values(), ids=NO_ERRORS)
 def test_no_false_alarm(shell: Shell, text: str) -> None:
     """Other lines that no field is are left alone, as the standard has it."""
     data = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
@@ -191,7 +192,7 @@ NO_STREAMS = {
 }
 
 
-@pytest.mark.parametrize(("body", "first"), NO_STREAMS.values(), ids=NO_STREAMS)
+@in_turn(("body", "first"), NO_STREAMS.values(), ids=NO_STREAMS)
 @pytest.mark.parametrize("options", [{}, {"terminator": Terminator(event="end")}], ids=["", "terminator"])
 def test_no_event_stream(shell: Shell, body: str, first: str, options: Any) -> None:
     """A body of which nothing was understood is a `ContentTypeError` that quotes its first line, and is not retried."""
@@ -213,7 +214,7 @@ def test_the_message_of_no_event_stream(shell: Shell) -> None:
     assert (error.message, error.json()) == ("not found", {"detail": "not found"})
 
 
-@pytest.mark.parametrize(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
+@in_turn(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
 def test_an_error_alone(shell: Shell, text: str, message: str | None, code: Any) -> None:
     """An error that is all there is, is one too."""
     if "data: 2" not in text:
@@ -223,7 +224,7 @@ def test_an_error_alone(shell: Shell, text: str, message: str | None, code: Any)
         assert (result.error.message, result.error.code) == (message, code)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "understood",
     ["data: 1\n\n", ": hello\n", "id: 7\n\n", "retry: 5\n", "event: ping\ndata: 1\n\n", "data: [DONE]\n\n"],
 )
@@ -235,13 +236,13 @@ def test_something_was_understood(shell: Shell, understood: str, is_first: bool)
     check(result, ["1"] if understood.startswith("data: 1") else [], "completed", None)
 
 
-@pytest.mark.parametrize("body", ["", "\n\n", "\ufeff", ": pi", "retry: 3"])
+@in_turn("body", ["", "\n\n", "\ufeff", ": pi", "retry: 3"])
 def test_an_empty_stream(shell: Shell, body: str) -> None:
     """A body without a single line that is unknown is an empty stream."""
     check(read(shell, body), [], "completed", None)
 
 
-@pytest.mark.parametrize("body", ["d", "ev", "hello\nda", "data: x", "hello\ndata: x\n"])
+@in_turn("body", ["d", "ev", "hello\nda", "data: x", "hello\ndata: x\n"])
 def test_the_beginning_of_a_field(shell: Shell, body: str) -> None:
     """What may be the beginning of an event was cut: that is a truncated stream."""
     check(read(shell, body, retry=None), [], "truncated", StreamTruncated)
@@ -257,7 +258,7 @@ def test_a_page_in_a_resume(shell: Shell) -> None:
     assert isinstance(result.error.__cause__, ContentTypeError)
 
 
-@pytest.mark.parametrize("text", [PAGE, VERTEX, LLAMA], ids=["page", "object", "line"])
+@in_turn("text", [PAGE, VERTEX, LLAMA], ids=["page", "object", "line"])
 def test_a_subscription_goes_on(shell: Shell, text: str) -> None:
     """A subscription ignores unknown lines and reconnects, as a browser does."""
     answers = text, f"data: 1\n\n{text}", Answer(text, RST), Answer(status=204)

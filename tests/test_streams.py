@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shells import Result, Shell, entered
+from shells import Run, Shell, entered
 
 from sse_client import (
     ErrorEvent,
@@ -84,15 +84,15 @@ def options_of(entry: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def read_all(shell: Shell, options: list[dict[str, Any]]) -> tuple[list[Result], int]:
+def read_all(shell: Shell, options: list[dict[str, Any]]) -> tuple[list[Run], int]:
     """Ask for each stream with its options, on one client; return what came, and how many connections it took."""
-    results: list[Result] = []
+    results: list[Run] = []
 
     async def main() -> None:
         async with shell.any_client({"retry": None}) as client:
             for entry, each in zip(INDEX, options, strict=True):
                 stream = client.post(server.url, json={"file": entry["file"]}, **each)
-                results.append(result := Result(stream=stream))
+                results.append(result := Run(stream=stream))
                 try:
                     async with entered(stream) as reader:
                         async for event in reader:
@@ -106,7 +106,7 @@ def read_all(shell: Shell, options: list[dict[str, Any]]) -> tuple[list[Result],
         return results, server.connections
 
 
-def outcome_of(result: Result) -> Any:
+def outcome_of(result: Run) -> Any:
     return None if result.stream is None else result.stream.outcome
 
 

@@ -20,7 +20,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import anyio
 import pytest
 from reference import parse
-from shells import Result, Shell
+from shells import Run, Shell
 
 from sse_client import ContentTypeError, RetryPolicy, SSEError, StatusError, Terminator
 from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest, scripted_transport
@@ -171,9 +171,7 @@ class Replay:
     server: EventServer
     ends: dict[int, float]
     """When each of the answers ended, at the earliest."""
-    result: Result = field(default_factory=Result)
-    times: list[float] = field(default_factory=list)
-    """When each of the events came."""
+    run: Run = field(default_factory=Run)
 
 
 @contextmanager
@@ -204,47 +202,27 @@ def answer_of(number: int, answer: list[Any], ends: dict[int, float]) -> Answer:
     return Answer(*steps, framing="raw")
 
 
-def read(client: Any, replay: Replay) -> None:
-    result = replay.result
-    result.stream = stream = client.subscribe(f"{replay.server.url}/", retry=RETRY)
-    try:
-        with stream:
-            for event in stream:
-                replay.times.append(time.monotonic())
-                result.events.append(event)
-    except SSEError as error:
-        result.error = error
-
-
-async def aread(client: Any, replay: Replay) -> None:
-    result = replay.result
-    result.stream = stream = client.subscribe(f"{replay.server.url}/", retry=RETRY)
-    try:
-        async with stream:
-            async for event in stream:
-                replay.times.append(time.monotonic())
-                result.events.append(event)
-    except SSEError as error:
-        result.error = error
-
-
 def read_all(shell: Shell, replays: list[Replay]) -> None:
     http = {"limits": shell.library.Limits(max_connections=None)}
 
     async def run() -> None:
         async with shell.aclient({}, http) as client, anyio.create_task_group() as tasks:
             for replay in replays:
-                tasks.start_soon(aread, client, replay)
+                tasks.start_soon(replay.run.aread, client.subscribe(f"{replay.server.url}/", retry=RETRY))
 
     if shell.kind == "sync":
         with shell.client({}, http) as client, ThreadPoolExecutor(len(replays)) as pool:
-            list(pool.map(lambda replay: read(client, replay), replays))
+            list(
+                pool.map(
+                    lambda replay: replay.run.read(client.subscribe(f"{replay.server.url}/", retry=RETRY)), replays
+                )
+            )
     else:
         shell.run(run)
 
 
 def ours(replay: Replay) -> Story:
-    result = replay.result
+    result = replay.run
     assert result.stream is not None
     status = getattr(result.error, "status_code", None)
     return Story(
@@ -297,7 +275,7 @@ def check_gaps(replay: Replay) -> None:
 def check_promptness(replay: Replay) -> None:
     """An event is handed out when its blank line is complete, not with what comes next."""
     if "prompt dispatch" in replay.case["name"]:
-        [gap] = [second - first for first, second in pairwise(replay.times)]
+        [gap] = [second - first for first, second in pairwise(replay.run.times)]
         assert gap > 0.5
 
 

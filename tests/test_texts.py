@@ -16,7 +16,7 @@ import anyio
 import httpx
 import pytest
 from pydantic import BaseModel
-from shells import Result, Shell
+from shells import Run, Shell, in_turn
 
 import sse_client
 from sse_client import (
@@ -26,6 +26,7 @@ from sse_client import (
     Dialect,
     ErrorEvent,
     ErrorEventReceived,
+    EventEncoder,
     EventParser,
     Handlers,
     LastEventID,
@@ -49,7 +50,7 @@ ONE = Answer("data: 1\n\n")
 URL = "http://test/chat"
 
 
-def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Result:
+def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Run:
     """Read a scripted stream."""
     return shell.read(url, http={"transport": scripted_transport(*(answers or (ONE,)))}, **options)
 
@@ -80,7 +81,7 @@ HALVES = [
 ]
 
 
-@pytest.mark.parametrize("data", HALVES)
+@in_turn("data", HALVES)
 def test_half_a_surrogate_pair(shell: Shell, data: str, caplog: pytest.LogCaptureFixture) -> None:
     """A typed stream raises an error that says what is wrong, can be logged and pickled, and has the event."""
     error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
@@ -95,7 +96,7 @@ def test_half_a_surrogate_pair(shell: Shell, data: str, caplog: pytest.LogCaptur
     assert again.event.json() == error.event.json()
 
 
-@pytest.mark.parametrize("data", HALVES)
+@in_turn("data", HALVES)
 def test_half_of_a_pair_in_an_untyped_stream(shell: Shell, data: str) -> None:
     """`json()` keeps the half."""
     (event,) = read(shell, Answer(f"data: {data}\n\n")).events
@@ -110,7 +111,7 @@ def test_halves_are_joined() -> None:
     assert text.encode("utf-16", "surrogatepass").decode("utf-16") == "\U0001f600"
 
 
-@pytest.mark.parametrize("data", [r'{"content": "\ud83d', r'{"content": "\ud83d"', r'{"content": \ud83d}'])
+@in_turn("data", [r'{"content": "\ud83d', r'{"content": "\ud83d"', r'{"content": \ud83d}'])
 def test_what_is_no_json_at_all(shell: Shell, data: str) -> None:
     """Where the data is not JSON, the half of a pair in it is not what is wrong."""
     error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
@@ -195,7 +196,7 @@ def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
     assert not [said for said in chain(caught.value) if "pwd" in said or "one" in said]
 
 
-@pytest.mark.parametrize("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
+@in_turn("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
 def test_a_fragment_is_not_told(shell: Shell, answer: Answer) -> None:
     """Nothing behind the "#" of a URL is in the text of an error, nor in the stream's repr."""
     result = read(shell, answer, url=f"{URL}#token=secret")
@@ -383,7 +384,8 @@ def test_path_in_a_repr(url: str, path: str) -> None:
 
 def test_repr_of_a_client() -> None:
     """A client shows its base URL, without a user."""
-    for kind, http in ((SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)):
+    kinds: list[Any] = [(SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)]
+    for kind, http in kinds:
         name = kind.__name__
         assert repr(kind()) == f"<{name}>"
         assert repr(kind(base_url="http://u:secret@localhost:8000")) == f"<{name} http://localhost:8000>"
@@ -443,7 +445,16 @@ astream = AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")).p
 PUBLIC: list[Any] = [
     *(SSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), stream, stream.accumulate(max)),
     *(AsyncSSEClient(headers={"X-Key": "secret"}, auth=("user", "secret")), astream, astream.accumulate(max)),
-    *(Handlers(), Handlers().open, Handlers().close, EventParser(), join_text(str), LastEventID(), Named("a")),
+    *(
+        Handlers(),
+        Handlers().open,
+        Handlers().close,
+        EventParser(),
+        EventEncoder(),
+        join_text(str),
+        LastEventID(),
+        Named("a"),
+    ),
     *(Terminator(event="a"), ErrorEvent(event="a"), Dialect(events=int), RetryPolicy(), StreamStats(), Timeouts()),
     *(
         Cursor(0, lambda cursor, _: cursor, lambda _, request: request),
@@ -451,6 +462,7 @@ PUBLIC: list[Any] = [
         Request(method="POST", url=f"{URL}?secret", **SECRETS),
     ),
     *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
+    EventEncoder(),
 ]
 
 

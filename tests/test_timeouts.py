@@ -33,7 +33,7 @@ def test_defaults() -> None:
 )
 def test_of(timeout: Timeouts | float | None, expected: dict[str, float]) -> None:
     """A number is the total, with the other clocks as they are; None is no clock at all."""
-    assert seconds(Timeouts.of(timeout)) == {**OFF, **expected}
+    assert seconds(Timeouts._of(timeout)) == {**OFF, **expected}
 
 
 @pytest.mark.parametrize("name", CLOCKS)
@@ -48,14 +48,14 @@ def test_what_is_refused(name: str, value: Any) -> None:
 def test_a_plain_number_is_checked_too(value: float) -> None:
     """A total of nothing is refused as well."""
     with pytest.raises(ValueError, match="for total"):
-        Timeouts.of(value)
+        Timeouts._of(value)
 
 
 @pytest.mark.parametrize("value", [httpx.Timeout(5), "5", (5, 5), True], ids=["httpx", "str", "tuple", "bool"])
 def test_what_is_no_timeout(value: Any) -> None:
     """What other libraries take for a timeout is a TypeError that says what is expected."""
     with pytest.raises(TypeError, match=r"^expected seconds, an sse_client.Timeouts or None, got ") as caught:
-        Timeouts.of(value)
+        Timeouts._of(value)
     assert str(caught.value).endswith(repr(value))
 
 

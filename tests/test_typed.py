@@ -1,5 +1,5 @@
 """
-Typed events: what a type makes of an event's name and data, by the decoder alone and through all six shells.
+Typed events: what a type makes of an event's name and data, by the decoder alone and through the shells.
 
 `DECODED` is a table: a type, the events that come, and what becomes of each.
 """
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
-from shells import Reader, Result, Shell, entered
+from shells import Reader, Run, Shell, entered, in_turn
 from typing_extensions import TypeAliasType, TypedDict
 
 from sse_client import (
@@ -31,7 +31,7 @@ from sse_client import (
     Timeouts,
 )
 from sse_client._typed import Decoder, Nothing
-from sse_client.testing import FIN, Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause, scripted_transport
 
 EMPTY, UNKNOWN = Nothing.EMPTY, Nothing.UNKNOWN
 UNKNOWNS: list[Any] = ["skip", "keep", "raise"]
@@ -216,7 +216,7 @@ def test_decoded(name: str) -> None:
             assert type(value) is type(expected)
 
 
-def values_of(result: Result) -> list[Any]:
+def values_of(result: Run) -> list[Any]:
     """What was handed out, which is no `ServerSentEvent` here."""
     return list(result.events)
 
@@ -225,7 +225,7 @@ async def next_of(reader: Reader) -> Any:
     return await anext(reader)
 
 
-@pytest.mark.parametrize("name", DECODED)
+@in_turn("name", DECODED)
 def test_shells_decode_alike(shell: Shell, name: str) -> None:
     """Through a client the same comes out; what is unknown, or empty, does not."""
     form, events = DECODED[name]
@@ -299,7 +299,7 @@ def test_decode_error(name: str) -> None:
     assert isinstance(caught.value.__cause__, ValidationError)
 
 
-@pytest.mark.parametrize("data", ['{"content": "\\ud83d"}', '{"content": "\\ude00"}', '{"content": "\\ud83d\\ud83d"}'])
+@in_turn("data", ['{"content": "\\ud83d"}', '{"content": "\\ude00"}', '{"content": "\\ud83d\\ud83d"}'])
 def test_half_a_surrogate(shell: Shell, data: str) -> None:
     """Half of a surrogate pair is no text: the event does not fit, is there as it came, and the next one is read."""
     assert ServerSentEvent(data=data).json()["content"]
@@ -415,7 +415,7 @@ def test_a_misfit_is_not_unknown(shell: Shell) -> None:
         assert (len(errors), values) == (1, [])
 
 
-@pytest.mark.parametrize("unknown", UNKNOWNS)
+@in_turn("unknown", UNKNOWNS)
 def test_empty_data(shell: Shell, unknown: str) -> None:
     """An event without data is skipped, whatever its name, as MCP's first one must be; its ID counts."""
     stream = f"id: 1\ndata:\n\ndata: {TEXT}\n\nevent: x\nid: 2\ndata\n\n"
@@ -475,7 +475,7 @@ DIALECT = Dialect(
 )
 
 
-def read(shell: Shell, *steps: Any, **options: Any) -> Result:
+def read(shell: Shell, *steps: Any, **options: Any) -> Run:
     with EventServer(Answer(*steps)) as server:
         return shell.read(server.url, client={"retry": None}, **options)
 
@@ -558,17 +558,21 @@ def test_pings_in_a_dispatch() -> None:
 def test_pings_feed_no_clock(shell: Shell) -> None:
     """A server that only pings says nothing: `idle` runs out. Other events that are unknown do feed it."""
     steps: list[Any] = ["data: 1\n\n", *["event: ping\ndata: 1\n\n", Pause(0.03)] * 7]
-    pinged = read(shell, *steps, pings={"ping"}, timeout=Timeouts(idle=0.12))
+    options: dict[str, Any] = {"timeout": Timeouts(idle=0.12)}
+    pinged, unknown = (
+        shell.read("http://test/", http={"transport": scripted_transport(Answer(*steps))}, pings=pings, **options)
+        for pings in ({"ping"}, ())
+    )
     assert isinstance(pinged.error, StreamTimeout)
     assert pinged.error.clock == "idle"
     assert len(pinged.events) == 1
-    assert read(shell, *steps, timeout=Timeouts(idle=0.12)).error is None
+    assert unknown.error is None
 
 
 # A JSON answer in place of a stream ----------------------------------------------------------------------------------
 
 
-def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Result:
+def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Run:
     framing = options.pop("framing", "length")
     answer = Answer(*steps, headers={"Content-Type": content_type}, framing=framing)
     with EventServer(answer) as server:
@@ -588,7 +592,7 @@ JSON_TYPES = [
 ]
 
 
-@pytest.mark.parametrize("content_type", JSON_TYPES)
+@in_turn("content_type", JSON_TYPES)
 def test_accept_json(shell: Shell, content_type: str) -> None:
     """With `accept_json=True` it is a stream of one event, in UTF-8 whatever its charset says."""
     result = json_of(shell, '{"content": "é"}', content_type=content_type, accept_json=True)
@@ -600,7 +604,7 @@ def test_accept_json(shell: Shell, content_type: str) -> None:
     assert (typed.stream.outcome, typed.stream.stats.events) == ("completed", 1)
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "text/json", "application/jsonl", "application/x-json-stream"])
+@in_turn("content_type", ["text/html", "text/json", "application/jsonl", "application/x-json-stream"])
 def test_accept_json_takes_nothing_else(shell: Shell, content_type: str) -> None:
     """Other media types are an error all the same; an event stream is one as ever."""
     assert isinstance(json_of(shell, "{}", content_type=content_type, accept_json=True).error, ContentTypeError)
@@ -664,7 +668,7 @@ BOTH = "application/json, text/event-stream"
 
 
 @pytest.mark.parametrize("accept", ["x/y", "text/event-stream"])
-@pytest.mark.parametrize("place", ["", "call", "client", "http"])
+@in_turn("place", ["", "call", "client", "http"])
 def test_accept_json_asks_for_it(shell: Shell, place: str, accept: str) -> None:
     """With `accept_json=True` a call says that it takes both, unless the user has said what to accept."""
     own = {"headers": {"accept": accept}}
@@ -685,7 +689,7 @@ def test_accept_json_asks_for_it_again(shell: Shell) -> None:
         assert [request.headers["accept"] for request in server.requests] == [BOTH] * 3
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json", "text/event-stream"])
+@in_turn("content_type", [None, "text/plain", "application/json", "text/event-stream"])
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("options", [{}, {"events": Text}, {"retry": None}], ids=["", "typed", "no retry"])
 def test_accepted(shell: Shell, content_type: str | None, framing: Any, options: dict[str, Any]) -> None:

@@ -21,8 +21,9 @@ import httpx
 import pytest
 
 from sse_client import RetryPolicy
+from sse_client._core.plan import Plan
 from sse_client._core.session import Session
-from sse_client._core.steps import Connect, Failure, Head, Plan, Stop, Wait
+from sse_client._core.steps import Connect, Failure, Head, Stop, Wait
 from sse_client._errors import StreamInterrupted, StreamTruncated
 from sse_client._event import ServerSentEvent
 from sse_client._marks import Terminator
@@ -294,7 +295,7 @@ def test_what_is_cut(block: str, line: str, is_harmless: bool, before: str) -> N
     parser = EventParser()
     parser.feed(body)
     assert parser.is_mid_block is not (block in HARMLESS and is_harmless)
-    assert parser.open_line == line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    assert parser._open_line == line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     session, step = read(body, RESET)
     assert (session.outcome, type(step.error)) == ("interrupted", StreamInterrupted)
@@ -310,4 +311,4 @@ def test_after_a_bom(line: str) -> None:
     """A BOM is not part of the line that it stands in."""
     parser = EventParser()
     parser.feed(f"\ufeff{line}".encode())
-    assert (parser.is_mid_block, parser.open_line) == (False, line)
+    assert (parser.is_mid_block, parser._open_line) == (False, line)

@@ -30,8 +30,7 @@ import h2.events
 import h2.exceptions
 import pytest
 import trustme
-from conftest import SHELLS
-from shells import PATIENCE, Shell
+from shells import PATIENCE, SHELLS, Shell
 
 from sse_client import EventStream, SSEClient, StreamInterrupted, StreamTimeout
 from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
@@ -344,7 +343,7 @@ def test_a_pooled_connection_outlives_deadlines(library: ModuleType) -> None:
     def work(seed: int) -> None:
         dice = random.Random(seed)
         with client_of(library) as client:
-            for _ in range(25):
+            for _ in range(15):
                 stream = client.post(f"{server.url}/end/{0.05 + dice.uniform(-0.012, 0.006)}", timeout=0.05)
                 with suppress(StreamTimeout), stream:
                     list(stream)
@@ -370,7 +369,7 @@ def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
     def work(seed: int) -> None:
         dice = random.Random(seed)
         with client_of(library) as client:
-            for _ in range(25):
+            for _ in range(15):
                 stream = client.post(server.url)
                 with stream:
                     closer = Closer(stream, 0.01 + dice.uniform(-0.003, 0.012))

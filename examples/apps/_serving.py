@@ -1,4 +1,4 @@
-"""What the examples have in common: a FastAPI app, served on a free port for as long as a `with` block lasts."""
+"""Shared by the examples: serve a FastAPI app on a free port for the duration of a `with` block."""
 
 import socket
 import threading
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 @contextmanager
 def running(app: FastAPI) -> Generator[str]:
-    """Serve the app on 127.0.0.1, in a thread; hand out its URL. What still runs at the end is cut off."""
-    # It listens before the server is up, so that a first request waits a moment instead of being refused.
+    """Serve the app on 127.0.0.1, in a thread, and yield its URL. Requests that still run at the end are cut off."""
+    # The socket listens before the server is up, so that an early request waits a moment instead of being refused.
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=0)
         server = uvicorn.Server(config)

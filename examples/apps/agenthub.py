@@ -1,8 +1,8 @@
 """
 AgentHub: the kind of an event is a field of its data, `{"type": "text", "content": "Hel"}`.
 
-It shows a protocol as one constant, a token that is asked for anew before each attempt, a screen that is drawn 60
-times a second however fast the tokens come, and a Stop button that ends both sides.
+It shows a protocol as one constant, a token that is requested before each attempt, a screen that is drawn 60 times per
+second however fast the tokens arrive, and a Stop button that ends both sides.
 
     python examples/apps/agenthub.py
 """
@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from sse_client import AsyncEventStream, AsyncSSEClient, Dialect, ErrorEvent, Handlers, RetryPolicy, Terminator
 
-# The protocol --------------------------------------------------------------------------------------------------------
+# The protocol
 
 
 class Text(BaseModel):
@@ -58,24 +58,24 @@ AGENTHUB = Dialect(
 )
 
 
-# The client ----------------------------------------------------------------------------------------------------------
+# The client
 
-# Three attempts; the delays are 1, 2, 4, 8, 10, 10, … s, as far as they are needed.
+# Three attempts. The delays would be 1, 2, 4, 8, 10, 10, … s; two of them are used.
 RETRY = RetryPolicy(max_retries=2, initial_delay=1.0, max_delay=10.0, jitter=0.0)
 
 
 class NotSignedIn(Exception):
-    """There is no token, so there is nothing to ask a server for."""
+    """There is no token, so no request can be sent."""
 
 
 class TokenStore:
-    """The tokens that a user has got, the oldest first: each is handed out once, the last one for ever."""
+    """The tokens of a user, the oldest first: each is used once, the last one repeatedly."""
 
     def __init__(self, *tokens: str) -> None:
         self._tokens = list(tokens)
 
     async def headers(self) -> dict[str, str]:
-        """Asked for before each attempt, and once more after a 401."""
+        """Called before each attempt, and once more after a 401."""
         if not self._tokens:
             raise NotSignedIn
         return {"X-Extension-Token": self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0]}
@@ -91,7 +91,7 @@ def ask(client: AsyncSSEClient, message: str) -> AsyncEventStream[ChatEvent]:
 
 
 def screen() -> Handlers:
-    """What a user sees. A screen is drawn every 16 ms, and the tools' calls are shown as they come."""
+    """The user's view: text is drawn every 16 ms, tool calls are shown as they arrive."""
     on = Handlers()
 
     @on.batch(Text, interval=0.016)
@@ -109,14 +109,14 @@ def screen() -> Handlers:
     return on
 
 
-# The server ----------------------------------------------------------------------------------------------------------
+# The server
 
 PACE = 0.02
 """Seconds from one token to the next."""
 
 app = FastAPI()
 generating: set[str] = set()
-"""The conversations that are being answered right now."""
+"""The conversations whose reply is being generated now."""
 
 
 class Question(BaseModel):
@@ -138,7 +138,7 @@ async def chat(question: Question, x_extension_token: Annotated[str, Header()] =
 
 
 async def answer(question: Question) -> AsyncIterator[str]:
-    """Repeat the question, word by word. Cancelled at once where the client has gone."""
+    """Repeat the question, word by word. Cancelled at once if the client leaves."""
     generating.add(question.conversation_id)
     try:
         words = question.message.split()
@@ -156,7 +156,7 @@ def event(value: BaseModel) -> str:
     return f"data: {value.model_dump_json()}\n\n"
 
 
-# Both together -------------------------------------------------------------------------------------------------------
+# Both together
 
 
 def main() -> None:
@@ -165,7 +165,7 @@ def main() -> None:
 
 
 async def talk(url: str) -> None:
-    # The first token is out of date: the 401 is answered with the next one, and the user never hears of it.
+    # The first token has expired: after the 401 the next one is sent, and the user does not notice.
     async with connect(url, TokenStore("test-token-of-yesterday", "test-token")) as client:
         async with ask(client, "Twelve tokens a quarter of a second, and each of them is drawn once.") as stream:
             reply = stream.accumulate()
@@ -180,7 +180,7 @@ async def talk(url: str) -> None:
 
 
 async def press_stop(stream: AsyncEventStream[ChatEvent]) -> None:
-    """From another task, as a button does; from another thread, it is `close()` of the sync client's stream."""
+    """From another task, like a button. With the sync client, call `close()` from another thread."""
     await asyncio.sleep(0.3)
     await stream.aclose()
 

@@ -1,8 +1,8 @@
 """
 Printer AI: the kind of an event is its name, and two names may mean the same.
 
-It shows types by their names, the sync client with callbacks, the three states that a screen goes through, one call
-for the whole reply at its end, and what is left of a reply that breaks off.
+It shows types by event name, the sync client with callbacks, the three states of a screen, one callback with the
+complete reply, and the partial result of a reply that breaks off.
 
     python examples/apps/printer_ai.py
 """
@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from sse_client import Dialect, ErrorEvent, Handlers, Named, RetryPolicy, SSEClient, StreamError, Terminator
 
-# The protocol --------------------------------------------------------------------------------------------------------
+# The protocol
 
 
 class StreamStart(BaseModel):
@@ -49,7 +49,7 @@ ChatEvent: TypeAlias = (
 
 @dataclass(frozen=True)
 class Reply:
-    """What a stream comes to."""
+    """The result of a stream."""
 
     text: str = ""
     conversation_id: str = ""
@@ -75,9 +75,9 @@ PRINTER_AI = Dialect(
 )
 
 
-# The client ----------------------------------------------------------------------------------------------------------
+# The client
 
-# Three attempts; the delays are 1 and 2 s.
+# Three attempts, with delays of 1 and 2 s.
 RETRY = RetryPolicy(max_retries=2, initial_delay=1.0, jitter=0.0)
 
 
@@ -88,12 +88,12 @@ def connect(url: str, retry: RetryPolicy = RETRY) -> SSEClient:
 def ask(
     client: SSEClient, message: str, on: Handlers, on_complete: Callable[[str, str, str], None], conversation: str = ""
 ) -> None:
-    """Ask; raise, with the reply so far as its `partial`, where the answer breaks off."""
+    """Ask. If the reply breaks off, raise an error that has the reply so far as `partial`."""
     body: dict[str, Any] = {"user_message": message, "context_node_ids": [], "project_id": "p1", "chat_node_id": "n1"}
     if conversation:
         body["conversation_id"] = conversation
     with client.post("/api/chat/stream", json=body, dialect=PRINTER_AI) as stream:
-        # The server tells the conversation's ID with its first message only.
+        # The server sends the conversation's ID with its first message only.
         reply = stream.accumulate(add, Reply(conversation_id=conversation))
         stream.dispatch(on)
     if stream.outcome == "completed":
@@ -103,7 +103,7 @@ def ask(
 
 @dataclass
 class Screen:
-    """What a user sees."""
+    """The user's view."""
 
     state: Literal["waiting", "streaming", "complete"] = "waiting"
     text: str = ""
@@ -113,17 +113,17 @@ class Screen:
 
         @on.batch(Token, interval=0.016)
         def draw(tokens: list[Token]) -> None:
-            self.state = "streaming"  # at once with the first token: the names before it mean nothing to a reader
+            self.state = "streaming"  # at the first token: the events before it mean nothing to the user
             self.text += "".join(token.token for token in tokens)
 
         @on.complete
         def complete() -> None:
-            self.state = "complete"  # not at `stream_end`: the last tokens may still wait for their turn to be drawn
+            self.state = "complete"  # not at `stream_end`: the last tokens may not be drawn yet
 
         return on
 
 
-# The server ----------------------------------------------------------------------------------------------------------
+# The server
 
 app = FastAPI()
 
@@ -144,7 +144,7 @@ async def chat(question: Question, authorization: Annotated[str, Header()] = "")
 
 
 async def answer(question: Question) -> AsyncIterator[str]:
-    """Repeat the message, blanks and all; where it says "jam", the paper jams, and nothing follows."""
+    """Repeat the message, spaces included. At the word "jam" the paper jams, and the stream stops."""
     yield event("stream_start", StreamStart())
     if question.conversation_id is None:
         yield event("conversation_id", Conversation(conversation_id="c1"))
@@ -158,12 +158,12 @@ async def answer(question: Question) -> AsyncIterator[str]:
 
 
 def event(name: str, value: BaseModel) -> str:
-    """Over several lines, which a reader joins again."""
+    """Write the data over several lines, which the parser joins."""
     lines = value.model_dump_json(indent=1).split("\n")
     return f"event: {name}\n" + "".join(f"data: {line}\n" for line in lines) + "\n"
 
 
-# Both together -------------------------------------------------------------------------------------------------------
+# Both together
 
 
 def main() -> None:

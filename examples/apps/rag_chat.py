@@ -1,8 +1,8 @@
 """
-RAG chat: an event is a JSON object, and each of its keys is something that has happened.
+RAG chat: an event is a JSON object, and each of its keys has a meaning of its own.
 
-It shows a callback for each key, several of which may share one event; tokens that are drawn every 50 ms; and a chat
-where a new question takes the place of the one that is still being answered.
+It shows a callback for each key, several of which may be in one event; tokens that are drawn every 50 ms; and a chat in
+which a new question cancels the reply to the previous one.
 
     python examples/apps/rag_chat.py
 """
@@ -30,7 +30,7 @@ from sse_client import (
     join_text,
 )
 
-# The protocol --------------------------------------------------------------------------------------------------------
+# The protocol
 
 
 class Source(BaseModel):
@@ -41,7 +41,7 @@ class Source(BaseModel):
 
 
 class Update(BaseModel):
-    """What an event may hold; which of it is there is what the event means."""
+    """All keys that an event may have. The keys that are present give the event its meaning."""
 
     stage: str | None = None
     token: str | None = None
@@ -60,9 +60,9 @@ RAG = Dialect(
 )
 
 
-# The client ----------------------------------------------------------------------------------------------------------
+# The client
 
-# Three attempts; the delays are 1 and 2 s.
+# Three attempts, with delays of 1 and 2 s.
 RETRY = RetryPolicy(max_retries=2, initial_delay=1.0, jitter=0.0)
 
 
@@ -71,7 +71,7 @@ def connect(url: str, retry: RetryPolicy = RETRY) -> AsyncSSEClient:
 
 
 class Chat:
-    """One conversation. A new question cancels the one that is being answered."""
+    """One conversation. A new question cancels the reply to the previous one."""
 
     def __init__(self, client: AsyncSSEClient, session_id: str) -> None:
         self._client = client
@@ -80,19 +80,19 @@ class Chat:
         self._turn = anyio.Lock()
 
     async def ask(self, message: str, on: Handlers) -> None:
-        """Return when it is answered, or cancelled by the next question. Raises what the stream ends with."""
+        """Return when the reply is complete, or cancelled by the next question; raise if it fails."""
         body = {"message": message, "session_id": self._session_id}
         running, self._stream = self._stream, self._client.post("/api/chat/stream", json=body, dialect=RAG)
         stream = self._stream
         if running is not None:
             await running.aclose()
-        async with self._turn:  # the last callback of the old question comes before the first of the new one
+        async with self._turn:  # the last callback for the old question runs before the first one for the new question
             await stream.dispatch(on)
 
 
 @dataclass
 class Page:
-    """What a user sees of one answer: each part has its place, and is filled by its own callback."""
+    """The user's view of one reply: each part is filled by its own callback."""
 
     stage: str = ""
     text: str = ""
@@ -129,7 +129,7 @@ class Page:
         def show_metadata(metadata: dict[str, Any]) -> None:
             self.metadata = metadata
 
-        # Exactly one of these is called, once.
+        # Exactly one of these three is called, once.
         @on.complete
         def complete() -> None:
             self.ending = "complete"
@@ -145,7 +145,7 @@ class Page:
         return on
 
 
-# The server ----------------------------------------------------------------------------------------------------------
+# The server
 
 KEEP_ALIVE = 15.0
 """Seconds without an event after which a comment is sent."""
@@ -164,7 +164,7 @@ async def chat(question: Question) -> StreamingResponse:
 
 
 async def answer(message: str) -> AsyncIterator[str]:
-    """Find the words of the question in the question."""
+    """Use the question itself as the only source."""
     yield event(stage="searching", token="")
     await asyncio.sleep(0.05)
     source = Source(chunk_id="1", document_name="question.txt", text=message, score=0.0)
@@ -178,7 +178,7 @@ async def answer(message: str) -> AsyncIterator[str]:
 
 
 async def kept_alive(events: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The events, and a comment whenever there has been none for a while."""
+    """Yield the events, and a comment whenever no event came for a while."""
     event = asyncio.ensure_future(anext(events, None))
     try:
         while True:
@@ -198,7 +198,7 @@ def event(**fields: Any) -> str:
     return f"data: {json.dumps(fields)}\n\n"
 
 
-# Both together -------------------------------------------------------------------------------------------------------
+# Both together
 
 
 def main() -> None:
@@ -209,7 +209,7 @@ def main() -> None:
 async def talk(url: str) -> None:
     async with connect(url) as client, asyncio.TaskGroup() as tasks:
         chat, first, second = Chat(client, "s1"), Page(), Page()
-        tasks.create_task(chat.ask("This is a question that nobody waits for. " * 20, first.handlers()))
+        tasks.create_task(chat.ask("This question is cancelled by the next one. " * 20, first.handlers()))
         await asyncio.sleep(0.4)
         await chat.ask("And what is in this one?", second.handlers())
         print(f"{first.ending}: {len(first.text.split())} words", second, sep="\n")

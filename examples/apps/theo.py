@@ -1,8 +1,8 @@
 """
-Theo: names, IDs, heartbeats, and a feed for many; a reader that was cut off goes on where it was.
+Theo: names, IDs, heartbeats, and a feed for many users; a reader that was cut off resumes after its last event.
 
-It shows the user's own HTTP client with its cookies, a stream that comes back by itself with `Last-Event-ID`, a fold
-in which the finished message takes the place of its pieces, and a server that sends to all connections of one user.
+It shows the user's own HTTP client with its cookies, a stream that reconnects with `Last-Event-ID`, a fold in which the
+finished message replaces its pieces, and a server that sends to all connections of one user.
 
     python examples/apps/theo.py
 """
@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from sse_client import AsyncSSEClient, Dialect, ErrorEvent, LastEventID, Named, Terminator
 
-# The protocol --------------------------------------------------------------------------------------------------------
+# The protocol
 
 
 class Typing(BaseModel):
@@ -81,11 +81,11 @@ THEO = Dialect(
 )
 
 
-# The client ----------------------------------------------------------------------------------------------------------
+# The client
 
 
 async def follow(http: httpx.AsyncClient, conversation: str, question: str) -> str:
-    """Listen, ask, and return the whole reply, whatever happens to the connection meanwhile."""
+    """Listen, ask, and return the complete reply, even if the connection is lost in between."""
     client = AsyncSSEClient(http_client=http)
     async with client.get(f"/api/chat/conversations/{conversation}/stream", dialect=THEO) as stream:
         await http.post(f"/api/chat/conversations/{conversation}/messages", json={"content": question})
@@ -102,23 +102,23 @@ async def follow(http: httpx.AsyncClient, conversation: str, question: str) -> s
         return reply.snapshot
 
 
-# The server ----------------------------------------------------------------------------------------------------------
+# The server
 
 
 @dataclass(eq=False)
 class Connection:
-    """One reader: the keys that it listens to, and what is still to be sent to it."""
+    """One reader: the keys that it listens to, and the events that are not sent to it yet."""
 
     keys: tuple[str, ...]
     pending: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue[tuple[str, str]])
-    """Names of events, and the events as they are sent."""
+    """The name of each event, and the event as text."""
 
 
 class Connections:
     """
-    Who listens to what. Events are numbered over all keys, so that one ID says what a reader has had of any of them.
+    The readers of each key. Events are numbered across all keys, so that one ID is enough to resume all of them.
 
-    What was sent is kept for those who come back; a real server would keep the last hour of it.
+    Sent events are kept for readers that reconnect; a real server would keep the last hour.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Connections:
         self._sent: list[tuple[str, str, str]] = []
 
     def register(self, *keys: str, last_event_id: str = "") -> Connection:
-        """Listen to the keys from now on, or from behind the event with this ID (`msg-7`)."""
+        """Listen to the keys from now on, or after the event with this ID (`msg-7`)."""
         connection = Connection(keys)
         for key in keys:
             self._by_key.setdefault(key, set()).add(connection)
@@ -144,7 +144,7 @@ class Connections:
                 del self._by_key[key]
 
     def broadcast(self, key: str, name: str, data: dict[str, Any]) -> int:
-        """Send an event to all connections of the key; return how many these are."""
+        """Send an event to all connections of the key; return how many there are."""
         event = f"event: {name}\nid: msg-{len(self._sent) + 1}\ndata: {json.dumps(data)}\n\n"
         self._sent.append((key, name, event))
         for connection in self._by_key.get(key, ()):
@@ -172,8 +172,8 @@ def create_app(
     """
     Make the server.
 
-    `retry` is what it asks its clients to wait for before they come back, in milliseconds; `heartbeat` is in seconds.
-    With `cut_after`, each connection breaks off behind so many events, as connections do.
+    `retry` is the delay before clients reconnect, in milliseconds; `heartbeat` is in seconds. With `cut_after`, each
+    connection breaks off after that many events.
     """
     app = FastAPI()
 
@@ -232,7 +232,7 @@ def create_app(
     return app
 
 
-# Both together -------------------------------------------------------------------------------------------------------
+# Both together
 
 
 def main() -> None:
@@ -244,7 +244,7 @@ async def talk(url: str) -> None:
     async with httpx.AsyncClient(base_url=url) as http, asyncio.TaskGroup() as tasks:
         await http.post("/api/session")  # its cookie stays in the client
         tasks.create_task(notify_soon(http))
-        print(await follow(http, "c1", "whoever is cut off comes back and has missed nothing"))
+        print(await follow(http, "c1", "a reader that was cut off reconnects and misses nothing"))
 
 
 async def notify_soon(http: httpx.AsyncClient) -> None:

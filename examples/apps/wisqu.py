@@ -1,9 +1,9 @@
 """
-WisQu: pieces of text, then the metadata; an event is what its fields say it is, and there is no `[DONE]`.
+WisQu: pieces of text, then the metadata. The fields of an event give its type, and there is no `[DONE]`.
 
-It shows types that are told apart by their fields, and the way out where streaming does not work at all, behind a
-proxy that breaks it, say: the same question once more, answered in one piece of JSON, but only as long as nothing was
-shown. The same few lines twice, sync and async.
+It shows types that are resolved by their fields, and a fallback for when streaming does not work at all, for example
+behind a proxy that breaks it: the same question is sent again for a reply in one piece of JSON, but only if no text was
+shown yet. Once in sync and once in async code.
 
     python examples/apps/wisqu.py
 """
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from sse_client import AsyncSSEClient, Dialect, ErrorEvent, SSEClient, SSEError, Terminator
 
-# The protocol --------------------------------------------------------------------------------------------------------
+# The protocol
 
 
 class Content(BaseModel):
@@ -33,7 +33,7 @@ class Metadata(BaseModel):
 
 
 class Reply(BaseModel):
-    """The whole of it: what a stream comes to, and what is answered where none is asked for."""
+    """The complete reply: the result of a stream, and the response to a request without streaming."""
 
     content: str = ""
     message_id: str = ""
@@ -58,17 +58,17 @@ WISQU = Dialect(
 )
 
 
-# The client ----------------------------------------------------------------------------------------------------------
+# The client
 
 CHAT = "/api/v1/chat/"
-"""With the slash at its end; without, the server redirects to it, and the client follows."""
+"""With the slash at its end. Without it, the server redirects here, and the client follows."""
 
 TIMEOUT = 30.0
-"""Seconds for a whole reply."""
+"""Seconds for the complete reply."""
 
 
 class Buffer:
-    """Draws text once there are ten characters of it; at the end of the block, however it ends, what is left."""
+    """Draws text in pieces of ten characters or more, and the rest at the end of the block, however it ends."""
 
     def __init__(self, draw: Callable[[str], object]) -> None:
         self._draw = draw
@@ -106,7 +106,7 @@ def ask(client: SSEClient, message: str, draw: Callable[[str], object]) -> Reply
             return reply.snapshot
     except SSEError:
         if stream.stats.events:
-            raise  # something was shown already
+            raise  # some text was already shown
     [whole] = client.post(CHAT, json=question(message, stream=False), events=Reply, accept_json=True)
     draw(whole.content)
     return whole
@@ -124,14 +124,14 @@ async def ask_async(client: AsyncSSEClient, message: str, draw: Callable[[str], 
             return reply.snapshot
     except SSEError:
         if stream.stats.events:
-            raise  # something was shown already
+            raise  # some text was already shown
     async with client.post(CHAT, json=question(message, stream=False), events=Reply, accept_json=True) as answer:
         [whole] = [each async for each in answer]
     draw(whole.content)
     return whole
 
 
-# The server ----------------------------------------------------------------------------------------------------------
+# The server
 
 app = FastAPI()
 
@@ -144,7 +144,7 @@ class Question(BaseModel):
 
 @app.post(CHAT)
 async def chat(question: Question, authorization: Annotated[str, Header()] = "") -> Response:
-    """Say the message again. One that asks for no stream meets a proxy that lets none through."""
+    """Repeat the message. With "no stream" in it, the response is that of a proxy that breaks streaming."""
     if authorization != "Bearer test-token":
         raise HTTPException(401, "sign in first")
     usage = {"words": len(question.message.split())}
@@ -166,7 +166,7 @@ def event(value: BaseModel) -> str:
     return f"data: {value.model_dump_json()}\n\n"
 
 
-# Both together -------------------------------------------------------------------------------------------------------
+# Both together
 
 HEADERS = {"Authorization": "Bearer test-token"}
 

@@ -1,22 +1,17 @@
 """
-The words between a session and its shell: what is to be done, what has happened, and what was asked for.
+The words between a session and its shell, as plain values.
 
-Plain values, all of them. Illegal combinations cannot be written: a `Wait` has no error, and a `Stop` no seconds.
+Steps say what to do: `Connect` to `Stop`. Notes say what has happened besides events: `Opened`, `Commented`,
+`Retrying`. With `Head` and `Failure` a shell reports what came of a step. Illegal combinations cannot be written: a
+`Wait` has no error, and a `Stop` no seconds.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .._errors import SSEError
-from .._marks import ErrorEvent, Terminator
-from .._parser import DEFAULT_MAX_EVENT_SIZE
 from .._request import Request
-from .._resume import Cursor, LastEventID
-from .._retry import RetryPolicy
-from .._timeouts import Timeouts
-
-# What a shell is told to do ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Read the body of an answer that is no stream: so many bytes at the most, for so many seconds at the most."""
+    """Read the body of a response that is not a stream, up to that many bytes and for up to that many seconds."""
 
     size: int
     seconds: float
@@ -59,22 +54,19 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Close the response, and wait for so many seconds."""
+    """Close the response, and wait for that many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Close the response; raise the error, or end the iteration where there is none."""
+    """Close the response; raise the error, or end the iteration if there is none."""
 
     error: SSEError | None
 
 
 Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
-
-
-# What has happened besides events -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +96,13 @@ class Retrying:
 Note: TypeAlias = Opened | Commented | Retrying
 
 
-# What a shell tells --------------------------------------------------------------------------------------------------
+def always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of an answer."""
+    """The head of a response."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -121,11 +114,13 @@ class Head:
     """The reason phrase, of the server or of the HTTP client: what Python calls a status changes between versions."""
     undecodable: str = ""
     """The content coding of the body, if the shell cannot decode it and hands the body on as it is."""
+    can_stop_reads: Callable[[], bool] = always
+    """Whether the shell can end a read of the body that takes too long; if not, the body is not drained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the HTTP client reported instead of an answer, or of the rest of one."""
+    """What the HTTP client reported instead of a response, or of the rest of one."""
 
     cause: Exception | None
     text: str
@@ -135,36 +130,6 @@ class Failure:
     is_deadline: bool = False
     """Whether the read was ended because of `Session.deadline`."""
     is_final: bool = False
-    """Whether another attempt would fail in the same way: a URL that is none, a header that HTTP cannot carry."""
+    """Whether another attempt would fail in the same way: an invalid URL, a header that HTTP cannot carry."""
     is_early_end: bool = False
     """Whether the body ended cleanly, but before the end mark of its compression."""
-
-
-# What the user wants -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that a stream is asked to do; made once, by the client."""
-
-    request: Request
-    is_subscription: bool = False
-    can_refresh: bool = False
-    """Whether the headers come from a function, which a 401 asks once more."""
-    cross_origin_redirects: bool = False
-    """Whether to follow to another origin too."""
-    idempotency_key: tuple[str, str] | None = None
-    """The header and the key that go with every attempt."""
-    last_event_id: str = ""
-    retry: RetryPolicy | None = None
-    """The policy before the first event, or of a subscription that `resume` has none for."""
-    resume: LastEventID | Cursor[Any] | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    terminator: Terminator | None = None
-    ends_at_done: bool = True
-    errors: ErrorEvent | None = None
-    pings: frozenset[str] = frozenset()
-    """The names of events that only keep the connection alive: they are handed out to nobody, and feed no clock."""
-    accepts_json: bool = False
-    """Whether a JSON answer is taken for a stream of one event."""
-    max_event_size: int = DEFAULT_MAX_EVENT_SIZE

@@ -1,5 +1,5 @@
 """
-Lines of a body that are no field of an event stream.
+Lines of a body outside any field of an event stream.
 
 The standard ignores them. But servers report errors in them: `error: {…}` as a field of its own, a JSON object without
 `data:`, a proxy's page under the wrong media type. So they are kept, up to a bound, until it is known how the body

@@ -1,17 +1,16 @@
 """
 One request on its way, from the pool to its headers: its clocks, and whether it goes out at all.
 
-A transport counts each of its phases anew: the wait for a connection, TCP, a proxy, TLS. Here `connect` is one clock
-for all of them, `response` one for the rest, and `total` is above both. What httpcore's `trace` extension reports moves
-them on; it comes right before the first byte is written too, the last moment to hold a request back. A transport that
-does not trace has its own timeouts alone, and is asked once, before it begins.
+What httpcore's `trace` extension reports moves the clocks of a `Countdown` on. It also comes right before the first
+byte is written, the last moment to hold a request back. A transport that does not trace has its own timeouts alone, and
+is asked once, before it begins.
 """
 
 import inspect
 from collections.abc import Callable
-from math import inf
 from typing import Any
 
+from .._core.countdown import Countdown
 from .._core.session import Session
 from .._core.steps import Connect
 from .http import DeadlineReached, transport_timeout
@@ -31,17 +30,13 @@ MAX_FRAMES = 12
 class Attempt:
     """A request about to be sent. Making one raises `DeadlineReached` if it must not be, and so does following it."""
 
-    deadline: float
-    """When the phase that the request is in must be over, by the stream's time."""
-
     def __init__(
         self, request: Any, step: Connect, session: Session, channel: Channel, now: Callable[[], float]
     ) -> None:
         self._session = session
         self._channel = channel
         self._now = now
-        self._connect = inf if step.connect is None else step.connect
-        self._response = inf if step.response is None else step.response
+        self._countdown = Countdown(step.connect, step.response, session.total_deadline)
         self._timeouts = request.extensions["timeout"]
         self._made: Any = None  # the connection that was made for this request, as a stream of bytes
         self._is_tunnel = False  # what is sent is the CONNECT to a proxy
@@ -50,17 +45,15 @@ class Attempt:
 
     def _begin(self) -> None:
         """Begin with the wait for a connection: at first, and again if the client's `auth` sends another request."""
-        now, total = self._now(), self._session.total_deadline
-        self._connect_by = min(now + self._connect, total)
-        # As long as the transport does not say which of the two it is.
-        self.deadline = min(now + self._connect + self._response, total)
+        now = self._now()
+        self._countdown.wait_for_connection(now)
         self._limit(now)
 
     def _limit(self, now: float) -> None:
         """Tell the transport what is left. It reads the one dict of a request at the beginning of each phase."""
-        connect, response = self._connect_by - now, min(self._response, self._session.total_deadline - now)
-        self._timeouts["pool"] = self._timeouts["connect"] = transport_timeout(connect)
-        self._timeouts["read"] = self._timeouts["write"] = transport_timeout(response)
+        timeouts, countdown = self._timeouts, self._countdown
+        timeouts["pool"] = timeouts["connect"] = transport_timeout(countdown.left_to_connect(now))
+        timeouts["read"] = timeouts["write"] = transport_timeout(countdown.left_to_respond(now))
 
     def _check(self) -> None:
         if not self._session.may_send(self._now()):
@@ -68,9 +61,14 @@ class Attempt:
             raise DeadlineReached("the request was held back")
 
     @property
+    def deadline(self) -> float:
+        """When the phase that the request is in must be over, by the stream's time."""
+        return self._countdown.deadline
+
+    @property
     def left(self) -> float:
         """How many seconds the phase has left."""
-        return self.deadline - self._now()
+        return self._countdown.left(self._now())
 
     def note(self, name: str, info: dict[str, Any]) -> Any:
         """
@@ -84,11 +82,12 @@ class Attempt:
         if event == "send_request_headers.started":
             self._check()
             self._is_tunnel = getattr(info.get("request"), "method", None) == b"CONNECT"
-            self.deadline = self._connect_by
-            if not self._is_tunnel:
+            if self._is_tunnel:
+                self._countdown.connect()
+            else:
                 self._channel.was_sent = True
                 now = self._now()
-                self.deadline = min(now + self._response, self._session.total_deadline)
+                self._countdown.send(now)
                 self._limit(now)
         elif event == "receive_response_headers.complete":
             if not self._is_tunnel:
@@ -99,8 +98,8 @@ class Attempt:
             return _caller() if self._is_tunnel else self._made
         elif event.endswith(".started"):
             if "timeout" in info:  # of `connect_tcp` and the like: their arguments, which are used right after
-                self.deadline = self._connect_by
-                info["timeout"] = transport_timeout(self._connect_by - self._now())
+                self._countdown.connect()
+                info["timeout"] = transport_timeout(self._countdown.left_to_connect(self._now()))
             if event in ("connect_tcp.started", "connect_unix_socket.started", "retry.started"):
                 self._check()
         return None

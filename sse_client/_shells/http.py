@@ -8,21 +8,18 @@ imported for the other's sake.
 import inspect
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import cache, partial, wraps
-from math import inf
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache, wraps
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any
 
-import anyio.lowlevel
-
-from .._core.session import MIN_TIMEOUT
-from .._core.steps import Connect, Failure, Head
+from .._core.clocks import MIN_TIMEOUT
+from .._core.steps import Connect, Failure, Head, always
 from .._errors import quote
 from .._request import AsyncHeadersSource, Headers, public_url
 from .._version import __version__
-from .codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
+from .codings import EndedEarly, coding_of, decoder_for
 from .http2 import http2_errors
 from .waking import Channel
 
@@ -45,21 +42,6 @@ def default_headers(library: ModuleType) -> Mapping[str, str]:
     return {**DEFAULT_HEADERS, "User-Agent": agent}
 
 
-class Response(Protocol):
-    """What `stream.response` has for certain; it is the response of your client, httpx's or httpx2's."""
-
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def reason_phrase(self) -> str: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def http_version(self) -> str: ...
-    @property
-    def url(self) -> Any: ...
-
-
 def library_of(value: object, name: str) -> ModuleType:
     """Return the module, httpx or httpx2, whose class `name` the value is an instance of."""
     for cls in type(value).__mro__:
@@ -68,8 +50,6 @@ def library_of(value: object, name: str) -> ModuleType:
             return sys.modules[root]
     raise TypeError(f"expected an httpx.{name} or httpx2.{name}, got {value!r}")
 
-
-# Requests ------------------------------------------------------------------------------------------------------------
 
 # What nearly every URL looks like, which a parser takes eight times as long to tell.
 PLAIN_URL = re.compile(r"https?://(?!.*xn--)[A-Za-z0-9.-]+(:[0-9]{1,4}|:[1-5][0-9]{4})?(/[!-~]{0,1000})?")
@@ -124,6 +104,36 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
     """
     request = step.request
+    arguments: dict[str, Any] = {
+        "headers": _merged_headers(client, library, step, headers),
+        "content": request.content,
+        "data": request.data,
+        "files": request.files,
+        "json": request.json,
+        "params": request.params,
+        "extensions": {
+            "timeout": {
+                "connect": step.connect,
+                "pool": step.connect,
+                "read": step.response,
+                "write": step.response,
+            }
+        },
+    }
+    if step.is_foreign:
+        return _foreign_request(client, library, step, arguments)
+    built = client.build_request(request.method, request.url, cookies=request.cookies, **arguments)
+    if step.is_exact:
+        # httpx has replaced its query by the parameters that the client has for all requests.
+        own = library.URL(request.url)
+        built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
+    if built.url.port is not None and built.url.port > 65535:
+        raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
+    return built
+
+
+def _merged_headers(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
+    """Our headers, unless the client has its own; above them those of the user, then those of the attempt."""
     defaults = default_headers(library)
     if step.accepts_json:
         defaults = {**defaults, "Accept": ACCEPT_JSON}
@@ -133,47 +143,23 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
     for each in headers:
         if each:
             merged.update(each)
-    if step.headers:
-        merged.update({name.encode(): value for name, value in step.headers.items()})
-    arguments: dict[str, Any] = {
-        "content": request.content,
-        "data": request.data,
-        "files": request.files,
-        "json": request.json,
-        "params": request.params,
-    }
-    extensions = {
-        "timeout": {
-            "connect": step.connect,
-            "pool": step.connect,
-            "read": step.response,
-            "write": step.response,
-        }
-    }
-    if not step.is_foreign:
-        built = client.build_request(
-            request.method,
-            request.url,
-            headers=merged,
-            cookies=request.cookies,
-            extensions=extensions,
-            **arguments,
-        )
-        if step.is_exact:
-            # httpx has replaced its query by the parameters that the client has for all requests.
-            own = library.URL(request.url)
-            built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
-        if built.url.port is not None and built.url.port > 65535:
-            raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
-        return built
-    # Made without the client, which would add its own headers and cookies.
+    merged.update(_of_attempt(step))
+    return merged
+
+
+def _foreign_request(client: Any, library: ModuleType, step: Connect, arguments: dict[str, Any]) -> Any:
+    """Make a request to another origin without the client, which would add its own headers and cookies."""
     every = library.Headers(client.headers)
-    every.update(merged)
+    every.update(arguments["headers"])
     kept = library.Headers({name: every[name] for name in ("Accept", "Content-Type") if name in every})
     kept.update({"Accept-Encoding": "identity", "User-Agent": default_headers(library)["User-Agent"]})
     # No secrets: without them the other origin would replay what was resumed, or do twice what was repeated.
-    kept.update({name.encode(): value for name, value in step.headers.items()})
-    return library.Request(request.method, request.url, headers=kept, extensions=extensions, **arguments)
+    kept.update(_of_attempt(step))
+    return library.Request(step.request.method, step.request.url, **{**arguments, "headers": kept})
+
+
+def _of_attempt(step: Connect) -> dict[bytes, bytes]:
+    return {name.encode(): value for name, value in step.headers.items()}
 
 
 def is_default(name: str, value: str | None) -> bool:
@@ -196,22 +182,6 @@ def send_options(step: Connect) -> dict[str, Any]:
     return options
 
 
-def send(client: Any, request: Any, step: Connect, hooks: "Hooks") -> Any:
-    """Send the request; return the response, also if a hook of the client refused it for its status."""
-    hooks.surround(client, _before_hooks, _after_hooks)
-    with hooks.around(request):
-        return client.send(request, **send_options(step))
-    return hooks.refused
-
-
-async def asend(client: Any, request: Any, step: Connect, hooks: "Hooks") -> Any:
-    """The same, async."""
-    hooks.surround(client, _abefore_hooks, _aafter_hooks)
-    with hooks.around(request):
-        return await client.send(request, **send_options(step))
-    return hooks.refused
-
-
 def resolve(source: AsyncHeadersSource | None) -> Headers | None:
     """Ask for the headers where they come from a function."""
     headers = source() if callable(source) else source
@@ -228,10 +198,7 @@ async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
     return await headers if inspect.isawaitable(headers) else headers
 
 
-# Answers -------------------------------------------------------------------------------------------------------------
-
-
-def head_of(response: Any) -> Head:
+def head_of(response: Any, can_stop_reads: Callable[[], bool] = always) -> Head:
     """What the session needs to know of a response."""
     coding = coding_of(response.headers.get("content-encoding", ""))
     return Head(
@@ -241,22 +208,8 @@ def head_of(response: Any) -> Head:
         response,
         reason=response.reason_phrase,
         undecodable="" if decoder_for(coding) is not None else coding,
+        can_stop_reads=can_stop_reads,
     )
-
-
-def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> None:
-    """
-    Turn a request's extensions from the headers, once they are there, to the body, before its first read.
-
-    The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
-    body. What was there to be told of the headers would cost memory for as long as the body takes.
-    """
-    if not is_http2(response):
-        request.extensions.pop("trace", None)  # there it tells when the response is closed
-    request.extensions.pop(VIRTUAL_TIME, None)
-    timeout = request.extensions.get("timeout")
-    if timeout is not None:
-        timeout["read"] = transport_timeout(read_timeout)
 
 
 def transport_timeout(seconds: float | None) -> float | None:
@@ -271,89 +224,6 @@ def is_http2(response: Any) -> bool:
     return bool(response.http_version == "HTTP/2")
 
 
-def pieces_of(response: Any) -> Iterator[bytes]:
-    """
-    Iterate the body as it comes, decoded if that is possible.
-
-    Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
-    body, before we have let go of its socket.
-    """
-    if _has_been_read(response):
-        return cast("Iterator[bytes]", response.iter_bytes())
-    pieces = iter(response.stream)
-    decoder = _decoder_of(response)
-    return pieces if decoder is None else _Decoded(response, pieces, decoder)
-
-
-def apieces_of(response: Any) -> AsyncIterator[bytes]:
-    """The same, async."""
-    if _has_been_read(response):
-        return cast("AsyncIterator[bytes]", response.aiter_bytes())
-    pieces = aiter(response.stream)
-    decoder = _decoder_of(response)
-    return pieces if decoder is None else _Decoded(response, pieces, decoder)
-
-
-def _decoder_of(response: Any) -> Decoder | None:
-    return decoder_for(coding_of(response.headers.get("content-encoding", "")))
-
-
-class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
-    """
-    The pieces of a compressed body, decoded.
-
-    One that decodes to nothing is `b""`: whoever reads has a clock to look at. Raises `EndedEarly` at an end that is
-    not the body's, and the client's own `DecodingError`.
-    """
-
-    def __init__(self, response: Any, pieces: Any, decoder: Decoder) -> None:
-        self._response = response
-        self._pieces = pieces
-        self._decoder = decoder
-        self._error: type[Exception] = library_of(response, "Response").DecodingError
-
-    def __next__(self) -> bytes:
-        decoder = self._decoder
-        if not decoder.has_more:
-            try:
-                piece = next(self._pieces)
-            except StopIteration:
-                self._check_whole()
-                raise
-            decoder.feed(piece)
-        return self._take()
-
-    async def __anext__(self) -> bytes:
-        if self._response.is_closed:
-            # It is read on only to unwind the generators below: nobody wants what is in them.
-            return cast("bytes", await self._pieces.__anext__())
-        if self._decoder.has_more:
-            await anyio.lowlevel.checkpoint()  # a body may grow for long without a read
-        else:
-            try:
-                piece = await self._pieces.__anext__()
-            except StopAsyncIteration:
-                self._check_whole()
-                raise
-            self._decoder.feed(piece)
-        return self._take()
-
-    def _take(self) -> bytes:
-        try:
-            return self._decoder.take()
-        except CodingError as error:
-            raise self._error(str(error)) from error
-
-    def _check_whole(self) -> None:
-        if not self._decoder.is_whole:
-            raise EndedEarly("the body ended before the end mark of its compression") from None
-
-
-def _has_been_read(response: Any) -> bool:
-    """Whether httpx has read the body, and decoded it, or is to say that it has been used up."""
-    return bool(response.is_stream_consumed or response.is_closed)
-
-
 class DeadlineReached(TimeoutError):
     """A step was given up because of a deadline of ours, or because somebody closed the stream."""
 
@@ -365,12 +235,8 @@ def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
     return library.HTTPError, library.StreamError, library.InvalidURL, OSError, EndedEarly, *below
 
 
-def failure_of(
-    error: Exception, library: ModuleType, channel: Channel | None = None, hooks: "Hooks | None" = None
-) -> Failure:
-    """Describe what a client raised. What one of its hooks raised is the user's own, and raised again as it is."""
-    if hooks is not None and hooks.have_raised(error):
-        raise error
+def failure_of(error: Exception, library: ModuleType, channel: Channel | None = None) -> Failure:
+    """Describe what a client raised."""
     if isinstance(error, library.LocalProtocolError) and "header" in str(error):
         # Its text quotes the header, and with it whatever is secret: no text of it, and not even as the cause.
         return Failure(None, "a header of the request is none that HTTP can carry", was_sent=False, is_final=True)
@@ -407,130 +273,6 @@ def _is_unsent(error: Exception, library: ModuleType) -> bool:
     return isinstance(error, library.ConnectError | library.ConnectTimeout | library.PoolTimeout | library.ProxyError)
 
 
-# Hooks of the user's client ------------------------------------------------------------------------------------------
-
-# In a request's extensions, while it is sent: the `Hooks` that are told where it is.
-HOOKS = "sse_client.hooks"
-
-
-class Hooks:
-    """
-    Whether a request is in the event hooks of its client, and the response that one of them refused.
-
-    A hook may raise whatever a transport raises; only where it was raised tells that it is the user's own. And httpx
-    closes a response whose hook raises, but one that is refused for its status is still to be read. So if a client
-    has hooks, they are put between two of ours, which do nothing for the requests of others.
-    """
-
-    __slots__ = ("_are_running", "_library", "_response", "refused")
-
-    def __init__(self, library: ModuleType) -> None:
-        self.refused: Any = None
-        """The response that a hook raised an `HTTPStatusError` for; it can be read."""
-        self._library = library
-        self._are_running = False
-        self._response: Any = None  # while the hooks have it
-
-    def surround(self, client: Any, before: Any, after: Any) -> None:
-        """Put the client's hooks between ours, unless they are."""
-        hooks = client.event_hooks
-        if any(each and (each[0] is not before or each[-1] is not after) for each in hooks.values()):
-            client.event_hooks = {
-                name: [before, *(hook for hook in each if hook is not before and hook is not after), after]
-                for name, each in hooks.items()
-            }
-
-    @contextmanager
-    def around(self, request: Any) -> Generator[None]:
-        """While the request is sent. An `HTTPStatusError` for its response ends here: that response is the answer."""
-        self._are_running = False
-        self.refused = None
-        request.extensions[HOOKS] = self
-        try:
-            yield
-        except self._library.HTTPStatusError as error:
-            if not self._is_answer(error.response):
-                raise
-            self.refused = error.response
-            self._are_running = False
-        finally:
-            request.extensions.pop(HOOKS, None)
-            self._let_go()
-
-    def enter(self, message: Any) -> None:
-        """Take that the hooks get this request, or response, next."""
-        self._are_running = True
-        if hasattr(message, "request"):
-            self._response = message
-            message.close = partial(_close, message, message.close)
-            message.aclose = partial(_aclose, message, message.aclose)
-
-    def leave(self) -> None:
-        """Take that none of them has raised."""
-        self._are_running = False
-        self._let_go()
-
-    def have_raised(self, error: Exception) -> bool:
-        """Whether what came out of `send` is an error of the user's own code."""
-        # A status error that is not about the answer: of a request that a hook, or an auth, made itself.
-        is_of_another = isinstance(error, self._library.HTTPStatusError)
-        return is_of_another or (self._are_running and not isinstance(error, DeadlineReached))
-
-    def _is_answer(self, response: Any) -> bool:
-        try:
-            return _hooks_of(response) is self
-        except RuntimeError:  # a response without a request
-            return False
-
-    def _let_go(self) -> None:
-        response, self._response = self._response, None
-        if response is not None:
-            del response.close, response.aclose
-
-
-def _hooks_of(message: Any) -> Hooks | None:
-    """Who is to be told about this request, or that of this response."""
-    hooks: Hooks | None = getattr(message, "request", message).extensions.get(HOOKS)
-    return hooks
-
-
-def _before_hooks(message: Any) -> None:
-    if (hooks := _hooks_of(message)) is not None:
-        hooks.enter(message)
-
-
-def _after_hooks(message: Any) -> None:
-    if (hooks := _hooks_of(message)) is not None:
-        hooks.leave()
-
-
-async def _abefore_hooks(message: Any) -> None:
-    _before_hooks(message)
-
-
-async def _aafter_hooks(message: Any) -> None:
-    _after_hooks(message)
-
-
-def _close(response: Any, close: Callable[[], None]) -> None:
-    """Close a response that the hooks have, unless httpx does so because one of them refused it for its status."""
-    if not _is_refused(response):
-        close()
-
-
-async def _aclose(response: Any, aclose: Callable[[], Awaitable[None]]) -> None:
-    if not _is_refused(response):
-        await aclose()
-
-
-def _is_refused(response: Any) -> bool:
-    error: Any = sys.exception()
-    return isinstance(error, library_of(response, "Response").HTTPStatusError) and error.response is response
-
-
-# Below aiohttp -------------------------------------------------------------------------------------------------------
-
-
 def _aiohttp_errors(*names: str) -> tuple[type[Exception], ...]:
     """aiohttp's own errors, some of which httpx-aiohttp hands on; none where nobody has imported it."""
     aiohttp = sys.modules.get("aiohttp")
@@ -557,31 +299,3 @@ def set_read_timeout_below(response: Any, seconds: float | None) -> None:
     if protocol is not None:
         protocol.read_timeout = transport_timeout(seconds)
         protocol.start_timeout()
-
-
-# Time that does not pass by itself -----------------------------------------------------------------------------------
-
-# In a request's extensions: how a transport that has no real time gets the stream's `VirtualTime`. The method is held
-# weakly: the stream holds its response, and that its request, and it is closed as soon as nobody holds the stream.
-VIRTUAL_TIME = "sse_client.virtual_time"
-
-
-class VirtualTime:
-    """
-    The time of a stream over a scripted transport: it passes only where somebody would wait.
-
-    The transport waits for the server in it, the shell for its next attempt. A read gives up at `deadline`.
-    """
-
-    def __init__(self, now: float, wait_until_closed: Callable[[float], bool] | None) -> None:
-        self.deadline = inf
-        self.wait_until_closed = wait_until_closed
-        """For a thread that would wait for ever: waits so many real seconds, and returns whether the stream was closed.
-        `None` where a cancellation ends that."""
-        self._now = now
-
-    def now(self) -> float:
-        return self._now
-
-    def sleep(self, seconds: float) -> None:
-        self._now += seconds

@@ -6,9 +6,7 @@ for it without handing back the flow-control window, until no stream of the conn
 `trace` extension is followed from the request to the closing of its response, however that comes about: there the
 stream is reset, before httpcore forgets it. From then on h2 itself hands back what still comes for it.
 
-In sync, httpcore's readers wait for a lock while one of them reads for all. No other thread can end that wait, and the
-one that has just released the lock is mostly the first to have it again, so that the others wait on, for ever if need
-be, although their events are there. So they wait here, in turn, before they come to that lock.
+In sync, the threads that read from one connection take turns (`turns.py`).
 
 All knowledge of the inside of httpcore (1.0, and httpcore2 2.x) is in this module, and is looked up when it is needed.
 Without one of these names nothing happens: a stream is read and left as httpcore does it.
@@ -16,15 +14,15 @@ Without one of these names nothing happens: a stream is read and left as httpcor
 
 import selectors
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType, SimpleNamespace
-from typing import Any, SupportsIndex
+from typing import Any
 
 import anyio
 
+from .turns import Queue, Turns
 from .waking import Channel
 
 # RFC 9113, section 7: "the stream is no longer needed".
@@ -99,7 +97,7 @@ class Http2Stream(_Stream):
     def __init__(self) -> None:
         super().__init__()
         self._timeout: Mapping[str, float | None] = {}
-        self._queue: _Queue | None = None
+        self._queue: Queue | None = None
         self._is_sent = False
         """Whether all of the request is: another thread's reset must not come before its headers."""
 
@@ -156,8 +154,8 @@ class Http2Stream(_Stream):
         if name == BEGINS and type(self._events) is list:
             # Be told of events. The request has not gone out yet, so that none can be missed.
             connection: Any = self._connection
-            turns = connection.__dict__.setdefault("_sse_client_turns", _Turns())
-            self._events = self._connection._events[self._id] = self._queue = _Queue(turns)
+            turns = connection.__dict__.setdefault("_sse_client_turns", Turns())
+            self._events = self._connection._events[self._id] = self._queue = Queue(turns)
 
     def _trace(self, name: str) -> None:
         if name == AWAITS_HEADERS:
@@ -179,6 +177,24 @@ class Http2Stream(_Stream):
                 is_free = is_free and _is_writable(self._connection._network_stream.get_extra_info("socket"))
             if is_free:
                 self._connection._write_outgoing_data(_request(self._timeout))
+
+
+class _InTurn(Iterator[bytes]):
+    """The body of a stream, read in turn with the others."""
+
+    def __init__(self, stream: Http2Stream, queue: Queue, pieces: Iterator[bytes]) -> None:
+        self._stream = stream
+        self._queue = queue
+        self._next = pieces.__next__
+
+    def __next__(self) -> bytes:
+        if self._queue:
+            return self._next()
+        try:
+            self._stream.take_turn()
+            return self._next()
+        finally:
+            self._stream.give_turn()
 
 
 class AsyncHttp2Stream(_Stream):
@@ -223,94 +239,6 @@ class AsyncHttp2Stream(_Stream):
             connection: Any = self._connection
             with anyio.move_on_after(MAX_WRITE, shield=True), suppress(Exception):
                 await connection._write_outgoing_data(_request({"write": MAX_WRITE}))
-
-
-# Reading in turn -----------------------------------------------------------------------------------------------------
-
-
-class _InTurn(Iterator[bytes]):
-    """The body of a stream, read in turn with the others."""
-
-    def __init__(self, stream: Http2Stream, queue: "_Queue", pieces: Iterator[bytes]) -> None:
-        self._stream = stream
-        self._queue = queue
-        self._next = pieces.__next__
-
-    def __next__(self) -> bytes:
-        if self._queue:
-            return self._next()
-        try:
-            self._stream.take_turn()
-            return self._next()
-        finally:
-            self._stream.give_turn()
-
-
-class _Turns:
-    """Which thread reads from a connection. The others wait here, each until an event has come for it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._reader: _Queue | None = None
-        self._waiting: list[threading.Condition] = []
-
-    def take(self, queue: "_Queue", seconds: float | None) -> None:
-        """Wait until an event has come into the queue, or it is its turn to read. Raises `TimeoutError`."""
-        with self.lock:
-            if self._reader is not None and not queue:
-                self._wait(queue, seconds)
-            if not queue:
-                self._reader = queue
-
-    def _wait(self, queue: "_Queue", seconds: float | None) -> None:
-        self._waiting.append(queue.changed)
-        queue.is_awaited = True
-        try:
-            seconds = None if seconds is None else min(seconds, threading.TIMEOUT_MAX)
-            if not queue.changed.wait_for(lambda: queue or self._reader is None, seconds):
-                raise TimeoutError("no byte came in time")
-        finally:
-            queue.is_awaited = False
-            self._waiting.remove(queue.changed)
-            self._notify()  # this one may have been notified, and need no turn any more
-
-    def give(self, queue: "_Queue") -> None:
-        """End its turn, if it has one."""
-        with self.lock:
-            if self._reader is queue:
-                self._reader = None
-                self._notify()
-
-    def _notify(self) -> None:
-        if self._waiting and self._reader is None:
-            self._waiting[0].notify()
-
-
-class _Queue(list[Any]):
-    """The events of a stream, for httpcore to fill; the thread that waits for one is told."""
-
-    def __init__(self, turns: _Turns) -> None:
-        super().__init__()
-        self.turns = turns
-        self.changed = threading.Condition(turns.lock)
-        self.is_awaited = False
-
-    def append(self, event: Any) -> None:
-        super().append(event)
-        self._tell()
-
-    def insert(self, index: SupportsIndex, event: Any) -> None:
-        super().insert(index, event)
-        self._tell()
-
-    def _tell(self) -> None:
-        # In this order: a thread that waits says so first, and then looks for an event.
-        if self.is_awaited:
-            with self.changed:
-                self.changed.notify()
-
-
-# The inside of httpcore ----------------------------------------------------------------------------------------------
 
 
 def http2_errors() -> tuple[type[Exception], ...]:

@@ -156,7 +156,14 @@ def _socket_of(network_stream: Any, *, is_moving: bool) -> tuple[socket.socket |
 
 
 class Watchdog:
-    """One thread for the process, started when first needed: it shuts channels down at their deadlines."""
+    """
+    One thread for the process, started when first needed: it shuts channels down at their deadlines.
+
+    A read costs no lock. A reader sets its channel's `deadline` and then looks at `queued_for`; this thread sets
+    `queued_for` to infinity and then looks at `deadline`. So a deadline that is set while the channel leaves the queue
+    is seen by one of the two. A deadline that is moved to a later time stays in the queue for the earlier one, where
+    it is found too early, and queued again.
+    """
 
     _condition: threading.Condition
     _queue: list[tuple[float, int, Channel]]
@@ -192,7 +199,7 @@ class Watchdog:
         kept: list[tuple[float, int, Channel]] = []
         for queued_for, ticket, channel in self._queue:
             if channel.queued_for == queued_for:
-                channel.queued_for = inf  # in the order that `_run` tells
+                channel.queued_for = inf  # first, as in `_run`
                 if channel.deadline < inf:
                     channel.queued_for = queued_for
                     kept.append((queued_for, ticket, channel))
@@ -211,7 +218,7 @@ class Watchdog:
                 queued_for, _, channel = heappop(self._queue)
             if channel.queued_for != queued_for:
                 continue  # it was queued again, for an earlier time
-            # In this order: a reader sets the deadline first, and then looks whether the channel is queued.
+            # First, then the look at the deadline: a reader does it the other way round.
             channel.queued_for = inf
             deadline = channel.deadline
             if deadline <= time.monotonic():

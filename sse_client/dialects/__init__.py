@@ -6,7 +6,8 @@ from ._gemini import GEMINI
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
-from ._responses import OPENAI_RESPONSES, RESPONSES_RESUME
+from ._responses import OPENAI_RESPONSES
+from ._responses_resume import RESPONSES_RESUME
 from ._vocabulary import (
     Data,
     Delta,

@@ -40,7 +40,10 @@ FUNCTION_CALL = -1
 class Choice:
     """What is kept of one choice, beside its message."""
 
-    __slots__ = ("audio", "by_id", "by_index", "content", "extras", "fields", "latest", "logprobs", "message")
+    __slots__ = (
+        *("audio", "by_id", "by_index", "content", "details"),
+        *("extras", "fields", "latest", "logprobs", "message"),
+    )
 
     def __init__(self, message: Message) -> None:
         self.message = message
@@ -50,9 +53,23 @@ class Choice:
         self.fields: dict[str, Any] = {}
         self.logprobs: dict[str, Any] | None = None
         self.audio: dict[str, list[str]] = {}
+        self.details: list[tuple[Any, list[str]]] = []
+        """OpenRouter's `reasoning_details`, each with the pieces of its text."""
         self.by_index: dict[int, ToolCall] = {}
         self.by_id: dict[str, ToolCall] = {}
         self.latest: ToolCall | None = None
+
+    def add_detail(self, given: Any) -> None:
+        """Add a piece of the reasoning's details: those of one index are one, if they are in a row."""
+        fields = as_dict(given)
+        text = as_text(fields.get("text"))
+        if self.details and "index" in fields:
+            before, pieces = self.details[-1]
+            if all(as_dict(before).get(name) == fields.get(name) for name in ("index", "type")):
+                before.update({name: value for name, value in fields.items() if value is not None})
+                pieces.append(text)
+                return
+        self.details.append(({**fields} if fields else given, [text]))
 
 
 class ChatReader(MessageReader):
@@ -85,10 +102,10 @@ class ChatReader(MessageReader):
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
             usage = as_dict(chunk["x_groq"]).get("usage")
+        if choices is None and not usage:
+            return self._read_other(event, chunk)
         if len(chunk) != self._width or usage or self.message.id is None:
             self._keep(chunk)
-            if choices is None and not usage:
-                return self._read_other(event, chunk)
         deltas: list[Delta] = []
         for each in as_list(choices):
             if each.__class__ is dict:
@@ -173,6 +190,9 @@ class ChatReader(MessageReader):
                     for each in as_list(value):
                         deltas += self.add(as_text(as_dict(each).get("type")) or name, each, choice=index)
                     _extend(choice.fields, name, as_list(value))
+                case "reasoning_details":
+                    for each in as_list(value):
+                        choice.add_detail(each)
                 case _:
                     _extend(choice.fields, name, value)
 
@@ -261,9 +281,10 @@ class ChatReader(MessageReader):
     def _read_other(self, event: ServerSentEvent, chunk: dict[str, Any]) -> list[Delta]:
         """Read what has no choices: a chunk that only tells of itself, or an unknown event."""
         kind = kind_of(event, chunk)
-        if kind == "ping" or "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
+        if "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
+            self._keep(chunk)
             return []
-        return [Data(kind, chunk)]
+        return [] if kind == "ping" else [Data(kind, chunk)]
 
     def _keep(self, chunk: dict[str, Any]) -> None:
         """Keep the fields of a chunk that the whole response would have."""
@@ -273,7 +294,7 @@ class ChatReader(MessageReader):
             # The first of a plain value, as servers fill them in late; the last of a list, which may grow.
             is_new = isinstance(value, list | dict) or not self._top.get(name)
             if is_new and value is not None and name not in NOT_KEPT:
-                self._top[name] = value
+                self._top[name] = {**as_dict(self._top.get(name)), **value} if isinstance(value, dict) else value
 
     def _end(self) -> list[Delta]:
         self._has_ended = True
@@ -335,6 +356,11 @@ def _choice(index: int, choice: Choice) -> dict[str, Any]:
     if choice.audio:
         audio = {name: "".join(pieces) for name, pieces in choice.audio.items()}
         fields["audio"] = {**as_dict(fields.get("audio")), **audio}
+    if choice.details:
+        fields["reasoning_details"] = [
+            {**detail, "text": "".join(pieces)} if "text" in as_dict(detail) else detail
+            for detail, pieces in choice.details
+        ]
     function = choice.by_index.get(FUNCTION_CALL)
     if calls := [call.native for call in message.tool_calls if call is not function]:
         fields["tool_calls"] = calls

@@ -12,13 +12,12 @@ no user of it, and no body of the request. What the server sent in the body is t
 
 import base64
 import json
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from math import inf, isnan
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, overload
 from urllib.parse import urlsplit, urlunsplit
-from weakref import ref
 
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
@@ -75,10 +74,7 @@ def record(stream: Any, path: str | PathLike[str], *, keep: Collection[str] = ()
     Raises `RuntimeError` for a stream that has been entered, whose beginning is lost; so does reading it, where the
     file cannot be written.
     """
-    if stream._session.head is not None:
-        raise RuntimeError("record a stream before it is entered: with record(client.post(…), path) as stream")
-    recorder = _Recorder(stream, Path(path), frozenset(name.lower() for name in keep) | HARMLESS)
-    stream._tap = recorder.atap if hasattr(stream, "__anext__") else recorder.tap
+    stream._record(_Recorder(Path(path), frozenset(name.lower() for name in keep) | HARMLESS))
     return stream
 
 
@@ -171,64 +167,34 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
 
 
 class _Recorder:
-    """Writes the lines of one cassette."""
+    """Writes the lines of one cassette; a `Recorder` of a stream."""
 
-    def __init__(self, stream: Any, path: Path, harmless: Collection[str]) -> None:
+    def __init__(self, path: Path, harmless: Collection[str]) -> None:
         self._path = path
         self._harmless = harmless
-        self._stream: Any = ref(stream)
-        self._started_at = stream._now()
-        path.write_bytes(b"")
+        self._started_at = 0.0
 
-    def tap(self, response: Any, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Record a response of a sync client, and hand on its pieces."""
-        self._begin(response)
-        return self._tapped(response, pieces)
+    def begin(self, now: float) -> None:
+        self._started_at = now
+        self._path.write_bytes(b"")
 
-    def _tapped(self, response: Any, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            for piece in pieces:
-                self.take(response, piece)
-                yield piece
-        except Exception as error:
-            self.end(response, error)
-            raise
-        self.end(response, None)
-
-    def atap(self, response: Any, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same, async."""
-        self._begin(response)
-        return _AsyncTap(self, response, pieces)
-
-    def take(self, response: Any, piece: bytes) -> None:
-        if not piece or self._has_left(response):
-            return  # compressed bytes that came to nothing yet; or the reader only empties its buffers
-        try:
-            self._write(data=piece.decode())
-        except UnicodeDecodeError:
-            self._write(base64=base64.b64encode(piece).decode())
-
-    def end(self, response: Any, error: Exception | None) -> None:
-        if self._has_left(response):
-            return
-        if error is None:
-            self._write(end=True)
-        elif not isinstance(error, self._stream()._library.TimeoutException):
-            self._write(lost=type(error).__name__)
-
-    def _has_left(self, response: Any) -> bool:
-        """Whether the stream has left this response, or was made to: what comes of it then is no news."""
-        stream = self._stream()
-        if stream is None or stream._response is not response:
-            return True
-        return bool(stream._session.is_closing or stream._channel.is_expired)
-
-    def _begin(self, response: Any) -> None:
+    def opened(self, response: Any, requested_at: float, now: float) -> None:
         request = response.request
         sent = self._redacted(request.headers.multi_items())
-        asked_at = self._stream()._session.attempted_at
-        self._write(asked_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
-        self._write(response=response.status_code, headers=self._redacted(response.headers.multi_items()))
+        self._write(requested_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
+        self._write(now, response=response.status_code, headers=self._redacted(response.headers.multi_items()))
+
+    def received(self, data: bytes, now: float) -> None:
+        try:
+            self._write(now, data=data.decode())
+        except UnicodeDecodeError:
+            self._write(now, base64=base64.b64encode(data).decode())
+
+    def ended(self, error: Exception | None, now: float) -> None:
+        if error is None:
+            self._write(now, end=True)
+        else:
+            self._write(now, lost=type(error).__name__)
 
     def _redacted(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         return [(name, self._harmless_value(name.lower(), value)) for name, value in headers]
@@ -238,8 +204,7 @@ class _Recorder:
             return redacted_url(value)
         return value if name in self._harmless else REDACTED
 
-    def _write(self, now: float | None = None, **entry: Any) -> None:
-        now = self._stream()._now() if now is None else now
+    def _write(self, now: float, **entry: Any) -> None:
         line = json.dumps({"time": round(now - self._started_at, 6), **entry})
         try:
             with self._path.open("a", encoding="utf-8") as file:
@@ -247,27 +212,6 @@ class _Recorder:
         except OSError as error:
             # As it is, it would be taken for an error of the connection.
             raise RuntimeError(f"the cassette cannot be written: {error}") from error
-
-
-class _AsyncTap(AsyncIterator[bytes]):
-    """The pieces of an async response, which are recorded while they go by."""
-
-    def __init__(self, recorder: _Recorder, response: Any, pieces: AsyncIterator[bytes]) -> None:
-        self._recorder = recorder
-        self._response = response
-        self._pieces = pieces
-
-    async def __anext__(self) -> bytes:
-        try:
-            piece = await self._pieces.__anext__()
-        except StopAsyncIteration:
-            self._recorder.end(self._response, None)
-            raise
-        except Exception as error:
-            self._recorder.end(self._response, error)
-            raise
-        self._recorder.take(self._response, piece)
-        return piece
 
 
 def redacted_url(url: str) -> str:

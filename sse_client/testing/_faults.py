@@ -54,15 +54,25 @@ class Faults:
     """
 
     after_events: int | None = None
+    """Stop after so many whole events."""
     after_bytes: int | None = None
+    """Stop after so many bytes of the body."""
     then: Step | tuple[Step, ...] = FIN
+    """The steps that are played instead of the rest."""
     duplicate: int | None = None
+    """The number of the event that is sent twice, from 1 on."""
     damage: int | None = None
+    """The number of the event whose UTF-8 is damaged, from 1 on."""
     line_end: Literal["\n", "\r\n", "\r"] | None = None
+    """Replaces the end of every line."""
     cut: Cut | None = None
+    """How the body is cut into pieces."""
     seed: int = 0
+    """The seed of random pieces."""
     answer: Answer | None = None
+    """Replaces the whole script."""
     requests: int | None = None
+    """How many of the first requests are hit; by default all are."""
 
     def __post_init__(self) -> None:
         if self.after_events is not None and self.after_bytes is not None:

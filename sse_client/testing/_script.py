@@ -43,6 +43,7 @@ class Pause:
     """
 
     seconds: float
+    """How long it waits."""
 
     def __post_init__(self) -> None:
         if not self.seconds >= 0:
@@ -95,11 +96,14 @@ class Answer:
     """The steps, with text and events as the bytes that they are sent as."""
 
     status: int
+    """The status of the response."""
     headers: tuple[tuple[str, str], ...]
     """All headers that are sent, but for the `Connection: close` that answers the request's own."""
 
     framing: Framing
+    """How the client knows where the body ends."""
     delay: float
+    """Seconds from the request to the head of the response."""
 
     def __init__(
         self,
@@ -187,6 +191,7 @@ class RecordedRequest:
     """A request as it came over the wire."""
 
     method: str
+    """The method, as sent."""
     target: str
     """Path and query, as sent."""
 
@@ -194,6 +199,7 @@ class RecordedRequest:
     """By name, whatever its case. Values are read as UTF-8; other bytes become lone surrogates (`surrogateescape`)."""
 
     body: bytes
+    """The whole body, without its transfer coding."""
     connection: int
     """The number of the connection that it came over, from 1 on."""
 

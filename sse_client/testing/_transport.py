@@ -18,7 +18,8 @@ import anyio.lowlevel
 import h11
 import httpx
 
-from sse_client._shells.http import VIRTUAL_TIME, VirtualTime, library_of
+from sse_client._shells.http import library_of
+from sse_client._shells.time import VIRTUAL_TIME, VirtualTime
 from sse_client.testing._script import (
     Close,
     Headers,

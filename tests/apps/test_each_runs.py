@@ -16,7 +16,7 @@ PRINTED = {
     "printer_ai": r"^c1/m1: 28 characters\ncomplete: 'Print  two  copies,  please\.'\n"
     r"streaming: the stream ended after \d events, before its terminator\n.*text='There will be a jam'",
     "rag_chat": r"^cancelled: \d+ words\n.*'And what is in this one\? '.*quality=0\.0.*ending='complete'",
-    "theo": r"(24 events over 5 connections, to msg-24)\nWHOEVER IS CUT OFF COMES BACK AND HAS MISSED NOTHING\n$",
+    "theo": r"(24 events over 5 connections, to msg-24)\nA READER THAT WAS CUT OFF RECONNECTS AND MISSES NOTHING\n$",
     "wisqu": r"sync: m1, 31 characters, 5 words\n(.|\n)*fallback: m1, (.|\n)*async: m1, 14 characters, 3 words\n$",
 }
 

@@ -202,7 +202,7 @@ def test_it_gives_up_in_the_end(shell: Shell) -> None:
     with EventServer(*answers) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
     assert isinstance(result.error, StreamInterrupted)
-    assert (result.error.last_event_id, result.error.events_received) == ("msg-2", 2)
+    assert (result.error.last_event_id, result.error.stats.events) == ("msg-2", 2)
     assert len(server.requests) == 6
 
 

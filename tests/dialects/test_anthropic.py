@@ -23,7 +23,7 @@ STOP = {"type": "message_stop"}
 
 
 def message_start(**fields: Any) -> dict[str, Any]:
-    message = {
+    message: dict[str, Any] = {
         "id": "m1",
         "type": "message",
         "role": "assistant",

@@ -238,17 +238,24 @@ def test_reasoning_under_both_names() -> None:
 
 
 def test_reasoning_details() -> None:
-    """OpenRouter's details of the reasoning are kept in native, in order, for the next request."""
-    first, second = {"type": "reasoning.text", "text": "a"}, {"type": "reasoning.encrypted", "data": "x"}
+    """OpenRouter's details of the reasoning are joined by index in native, as the next request must have them."""
+    encrypted = {"type": "reasoning.encrypted", "data": "x", "index": 0}
     reply = chat(
-        chunk({"reasoning": "a", "reasoning_details": [first]}),
-        chunk({"content": "b", "reasoning_details": [second]}),
-        chunk({"content": "", "channel": "final"}, "stop", native_finish_reason="end"),
+        chunk({"reasoning": "a", "reasoning_details": [{"type": "reasoning.text", "text": "a", "index": 0}]}),
+        chunk({"reasoning": "b", "reasoning_details": [{"type": "reasoning.text", "text": "b", "index": 0}]}),
+        chunk({"reasoning_details": [{"type": "reasoning.text", "text": None, "signature": "s", "index": 0}]}),
+        chunk({"content": "b", "reasoning_details": [encrypted, {"type": "reasoning.summary", "summary": "c"}, "odd"]}),
+        chunk({"content": "", "channel": "final"}, "stop", service="x"),
     )
     message = reply.message.native["choices"][0]["message"]
-    assert message["reasoning_details"] == [first, second]
+    assert message["reasoning_details"] == [
+        {"type": "reasoning.text", "text": "ab", "signature": "s", "index": 0},
+        encrypted,
+        {"type": "reasoning.summary", "summary": "c"},
+        "odd",
+    ]
     assert message["channel"] == "final"
-    assert reply.message.native["native_finish_reason"] == "end"
+    assert reply.message.native["service"] == "x"
 
 
 def test_think_tags() -> None:
@@ -527,7 +534,9 @@ def test_a_call_after_the_finish_reason() -> None:
 
 def test_groq() -> None:
     """Usage may be in x_groq; an event named `error` ends the stream."""
-    reply = chat(chunk({"content": "a"}, "stop", x_groq={"id": "r", "usage": USAGE}), DONE)
+    first = chunk({"role": "assistant"}, x_groq={"id": "r", "seed": 1})
+    reply = chat(first, chunk({"content": "a"}, "stop", x_groq={"id": "r", "usage": USAGE}), DONE)
+    assert reply.message.native["x_groq"] == {"id": "r", "seed": 1, "usage": USAGE}
     assert reply.message.usage is not None
     assert reply.message.usage.input_tokens == 5
     reply = chat({"x_groq": {"id": "r", "usage": USAGE}})
@@ -610,6 +619,8 @@ def test_what_is_unknown() -> None:
             "",
             {"id": "x", "object": "chat.completion.chunk"},
             {"choices": None},
+            chunk({"content": "a"}),
+            dict.fromkeys("vwxyz", 1),
             DONE,
             names=["", "", "", "progress", ""],
         ),
@@ -618,8 +629,10 @@ def test_what_is_unknown() -> None:
         ("later", {"type": "later", "value": 1}),
         ("message", [1]),
         ("progress", {"step": 1}),
+        ("message", dict.fromkeys("vwxyz", 1)),
     ]
-    assert len(reply.deltas) == 3
+    assert reply.kinds == ["Data", "Data", "Data", "TextDelta", "Data"]
+    assert not reply.message.native.keys() & {"type", "step", "v"}
 
 
 def test_what_is_not_json() -> None:

@@ -1,6 +1,8 @@
 """What servers get wrong: fields of other types, dropped, or null. No reader raises, and its reply is consistent."""
 
+import copy
 import json
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,6 +227,16 @@ def test_any_cut(name: str, data: st.DataObject) -> None:
     whole = play(dialect, stream)
     assert outline(reply.message) == outline(whole.message)
     assert reply.kinds == whole.kinds
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_copies(name: str) -> None:
+    """A message, as an error has it in `partial`, can be copied and pickled at any event."""
+    dialect, values = SAMPLES[name]
+    for count in range(len(values) + 1):
+        message = play(dialect, script(*values[:count])).message
+        assert outline(copy.deepcopy(message)) == outline(message)
+        assert outline(pickle.loads(pickle.dumps(message))) == outline(message)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sse_client import ServerSentEvent, StreamTruncated
+from sse_client import Dialect, ErrorEvent, ServerSentEvent, StreamTruncated
 from sse_client.dialects import (
     Data,
     Delta,
@@ -31,6 +31,8 @@ from sse_client.dialects import (
 )
 from sse_client.dialects._message import Written
 from sse_client.dialects._reader import as_count, as_dict, as_key, as_list, as_text, kind_of
+
+from .playing import play, script
 
 
 class Notes(MessageReader):
@@ -431,6 +433,34 @@ KINDS = [
 def test_kinds(event: ServerSentEvent, value: Any, kind: str) -> None:
     """An event's kind is its name, else the first field that says so."""
     assert kind_of(event, value) == kind
+
+
+class WatsonxReader(MessageReader):
+    """A reader of a protocol that is not shipped."""
+
+    def read(self, event: ServerSentEvent) -> list[Delta]:
+        deltas: list[Delta] = []
+        for result in event.json().get("results") or ():
+            deltas += self.text(result.get("generated_text"))
+            if (reason := result.get("stop_reason", "not_finished")) != "not_finished":
+                deltas += self.finish("length" if reason == "max_tokens" else "stop", reason)
+        return deltas
+
+
+WATSONX: Dialect[Delta, Message] = Dialect(reader=WatsonxReader, errors=ErrorEvent(event="error"))
+
+
+def test_a_reader_of_your_own() -> None:
+    """A reader of ten lines has all that the others have: deltas, a message, and the truth about its end."""
+    values = [
+        {"results": [{"generated_text": "a", "stop_reason": "not_finished"}]},
+        {"results": [{"generated_text": "b"}, {"generated_text": None, "stop_reason": "eos_token"}]},
+    ]
+    reply = play(WATSONX, script(*values))
+    assert reply.kinds == ["TextDelta", "TextDelta", "Finish"]
+    assert reply.message.text == "ab"
+    assert reply.message.ended_well
+    assert isinstance(play(WATSONX, script(values[0])).error, StreamTruncated)
 
 
 def test_what_json_may_hold() -> None:

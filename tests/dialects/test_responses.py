@@ -751,7 +751,7 @@ def test_a_background_response_is_resumed() -> None:
         stream = client.post("/responses", json={}, params={"api-version": "1"}, dialect=dialect)
         assert [each.json()["sequence_number"] for each in stream] == [0, 1, 2, 3, 4]
     assert [request.method for request in transport.requests] == ["POST", "GET"]
-    assert transport.requests[1].url.endswith("/v1/responses/resp_1?api-version=1&stream=true&starting_after=2")
+    assert transport.requests[1].target == ("/v1/responses/resp_1?api-version=1&stream=true&starting_after=2")
 
 
 def test_a_response_that_does_not_run_in_the_background_is_not_resumed() -> None:

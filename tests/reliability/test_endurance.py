@@ -33,7 +33,7 @@ AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0, jitter=0, retry_ambiguous
 
 @pytest.fixture
 def feeds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeds]:
-    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.attempts.MIN_DELAY", 0.001)
     with serving() as feeds:
         yield feeds
 

@@ -22,11 +22,10 @@ from typing import Any, Literal
 import anyio
 import anyio.lowlevel
 import pytest
-from conftest import SHELLS
 from hypothesis import given, seed
 from hypothesis import strategies as st
 from reference import parse
-from shells import Shell
+from shells import SHELLS, Shell
 
 from reliability.proof import SEED, Ledger, fuzz
 from sse_client import (
@@ -467,7 +466,7 @@ def check(use: Use, ledger: Ledger) -> None:
 
 
 @seed(SEED)
-@fuzz(300, 10_000)
+@fuzz(200, 10_000)
 @given(worlds())
 def test_any_world(ledger: Ledger, world: World) -> None:
     """In any world the user gets every event that was sent, once and in order, and the truth about how it ended."""
@@ -484,7 +483,7 @@ PATIENT: dict[str, st.SearchStrategy[Any]] = {
 
 
 @seed(SEED)
-@fuzz(300, 10_000)
+@fuzz(200, 10_000)
 @given(worlds(turns=st.lists(STREAMS, min_size=2, max_size=12).map(tuple), stops=st.just("never"), **PATIENT))
 def test_many_cuts(ledger: Ledger, world: World) -> None:
     """A stream that is cut again and again is complete in the end, unless it ran out of time, or was lied to."""
@@ -495,7 +494,7 @@ def test_many_cuts(ledger: Ledger, world: World) -> None:
 
 
 @seed(SEED)
-@fuzz(300, 10_000)
+@fuzz(200, 10_000)
 @given(
     worlds(
         turns=st.lists(STREAMS, max_size=4).map(tuple),

@@ -19,8 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from reliability.proof import SEED, Ledger, fuzz
 from sse_client import LastEventID, RetryPolicy, SSEError, StreamError, Terminator, Timeouts
-from sse_client._core.session import MAX_IDS, Outcome, Session
-from sse_client._core.steps import Connect, Drain, Failure, Head, Plan, Read, ReadBody, Step, Stop, Wait
+from sse_client._core.phases import Outcome
+from sse_client._core.place import MAX_IDS
+from sse_client._core.plan import Plan
+from sse_client._core.session import Session
+from sse_client._core.steps import Connect, Drain, Failure, Head, Read, ReadBody, Step, Stop, Wait
 from sse_client._request import Request
 
 URL = "http://test.example.org/chat"
@@ -206,7 +209,7 @@ class Play(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         session = self.session
-        assert len(session._recent_ids) <= MAX_IDS
+        assert len(session._place.past_ids("")) <= MAX_IDS + 1
         assert len(session._past_ids) <= MAX_IDS + 1
         assert len(session._batch) + len(session._previous) <= EVENTS + 2
         assert session.notes is None
@@ -240,7 +243,7 @@ class Play(RuleBasedStateMachine):
         if self.is_doomed:
             assert isinstance(self.end.error, SSEError) or self.was_stopped
         if isinstance(self.end.error, StreamError):
-            assert self.end.error.events_received == len(self.received)
+            assert self.end.error.stats.events == len(self.received)
         assert is_complete or self.was_stopped or self.is_doomed
 
 

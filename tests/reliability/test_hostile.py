@@ -1,9 +1,10 @@
 """
 Servers that mean harm, on real sockets: whatever they send, and however long, it ends soon, small, and said clearly.
 
-Each attack is played to all six shells at once, with the clocks and limits that a careful user sets. What must come of
-it stands in its row: an error of the family, or an end that does no harm. Whatever else a shell raised would come out
-of `Shell.read` and fail the test. Memory is what Python allocated for all six and their server, by tracemalloc.
+Each attack is played to shells of each kind at once, with the clocks and limits that a careful user sets. What must
+come of it stands in its row: an error of the family, or an end that does no harm. Whatever else a shell raised would
+come out of `Shell.read` and fail the test. Memory is what Python allocated for all of them and their server, by
+tracemalloc.
 
 Endless is what is sent a hundred thousand times, which is gigabytes, and stops when the client leaves.
 """
@@ -21,8 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from conftest import SHELLS
-from shells import Result, Shell
+from shells import KINDS, Run, Shell
 
 from reliability.proof import Ledger
 from sse_client import (
@@ -53,7 +53,7 @@ LIMIT = 200_000
 CLOCK = 0.3
 CLOCKS = Timeouts(connect=5, response=5, read=5, first_event=5, idle=5, total=5)
 
-# How much CPU time the six shells and a flooding server may take together. What waits for too long ends by another
+# How much CPU time these shells and a flooding server may take together. What waits for too long ends by another
 # clock than its own, which `check` notices: a bound on wall time would fail on a loaded machine.
 CPU = 6.0
 
@@ -88,8 +88,8 @@ def bounded(seconds: float, memory: float) -> Iterator[None]:
     assert peak < memory
 
 
-def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = SHELLS, **options: Any) -> list[Result]:
-    """Read the same in all shells at once, and count what came of it."""
+def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = KINDS, **options: Any) -> list[Run]:
+    """Read the same in shells of each kind at once, and count what came of it."""
     arguments: dict[str, Any] = {"client": {"retry": None, "timeout": CLOCKS}, **options}
     with ThreadPoolExecutor(len(shells)) as pool:
         results = list(pool.map(lambda shell: shell.read(url, **arguments), shells))
@@ -178,7 +178,7 @@ def test_endless(ledger: Ledger, attack: Attack) -> None:
     check(attack, results)
 
 
-def check(attack: Attack, results: list[Result]) -> None:
+def check(attack: Attack, results: list[Run]) -> None:
     for result in results:
         assert type(result.error) is (attack.error or type(None)), repr(result.error)
         assert getattr(result.error, "clock", None) == attack.clock
@@ -189,7 +189,7 @@ def check(attack: Attack, results: list[Result]) -> None:
 def test_endless_by_default(ledger: Ledger) -> None:
     """Where nothing else is said, an event has 64 MiB: a line without end is too large, and memory a few times that."""
     with EventServer(Answer(HEAD, b"data: ", *endless(b"x"), framing="raw")) as server, bounded(CPU, 300 * MB):
-        [result] = everywhere(ledger, server.url, SHELLS[:1])
+        [result] = everywhere(ledger, server.url, KINDS[:1])
     assert isinstance(result.error, EventTooLarge)
 
 
@@ -248,7 +248,7 @@ ASKED = {"headers": {"Accept-Encoding": "gzip"}}
 def test_a_gzip_bomb(ledger: Ledger) -> None:
     """Where gzip is asked for, a bomb is seen to be too large after 64 KiB more than the limit of an event."""
     with EventServer(Answer(GZIP, BOMB, framing="raw")) as server:
-        for shell in SHELLS:
+        for shell in KINDS:
             with bounded(CPU, 4 * MB):
                 [result] = everywhere(ledger, server.url, [shell], max_event_size=LIMIT, **ASKED)
             assert type(result.error) is EventTooLarge
@@ -259,7 +259,7 @@ def test_a_gzip_bomb_in_gzip(ledger: Ledger, status: bytes) -> None:
     """A bomb within a bomb, where no compression was asked for, grows no further than a single one."""
     head = OK.replace(b"200", status) + b"Content-Type: text/event-stream\r\nContent-Encoding: gzip, gzip\r\n\r\n"
     with EventServer(Answer(head + gzip.compress(BOMB), framing="raw")) as server, bounded(CPU, 4 * MB):
-        [result] = everywhere(ledger, server.url, SHELLS[:1], max_event_size=LIMIT)
+        [result] = everywhere(ledger, server.url, KINDS[:1], max_event_size=LIMIT)
     assert isinstance(result.error, SSEError)
 
 
@@ -346,8 +346,8 @@ def test_a_delay_without_end(ledger: Ledger, header: str) -> None:
     head = f"HTTP/1.1 503 No\r\n{header}\r\n\r\n".encode()
     with EventServer(Answer(head, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, client={})
-    assert [type(result.error) for result in results] == [StatusError] * len(SHELLS)
-    assert len(server.requests) == len(SHELLS)
+    assert [type(result.error) for result in results] == [StatusError] * len(KINDS)
+    assert len(server.requests) == len(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -361,9 +361,9 @@ def test_a_reconnection_time_without_end(ledger: Ledger, number: str, method: st
     text = f"retry: {number}\nid: 1\ndata: 1\n\n"
     with EventServer(Answer(text, FIN)) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, client={}, method=method, resume=LastEventID())
-    assert [type(result.error) for result in results] == [StreamInterrupted] * len(SHELLS)
-    assert [result.data for result in results] == [["1"]] * len(SHELLS)
-    assert len(server.requests) == len(SHELLS)
+    assert [type(result.error) for result in results] == [StreamInterrupted] * len(KINDS)
+    assert [result.data for result in results] == [["1"]] * len(KINDS)
+    assert len(server.requests) == len(KINDS)
 
 
 # Redirects -----------------------------------------------------------------------------------------------------------
@@ -381,8 +381,8 @@ def test_a_redirect_loop(ledger: Ledger) -> None:
         answers = {target: redirect(location, *endless(b"x")) for target, location in places.items()}
         with bounded(CPU, MEMORY):
             results = everywhere(ledger, server.url)
-    assert [type(result.error) for result in results] == [StatusError] * len(SHELLS)
-    assert len(server.requests) == 21 * len(SHELLS)
+    assert [type(result.error) for result in results] == [StatusError] * len(KINDS)
+    assert len(server.requests) == 21 * len(KINDS)
 
 
 SECRETS = ["secret-header", "secret-cookie", "secret-password", "secret-query", "secret-key", "secret-jar"]
@@ -420,7 +420,7 @@ def test_a_redirect_with_credentials(ledger: Ledger, follows: bool) -> None:
                 **CREDENTIALS,
             )
         foreign = [*other.requests, *(request for request in home.requests if request.target == "/back")]
-    assert len(foreign) == (2 * len(SHELLS) if follows else 0)
+    assert len(foreign) == (2 * len(KINDS) if follows else 0)
     assert {type(result.error) for result in results} == ({type(None)} if follows else {StatusError})
     for request in foreign:
         names = {name.lower() for name in request.headers}
@@ -461,13 +461,13 @@ IDS = [
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two connections."""
-    monkeypatch.setattr("sse_client._core.session.MIN_DELAY", 0.001)
+    monkeypatch.setattr("sse_client._core.attempts.MIN_DELAY", 0.001)
 
 
 def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:
     """Break the stream behind these bytes, in all shells; return the requests of each."""
     requests: list[list[RecordedRequest]] = []
-    for shell in SHELLS:
+    for shell in KINDS:
         answers = Answer(f"id: {BEFORE}\ndata: 0\n\n", first, FIN), Answer("id: last\ndata: end\n\n")
         policy = RetryPolicy(max_retries=1, initial_delay=0, jitter=0)
         with EventServer(*answers) as server:
@@ -502,11 +502,11 @@ def test_fields_that_are_no_id(ledger: Ledger, field: bytes) -> None:
 def test_ids_of_the_user(ledger: Ledger, value: str) -> None:
     """An ID that the user brings along from elsewhere is refused at the call where HTTP cannot carry it."""
     with EventServer() as server:
-        for shell in SHELLS:
+        for shell in KINDS:
             with pytest.raises(ValueError, match="cannot be sent in a header"):
                 shell.read(server.url, last_event_id=value)
         assert server.requests == []
-    ledger.add(faults=len(SHELLS))
+    ledger.add(faults=len(KINDS))
 
 
 def test_data_is_handed_out_as_it_came(ledger: Ledger) -> None:

@@ -51,7 +51,7 @@ def sent(number: int, events: int) -> list[str]:
 
 def test_concurrent_streams(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
     """Hundreds of streams at once, each cut and refused several times, get every event once and in order."""
-    streams, events = size(200, 2_000), size(30, 50)
+    streams, events = size(100, 2_000), size(30, 50)
     received: dict[int, list[str]] = {number: [] for number in range(streams)}
     outcomes: dict[int, str | None] = {}
 

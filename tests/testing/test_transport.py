@@ -10,10 +10,9 @@ import gc
 import gzip
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from types import ModuleType
@@ -25,7 +24,7 @@ import pytest
 import respx
 from hypothesis import given
 from hypothesis import strategies as st
-from shells import PATIENCE, Shell, entered
+from shells import PATIENCE, Run, Shell, entered, in_turn
 
 from sse_client import (
     AsyncEventStream,
@@ -38,7 +37,6 @@ from sse_client import (
     RetryPolicy,
     ServerSentEvent,
     SSEClient,
-    SSEError,
     StatusError,
     StreamInterrupted,
     StreamTimeout,
@@ -98,78 +96,35 @@ def gaps(requests: list[RecordedRequest]) -> list[float]:
 # What a script means -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Seen:
+def seen(run: Run, played: EventServer | ScriptedTransport) -> tuple[Any, ...]:
     """All that can be seen of a stream and of its requests, but for times."""
-
-    data: list[str]
-    error: SSEError | None
-    outcome: str | None
-    response: Any
-    counts: dict[str, int]
-    requests: list[Any]
-
-    def comparable(self) -> tuple[Any, ...]:
-        """All that must be equal; two errors never are, so what they are is told instead."""
-        error = self.error
-        known = [getattr(error, name, None) for name in ("ambiguous", "clock", "status_code", "body", "last_event_id")]
-        errors = type(error), type(error and error.__cause__), known
-        return self.data, errors, self.outcome, self.response, self.counts, self.requests
+    # Two errors are never equal, so what they are is told instead.
+    error, stream = run.error, run.stream
+    assert stream is not None
+    known = [getattr(error, name, None) for name in ("ambiguous", "clock", "status_code", "body", "last_event_id")]
+    errors = type(error), type(error and error.__cause__), known
+    response: Any = None
+    if stream._session.head is not None:
+        shown: Any = stream.response
+        response = shown.status_code, shown.reason_phrase, shown.headers.multi_items(), shown.http_version
+    counts = [getattr(stream.stats, name) for name in ("attempts", "connections", "comments", "bytes")]
+    requests = [(request.method, request.target, dict(request.headers), request.body) for request in played.requests]
+    return run.data, errors, run.outcome, response, counts, requests
 
 
-def see(
-    shell: Shell,
-    url: str,
-    played: EventServer | ScriptedTransport,
-    *,
-    method: str = "POST",
-    http: dict[str, Any] | None = None,
-    client: dict[str, Any] | None = None,
-    on_event: Callable[[], object] = lambda: None,
-    **options: Any,
-) -> Seen:
-    """Read a stream to its end, with a call for each event."""
-    seen = Seen([], None, None, None, {}, [])
-
-    async def main() -> None:
-        async with shell.any_client(client, http) as sse:
-            stream = sse.stream(method, url, **options)
-            try:
-                async with entered(stream) as reader:
-                    async for event in reader:
-                        seen.data.append(event.data)
-                        on_event()
-            except SSEError as error:
-                seen.error = error
-            if stream._session.head is not None:
-                response: Any = stream.response
-                headers = response.headers.multi_items()
-                seen.response = response.status_code, response.reason_phrase, headers, response.http_version
-            stats = stream.stats
-            seen.counts = {name: getattr(stats, name) for name in ("attempts", "connections", "comments", "bytes")}
-            seen.outcome = stream.outcome
-
-    shell.run(main)
-    seen.requests = [
-        (request.method, request.target, dict(request.headers), request.body) for request in played.requests
-    ]
-    return seen
-
-
-def on_both(shell: Shell, *scripts: Script, gate: threading.Event | None = None, **options: Any) -> Seen:
+def on_both(shell: Shell, *scripts: Script, gate: threading.Event | None = None, **options: Any) -> Run:
     """
-    Play a script on a socket and without one, compare all that is seen, and return it.
+    Play a script on a socket and without one, compare all that is seen, and return what came of it.
 
     The gate is open from the first event on, for scripts that must not go on before.
     """
     gate = gate or threading.Event()
     with EventServer(*scripts) as server:
-        url = f"{server.url}/chat?q=é"
-        on_a_socket = see(shell, url, server, on_event=gate.set, **options)
+        on_a_socket = shell.read(f"{server.url}/chat?q=é", on_event=gate.set, **options)
     gate.clear()
     transport = scripted_transport(*scripts)
-    without = see(shell, url, transport, on_event=gate.set, http={"transport": transport}, **options)
-    assert without.comparable() == on_a_socket.comparable()
+    without = shell.read(f"{server.url}/chat?q=é", on_event=gate.set, http={"transport": transport}, **options)
+    assert seen(without, transport) == seen(on_a_socket, server)
     return without
 
 
@@ -183,10 +138,10 @@ def test_ends(shell: Shell, framing: Framing, end: Step | None, is_whole: bool) 
     answer = Answer(body, *(() if end is None else (lambda: gate.wait(5), end)), framing=framing)
     if end is not None:
         answer = answer.announcing(99)
-    seen = on_both(shell, answer, gate=gate)
-    assert seen.data == ["1"]
+    result = on_both(shell, answer, gate=gate)
+    assert result.data == ["1"]
     is_cut = end is RST or (end is FIN and framing != "close")
-    assert seen.outcome == ("interrupted" if is_cut else "completed" if is_whole else "truncated")
+    assert result.outcome == ("interrupted" if is_cut else "completed" if is_whole else "truncated")
 
 
 def raw(*lines: Step) -> Answer:
@@ -240,13 +195,13 @@ ANSWERS: dict[str, tuple[list[Script], dict[str, Any], Any]] = {
 @pytest.mark.parametrize(("scripts", "options", "expected"), ANSWERS.values(), ids=ANSWERS)
 def test_answers(shell: Shell, scripts: list[Script], options: dict[str, Any], expected: Any) -> None:
     """Whatever is answered, the same is seen of it; and it is what the script is for."""
-    seen = on_both(shell, *scripts, **{"retry": None, **options})
+    result = on_both(shell, *scripts, **{"retry": None, **options})
     if isinstance(expected, list):
-        assert (seen.data, seen.outcome) == (expected, "completed")
+        assert (result.data, result.outcome) == (expected, "completed")
     elif isinstance(expected, type):
-        assert isinstance(seen.error, expected)
+        assert isinstance(result.error, expected)
     elif expected is not None:
-        assert seen.outcome == expected
+        assert result.outcome == expected
 
 
 def form() -> Iterator[bytes]:
@@ -259,7 +214,7 @@ async def async_form() -> AsyncIterator[bytes]:
         yield piece
 
 
-@pytest.mark.parametrize(
+@in_turn(
     "options",
     [
         {"json": {"message": "é"}, "headers": {"X-Extension-Token": "test-token", "X-Name": "a b"}},
@@ -280,20 +235,22 @@ def test_requests(shell: Shell, options: dict[str, Any]) -> None:
     if options.get("content") == "iterator":
         options = {"content": form() if shell.kind == "sync" else async_form()}
         transport = scripted_transport(Answer(EVENT))
-        see(shell, URL, transport, http={"transport": transport}, **options)
+        shell.read(URL, http={"transport": transport}, **options)
         [request] = transport.requests
         assert (request.body, request.headers["transfer-encoding"]) == (b"a=1&b=2", "chunked")
     else:
-        seen = on_both(shell, Answer(EVENT), **options)
-        assert seen.data == ["1"]
+        result = on_both(shell, Answer(EVENT), **options)
+        assert result.data == ["1"]
 
 
 def test_a_header_that_http_cannot_carry(shell: Shell) -> None:
     """What httpx's own transport refuses to send is refused here too, and nothing is recorded."""
-    seen = on_both(shell, Answer(EVENT), headers={"X-Name": "a\nb"})
-    assert isinstance(seen.error, ConnectionFailed)
-    assert not seen.error.ambiguous
-    assert seen.requests == []
+    result = on_both(shell, Answer(EVENT), headers={"X-Name": "a\nb"})
+    assert isinstance(result.error, ConnectionFailed)
+    assert not result.error.ambiguous
+    transport = scripted_transport(Answer(EVENT))
+    shell.read(URL, http={"transport": transport}, headers={"X-Name": "a\nb"})
+    assert transport.requests == []
 
 
 def test_requests_are_numbered() -> None:
@@ -324,7 +281,7 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
         gc.collect()
 
 
-@pytest.mark.parametrize("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
+@in_turn("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
 def test_answered(shell: Shell, answer: Answer) -> None:
     """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
     transport = scripted_transport(answer)
@@ -332,7 +289,7 @@ def test_answered(shell: Shell, answer: Answer) -> None:
     assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
 
 
-@pytest.mark.parametrize("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
+@in_turn("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
 def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
     """A request whose answer fails before there is a head is done, as on a socket."""
     transport = scripted_transport(answer)
@@ -416,7 +373,7 @@ CLOCKS: list[tuple[str, Answer, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("clock", "answer", "seconds"), CLOCKS)
+@in_turn(("clock", "answer", "seconds"), CLOCKS)
 def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> None:
     """Each clock runs out at its time, to the second, and nobody waits for it."""
     transport = scripted_transport(answer)
@@ -428,7 +385,7 @@ def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> Non
     assert result.stream.stats.duration == pytest.approx(seconds, abs=BEFORE)
 
 
-@pytest.mark.parametrize(
+@in_turn(
     ("clock", "answer", "seconds"),
     [
         ("response", Answer(EVENT, Pause(9 * HOUR), delay=HOUR - 1), 10 * HOUR - 1),
@@ -514,7 +471,7 @@ RETRIES: dict[str, tuple[list[Script], dict[str, Any], list[float]]] = {
 }
 
 
-@pytest.mark.parametrize(("scripts", "options", "expected"), RETRIES.values(), ids=RETRIES)
+@in_turn(("scripts", "options", "expected"), RETRIES.values(), ids=RETRIES)
 def test_retries(shell: Shell, scripts: list[Script], options: dict[str, Any], expected: list[float]) -> None:
     """The delays between attempts pass in virtual time, and are seen in the times of the requests."""
     transport = scripted_transport(*scripts)

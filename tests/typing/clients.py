@@ -14,6 +14,7 @@ from sse_client import (
     AsyncSSEClient,
     Cursor,
     ErrorEvent,
+    EventEncoder,
     EventParser,
     EventStream,
     LastEventID,
@@ -182,6 +183,15 @@ def without_a_client(response: httpx.Response) -> None:
     assert_type(parser.last_event_id, str)
     assert_type(parser.reconnection_time, int | None)
     parser.feed("data: x")  # type: ignore[arg-type]
+
+
+def to_bytes(event: ServerSentEvent) -> None:
+    encoder = EventEncoder(last_event_id="7")
+    assert_type(encoder.encode(event), bytes)
+    assert_type(encoder.comment(" ping"), bytes)
+    assert_type(encoder.retry(3000), bytes)
+    encoder.encode("data: x")  # type: ignore[arg-type]
+    encoder.retry("3000")  # type: ignore[arg-type]
 
 
 def sources(

@@ -87,6 +87,11 @@ def dialects(client: SSEClient) -> None:
     assert_type(client.subscribe("/", dialect=CHAT, terminator=None), EventStream[Text | ToolCall | Done])
     assert_type(client.post("/", dialect=CHAT, events=Text), EventStream[Text])
     assert_type(client.post("/", dialect=CHAT, events=Text, unknown="keep"), EventStream[Text | ServerSentEvent])
+    assert_type(Dialect(), Dialect[ServerSentEvent])
+    assert_type(Dialect(terminator=Terminator(data="x")), Dialect[ServerSentEvent])
+    assert_type(client.post("/", dialect=Dialect(pings={"ping"})), EventStream[ServerSentEvent])
+    assert_type(Dialect[Text | Done](events=Text | Done), Dialect[Text | Done])
+    Dialect[Text](events=int)  # type: ignore[arg-type]
     Dialect(events=Text, unknown="ignore")  # type: ignore[arg-type]
     Dialect(Text)  # type: ignore[call-arg]
     CHAT.unknown = "keep"  # type: ignore[misc]

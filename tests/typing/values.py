@@ -46,7 +46,7 @@ def errors() -> None:
         assert_type(error.message, str | None)
     except StreamError as error:
         assert_type(error.last_event_id, str)
-        assert_type(error.events_received, int)
+        assert_type(error.stats.events, int)
         assert_type(error.stats.duration, float)
     except SSEError as error:
         raise RuntimeError from error
@@ -95,3 +95,4 @@ def cursors() -> None:
     )
     assert_type(cursor, Cursor[int])
     assert_type(cursor.initial, int)
+    Cursor[int]("", lambda cursor, event: cursor, lambda cursor, request: request)  # type: ignore[arg-type]

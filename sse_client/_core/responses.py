@@ -1,0 +1,130 @@
+"""
+Which response is a stream, or the error that it is instead. Pure functions of a head, a body and the plan.
+
+`has_begun` says whether the stream has events, or an ID to resume after: then a response is that of a resume.
+"""
+
+import re
+from codecs import getincrementaldecoder
+
+from .._errors import ConnectionFailed, ContentTypeError, ResponseError, StatusError, quote
+from .._parser import BOM
+from .._timeouts import Timeouts
+from .clocks import seconds_of
+from .plan import Plan
+from .steps import Failure, Head
+
+EVENT_STREAM = "text/event-stream"
+
+# The fields of the standard (section 9.2.6): a body that begins with one of them is an event stream.
+FIELDS = (b"data", b"event", b"id", b"retry")
+
+# No text has these, and hardly any compressed body is without them.
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+
+# A comma in quotes separates nothing. The end of the quotes may be missing, so that the search stays linear.
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
+
+# What has to be installed for the client to decode a coding.
+EXTRAS = {"br": "httpx[brotli]", "zstd": "httpx[zstd]"}
+
+# Of a reason phrase, which the server may make as long as a header.
+MAX_REASON = 100
+
+
+def is_stream(head: Head, plan: Plan, *, has_begun: bool) -> bool:
+    """Whether the response is an event stream, or JSON that is read as one."""
+    found = media_type(head)
+    is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
+    is_json = is_json and "," not in found
+    # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
+    takes_json = plan.accepts_json and not has_begun
+    return head.status_code in plan.rules.good_statuses and (found == EVENT_STREAM or (is_json and takes_json))
+
+
+def is_accepted(head: Head, body: bytes | bytearray, plan: Plan, *, has_begun: bool) -> bool:
+    """Whether a response says that the server has taken a message, and has nothing to say to it, as in MCP."""
+    is_asked_for = plan.accepts_json and 202 in plan.rules.good_statuses and not has_begun
+    # A body that was lost before its first byte is not an empty one.
+    is_empty = not body and head.headers.get("content-length", "0") == "0"
+    return is_asked_for and head.status_code == 202 and is_empty
+
+
+def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bool, refusal: str) -> ResponseError:
+    """
+    Return the error of a response that is not a stream.
+
+    `request` is how texts name the request; `refusal` says why a redirect was not followed, `""` if there was none.
+    """
+    status_code, got = head.status_code, media_type(head)
+    is_readable = not head.undecodable or is_text(body)
+    kind: type[ResponseError]
+    if status_code in plan.rules.good_statuses:
+        kind = ContentTypeError
+        text = f"expected text/event-stream from {request}, got {repr(got) if got else 'no content type'}"
+        if head.undecodable and (not is_readable or is_stream(head, plan, has_begun=has_begun)):
+            text = f"{text} {undecoded(head)}"
+        text = f"{text} (status {status_code})"
+    else:
+        kind = StatusError
+        text = f"{request} returned {status_code} {head.reason[:MAX_REASON]}".rstrip()
+        if not is_readable:
+            text = f"{text} {undecoded(head)}"
+    error = kind(text, status_code=status_code, headers=head.headers, body=body)
+    said = error.message or (body.decode("utf-8", "replace").strip() if is_readable else "")
+    refused = f"; the redirect is not followed: {refusal}" if refusal else ""
+    error.args = ("".join((text, f": {quote(said)}" if said else "", refused)),)
+    return error
+
+
+def no_response(failure: Failure, request: str, clock: str | None, timeouts: Timeouts) -> ConnectionFailed:
+    """Return the error of a request without a response; `clock` is the one that has run out."""
+    text = f"{request} got no response: {failure.text}"
+    if clock is not None:
+        text = f"{text} (the {clock} clock of {seconds_of(timeouts, clock):g} s ran out)"
+    error = ConnectionFailed(text, ambiguous=failure.was_sent, clock=clock)
+    error.__cause__ = failure.cause
+    return error
+
+
+def media_type(head: Head) -> str:
+    """
+    Return the type and subtype of a `Content-Type`, without its parameters.
+
+    A server and its proxy may both send the header, and a client joins the values with commas. They are one type if
+    all are equal. Otherwise all of them are returned, joined, which is not a type that we read.
+    """
+    values = QUOTED.sub("", head.headers.get("content-type", "")).split(",")
+    types = dict.fromkeys(value.partition(";")[0].strip().lower() for value in values)
+    return ", ".join(each for each in types if each)
+
+
+def begins_a_stream(body: bytes) -> bool | None:
+    """Whether a body's first line is a comment or a field of the standard; `None` if that takes more bytes."""
+    if BOM.startswith(body):
+        return None
+    line = body.removeprefix(BOM)
+    if line.startswith(b":"):
+        return True
+    for field in FIELDS:
+        if field.startswith(line):
+            return None
+        if line.startswith(field):
+            return line[len(field)] in b":\r\n"
+    return False
+
+
+def is_text(body: bytes | bytearray) -> bool:
+    """Whether the beginning of a body is text, as far as can be seen."""
+    try:
+        getincrementaldecoder("utf-8")().decode(body)  # whose last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return CONTROLS.search(body) is None
+
+
+def undecoded(head: Head) -> str:
+    """Say in which coding a response came, and what would decode it."""
+    extra = EXTRAS.get(head.undecodable)
+    remedy = f" without {extra}" if extra else ""
+    return f"in the content coding {quote(head.undecodable)}, which cannot be decoded{remedy}"

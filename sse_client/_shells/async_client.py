@@ -1,0 +1,275 @@
+"""
+The async client: its arguments, and the signatures of its calls.
+"""
+
+from typing import Any, Literal, Self, Unpack, cast, overload
+
+import httpx
+from typing_extensions import TypeForm, TypeVar
+
+from .._dialect import Dialect
+from .._event import ServerSentEvent
+from .._request import AsyncHeadersSource
+from .._retry import RetryPolicy
+from .._timeouts import Timeouts
+from .._types import AsyncHTTPClient, Auth, HTTPResponse
+from .async_ import AsyncEventStream
+from .http import check_url, library_of
+from .options import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    LIMITS,
+    AsyncOptions,
+    BaseClient,
+    ReadOptions,
+    dialect_of,
+    plan_of,
+    refuse_settings,
+)
+
+E = TypeVar("E")
+
+
+class AsyncSSEClient(BaseClient):
+    """
+    A client that reads event streams, over httpx or httpx2, on asyncio or trio.
+
+    As `SSEClient`, with an `httpx.AsyncClient` or `httpx2.AsyncClient` below it; `headers` may be an async function.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        headers: AsyncHeadersSource | None = None,
+        auth: Auth | None = None,
+        http_client: AsyncHTTPClient | None = None,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
+        idempotency_key_header: str | None = None,
+    ) -> None:
+        super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
+        self._owns_client = http_client is None
+        if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
+            limits = httpx.Limits(**LIMITS)
+            self._http_client: Any = httpx.AsyncClient(base_url=base_url or "", auth=cast("Any", auth), limits=limits)
+            self._library = library_of(self._http_client, "AsyncClient")
+        else:
+            self._http_client = http_client
+            self._library = library_of(http_client, "AsyncClient")
+            refuse_settings(self._library, base_url=base_url, auth=auth)
+
+    @overload
+    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E]: ...
+    @overload
+    def stream(
+        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[E]: ...
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        **options: Unpack[AsyncOptions],
+    ) -> Any:
+        """
+        Ask for an event stream; enter what is returned with `async with` to connect, and iterate it.
+
+        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
+        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
+        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
+        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
+        its type; the stream can be read on behind that.
+        """
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, dialect, is_subscription=False)
+        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
+
+    @overload
+    def post(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E]: ...
+    @overload
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
+    def post(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
+        """POST, and read the events that are answered; see `stream`."""
+        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
+
+    @overload
+    def get(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E]: ...
+    @overload
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
+    def get(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
+        """GET a stream of events; see `stream`."""
+        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
+
+    @overload
+    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E | ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[E]: ...
+    @overload
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
+    def subscribe(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+    ) -> Any:
+        """
+        Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
+
+        Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
+        as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
+        The arguments are those of `stream`.
+        """
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, dialect, is_subscription=True)
+        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
+
+    async def aclose(self) -> None:
+        """
+        End all open streams, as their own `aclose()` would; then close the HTTP client, where it was made here.
+
+        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        """
+        try:
+            for stream in self._close_calls():
+                await stream.aclose()
+        finally:
+            if self._owns_client:
+                await self._http_client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+@overload
+def aiter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+@overload
+def aiter_events(
+    response: HTTPResponse,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["keep"],
+    **options: Unpack[ReadOptions],
+) -> AsyncEventStream[E | ServerSentEvent]: ...
+@overload
+def aiter_events(
+    response: HTTPResponse,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["skip", "raise"] = "skip",
+    **options: Unpack[ReadOptions],
+) -> AsyncEventStream[E]: ...
+@overload
+def aiter_events(
+    response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]
+) -> AsyncEventStream[E]: ...
+def aiter_events(
+    response: HTTPResponse,
+    *,
+    events: Any = None,
+    dialect: Any = None,
+    unknown: Any = None,
+    **options: Unpack[ReadOptions],
+) -> Any:
+    """
+    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
+
+    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
+    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    """
+    library = library_of(response, "Response")
+    dialect = dialect_of(events, dialect, unknown)
+    return AsyncEventStream(plan_of(response, options, dialect), library, dialect, None, None, response)

@@ -1,0 +1,110 @@
+"""
+The body of a response, piece by piece as it comes, and decoded if that is possible.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+
+import anyio.lowlevel
+
+from .codings import CodingError, Decoder, EndedEarly, coding_of, decoder_for
+from .http import is_http2, library_of, transport_timeout
+from .time import VIRTUAL_TIME
+
+
+def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> None:
+    """
+    Turn a request's extensions from the headers, once they are there, to the body, before its first read.
+
+    The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
+    body. What was there to be told of the headers would cost memory for as long as the body takes.
+    """
+    if not is_http2(response):
+        request.extensions.pop("trace", None)  # there it tells when the response is closed
+    request.extensions.pop(VIRTUAL_TIME, None)
+    timeout = request.extensions.get("timeout")
+    if timeout is not None:
+        timeout["read"] = transport_timeout(read_timeout)
+
+
+def pieces_of(response: Any) -> Iterator[bytes]:
+    """
+    Iterate the body as it comes, decoded if that is possible.
+
+    Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
+    body, before we have let go of its socket.
+    """
+    if _has_been_read(response):
+        return cast("Iterator[bytes]", response.iter_bytes())
+    pieces = iter(response.stream)
+    decoder = _decoder_of(response)
+    return pieces if decoder is None else _Decoded(response, pieces, decoder)
+
+
+def apieces_of(response: Any) -> AsyncIterator[bytes]:
+    """The same, async."""
+    if _has_been_read(response):
+        return cast("AsyncIterator[bytes]", response.aiter_bytes())
+    pieces = aiter(response.stream)
+    decoder = _decoder_of(response)
+    return pieces if decoder is None else _Decoded(response, pieces, decoder)
+
+
+def _decoder_of(response: Any) -> Decoder | None:
+    return decoder_for(coding_of(response.headers.get("content-encoding", "")))
+
+
+class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
+    """
+    The pieces of a compressed body, decoded.
+
+    One that decodes to nothing is `b""`: whoever reads has a clock to look at. Raises `EndedEarly` at an end that is
+    not the body's, and the client's own `DecodingError`.
+    """
+
+    def __init__(self, response: Any, pieces: Any, decoder: Decoder) -> None:
+        self._response = response
+        self._pieces = pieces
+        self._decoder = decoder
+        self._error: type[Exception] = library_of(response, "Response").DecodingError
+
+    def __next__(self) -> bytes:
+        decoder = self._decoder
+        if not decoder.has_more:
+            try:
+                piece = next(self._pieces)
+            except StopIteration:
+                self._check_whole()
+                raise
+            decoder.feed(piece)
+        return self._take()
+
+    async def __anext__(self) -> bytes:
+        if self._response.is_closed:
+            # It is read on only to unwind the generators below: nobody wants what is in them.
+            return cast("bytes", await self._pieces.__anext__())
+        if self._decoder.has_more:
+            await anyio.lowlevel.checkpoint()  # a body may grow for long without a read
+        else:
+            try:
+                piece = await self._pieces.__anext__()
+            except StopAsyncIteration:
+                self._check_whole()
+                raise
+            self._decoder.feed(piece)
+        return self._take()
+
+    def _take(self) -> bytes:
+        try:
+            return self._decoder.take()
+        except CodingError as error:
+            raise self._error(str(error)) from error
+
+    def _check_whole(self) -> None:
+        if not self._decoder.is_whole:
+            raise EndedEarly("the body ended before the end mark of its compression") from None
+
+
+def _has_been_read(response: Any) -> bool:
+    """Whether httpx has read the body, and decoded it, or is to say that it has been used up."""
+    return bool(response.is_stream_consumed or response.is_closed)

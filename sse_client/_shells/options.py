@@ -1,0 +1,244 @@
+"""
+A call's arguments, and how they become one `Plan`. Everything after that is the session's.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, TypedDict, TypeVar
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from .._core.place import id_header
+from .._core.plan import Plan
+from .._dialect import RAW, Dialect
+from .._marks import ErrorEvent, Terminator
+from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._request import AsyncHeadersSource, HeadersSource, Request, public_url
+from .._resume import Cursor, LastEventID
+from .._retry import RetryPolicy
+from .._timeouts import Timeouts
+from .._typed import Unknown
+from .._types import Auth, Content, Cookies, Data, Files, HTTPResponse, Params
+from .http import check_url
+from .stream import BaseStream
+
+B = TypeVar("B", bound="BaseStream[Any]")
+
+DEFAULT_RETRY = RetryPolicy()
+DEFAULT_TIMEOUTS = Timeouts()
+
+# Of the HTTP clients that are made here. A stream keeps its connection for minutes: httpx's limit of 100 would let the
+# next one wait for it.
+LIMITS: dict[str, int | None] = {"max_connections": None, "max_keepalive_connections": 20}
+
+
+class ReadOptions(TypedDict, total=False):
+    """What there is to say about reading a stream."""
+
+    terminator: Terminator | None
+    """The event that must end the stream. By default an unnamed `[DONE]` ends it, and so does the end of the body;
+    `None` takes `[DONE]` for an event like any other. `subscribe` does that unless the terminator matches it."""
+    errors: ErrorEvent | None
+    """Which events are errors."""
+    pings: Collection[str]
+    """The names of events that only keep the connection alive: they reach nobody, and feed no clock."""
+    max_event_size: int
+    """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
+    accept_json: bool
+    """Whether to ask for JSON too, and take it for a stream of one event. By default it is a `ContentTypeError`. A 202
+    without a body is then an empty stream."""
+
+
+class Options(ReadOptions, total=False):
+    """What every call takes. The first group means what it means in httpx."""
+
+    params: Params | None
+    cookies: Cookies | None
+    json: Any
+    content: Content | None
+    data: Data | None
+    files: Files | None
+    auth: Auth | None
+
+    timeout: Timeouts | float | None
+    """Seconds for the whole call, or a `Timeouts`; `None` switches all clocks off. By default the client's."""
+    retry: RetryPolicy | None
+    """What to do when there is no answer, or a bad one; `None` never tries again. By default the client's, and for a
+    subscription `RetryPolicy.RECONNECT`."""
+    resume: LastEventID | Cursor[Any] | None
+    """How to take a broken stream up again. By default it is not."""
+    last_event_id: str
+    """The ID to go on behind, from an earlier stream."""
+    cross_origin_redirects: bool
+    """Whether to follow a redirect to another origin too, without auth, cookies, or any header of yours. What repeats
+    or resumes the request goes along: `Last-Event-ID` and the idempotency key. Within its origin a redirect is always
+    followed."""
+
+
+class SyncOptions(Options, total=False):
+    """The options of `SSEClient`."""
+
+    headers: HeadersSource | None
+    """Headers, or a function that is asked for them before each attempt."""
+
+
+class AsyncOptions(Options, total=False):
+    """The options of `AsyncSSEClient`."""
+
+    headers: AsyncHeadersSource | None
+    """Headers, or a function, async or not, that is asked for them before each attempt."""
+
+
+class BaseClient:
+    """The defaults of a client, how a call becomes a plan, and which streams are open."""
+
+    _http_client: Any
+    _library: ModuleType
+
+    def __init__(
+        self,
+        *,
+        headers: AsyncHeadersSource | None,
+        retry: RetryPolicy | None,
+        timeout: Timeouts | float | None,
+        idempotency_key_header: str | None,
+    ) -> None:
+        self._headers = headers
+        self._retry = RetryPolicy._of(retry)
+        self._timeouts = Timeouts._of(timeout)
+        self._idempotency_key_header = idempotency_key_header
+        self._is_closed = False
+        self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # one that nobody holds any more is gone
+
+    def _keep(self, stream: B) -> B:
+        """Remember a stream for as long as somebody holds it: closing the client closes it."""
+        stream._owner = self
+        self._streams[id(stream)] = stream
+        return stream
+
+    def _close_calls(self) -> list[Any]:
+        """Let no stream be opened any more; return those that are to be closed."""
+        self._is_closed = True
+        # Not by iterating: another thread may make a stream meanwhile.
+        kept = [reference() for reference in self._streams.valuerefs()]
+        return [stream for stream in kept if stream is not None and stream._session.has_started]
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the client is closed: no stream can be opened with it any more")
+
+    def __repr__(self) -> str:
+        base_url = public_url(str(self._http_client.base_url))
+        return f"<{type(self).__name__}{f' {base_url}' if base_url else ''}>"
+
+    def _plan(
+        self,
+        method: str,
+        url: str,
+        options: SyncOptions | AsyncOptions,
+        dialect: Dialect[Any],
+        *,
+        is_subscription: bool,
+    ) -> Plan:
+        self._check_open()
+        _check(options, AsyncOptions)
+        resume = options.get("resume", dialect.resume)
+        for each in (url, resume.url if isinstance(resume, LastEventID) else None):
+            if each is not None and not callable(each):
+                check_url(self._library, str(each), self._http_client.base_url)
+        request = Request(
+            method=method.upper(),
+            url=str(url),
+            params=options.get("params"),
+            headers=options.get("headers"),
+            cookies=options.get("cookies"),
+            json=options.get("json"),
+            content=options.get("content"),
+            data=options.get("data"),
+            files=options.get("files"),
+            auth=options.get("auth"),
+        )
+        last_event_id = options.get("last_event_id", "")
+        id_header(last_event_id)  # what cannot be sent is an error here, and not in the middle of a stream
+        key_header = self._idempotency_key_header
+        return Plan(
+            request=request,
+            is_subscription=is_subscription,
+            can_refresh=callable(request.headers) or callable(self._headers),
+            cross_origin_redirects=options.get("cross_origin_redirects", False),
+            idempotency_key=None if key_header is None or request.is_idempotent else (key_header, str(uuid4())),
+            last_event_id=last_event_id,
+            retry=RetryPolicy._of(options["retry"])
+            if "retry" in options
+            else RetryPolicy.RECONNECT
+            if is_subscription
+            else self._retry,
+            resume=resume,
+            timeouts=Timeouts._of(options["timeout"]) if "timeout" in options else self._timeouts,
+            **_reading(options, dialect),
+        )
+
+
+def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
+    """Return the plan for a response that the user has: it is not requested again."""
+    _check(options, ReadOptions)
+    request = Request(method=response.request.method, url=str(response.request.url))
+    return Plan(request=request, timeouts=Timeouts._of(None), **_reading(options, dialect))
+
+
+class _Reading(TypedDict):
+    terminator: Terminator | None
+    ends_at_done: bool
+    errors: ErrorEvent | None
+    pings: frozenset[str]
+    accepts_json: bool
+    max_event_size: int
+
+
+def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
+    terminator = options.get("terminator", dialect.terminator)
+    return {
+        "terminator": terminator,
+        "ends_at_done": terminator is not None or "terminator" not in options,
+        "errors": options.get("errors", dialect.errors),
+        "pings": frozenset(options.get("pings", dialect.pings)),
+        "accepts_json": options.get("accept_json", False),
+        "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
+    }
+
+
+def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
+    """Return all that a call says about its events as one dialect: single arguments override the given one."""
+    given = RAW if dialect is None else dialect
+    if events is not None:
+        given = replace(given, events=events)
+    return given if unknown is None else replace(given, unknown=unknown)
+
+
+# What would else be found out in the middle of a stream.
+EXPECTED: dict[str, tuple[type, ...]] = {
+    "terminator": (Terminator,),
+    "errors": (ErrorEvent,),
+    "resume": (LastEventID, Cursor),
+    "last_event_id": (str,),
+    "max_event_size": (int,),
+}
+
+
+def _check(options: Mapping[str, Any], allowed: Any) -> None:
+    known: frozenset[str] = allowed.__optional_keys__
+    for name, value in options.items():
+        if name not in known:
+            raise TypeError(f"unexpected argument {name!r}; expected one of {', '.join(sorted(known))}")
+        expected = EXPECTED.get(name)
+        if expected is not None and value is not None and not isinstance(value, expected):
+            kinds = " or ".join(kind.__name__ for kind in expected)
+            raise TypeError(f"expected {kinds} for {name}, got {value!r}")
+
+
+def refuse_settings(library: ModuleType, **settings: Any) -> None:
+    """Raise `TypeError` for an argument that is set, though the user's own client has a setting for it."""
+    for name, value in settings.items():
+        if value is not None:
+            raise TypeError(f"{name}= cannot be combined with http_client=; set it on your {library.__name__} client")

@@ -1,0 +1,281 @@
+"""
+The sync client: its arguments, and the signatures of its calls.
+"""
+
+from typing import Any, Literal, Self, Unpack, cast, overload
+
+import httpx
+from typing_extensions import TypeForm, TypeVar
+
+from .._dialect import Dialect
+from .._event import ServerSentEvent
+from .._request import HeadersSource
+from .._retry import RetryPolicy
+from .._timeouts import Timeouts
+from .._types import Auth, HTTPClient, HTTPResponse
+from .http import check_url, library_of
+from .options import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    LIMITS,
+    BaseClient,
+    ReadOptions,
+    SyncOptions,
+    dialect_of,
+    plan_of,
+    refuse_settings,
+)
+from .sync import EventStream
+
+E = TypeVar("E")
+
+
+class SSEClient(BaseClient):
+    """
+    A client that reads event streams, over httpx or httpx2.
+
+    With `http_client` it uses yours, an `httpx.Client` or `httpx2.Client` with all that you have set there, and leaves
+    it open; without, it makes an `httpx.Client` of its own, and closes it.
+
+    A response hook of yours may raise: an `HTTPStatusError` (`raise_for_status`) is taken for the response that it
+    carries, with its retries and errors; any other exception is yours, and comes out as it is.
+
+    `headers` go with every call; a function is asked for them before each attempt. `retry` and `timeout` are the
+    defaults of its calls. `idempotency_key_header` names a header that carries one key with all attempts of a call
+    that is not idempotent, which makes it safe to repeat where the server knows that header.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        headers: HeadersSource | None = None,
+        auth: Auth | None = None,
+        http_client: HTTPClient | None = None,
+        retry: RetryPolicy | None = DEFAULT_RETRY,
+        timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
+        idempotency_key_header: str | None = None,
+    ) -> None:
+        super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
+        self._owns_client = http_client is None
+        if http_client is None:
+            if base_url:
+                check_url(httpx, base_url)
+            limits = httpx.Limits(**LIMITS)
+            self._http_client: Any = httpx.Client(base_url=base_url or "", auth=cast("Any", auth), limits=limits)
+            self._library = library_of(self._http_client, "Client")
+        else:
+            self._http_client = http_client
+            self._library = library_of(http_client, "Client")
+            refuse_settings(self._library, base_url=base_url, auth=auth)
+
+    @overload
+    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E | ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E]: ...
+    @overload
+    def stream(
+        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]
+    ) -> EventStream[E]: ...
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        **options: Unpack[SyncOptions],
+    ) -> Any:
+        """
+        Ask for an event stream; enter what is returned to connect, and iterate it.
+
+        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
+        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
+        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
+        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
+        its type; the stream can be read on behind that.
+        """
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, dialect, is_subscription=False)
+        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
+
+    @overload
+    def post(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E | ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E]: ...
+    @overload
+    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def post(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
+        """POST, and read the events that are answered; see `stream`."""
+        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
+
+    @overload
+    def get(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E | ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E]: ...
+    @overload
+    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def get(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
+        """GET a stream of events; see `stream`."""
+        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
+
+    @overload
+    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["keep"],
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E | ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: TypeForm[E],
+        dialect: Dialect[Any] | None = None,
+        unknown: Literal["skip", "raise"] = "skip",
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[E]: ...
+    @overload
+    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def subscribe(
+        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+    ) -> Any:
+        """
+        Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
+
+        Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
+        as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
+        The arguments are those of `stream`.
+        """
+        dialect = dialect_of(events, dialect, unknown)
+        plan = self._plan("GET", url, options, dialect, is_subscription=True)
+        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
+
+    def close(self) -> None:
+        """
+        End all open streams, as their own `close()` would; then close the HTTP client, where it was made here.
+
+        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        """
+        try:
+            for stream in self._close_calls():
+                stream.close()
+        finally:
+            if self._owns_client:
+                self._http_client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@overload
+def iter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> EventStream[ServerSentEvent]: ...
+@overload
+def iter_events(
+    response: HTTPResponse,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["keep"],
+    **options: Unpack[ReadOptions],
+) -> EventStream[E | ServerSentEvent]: ...
+@overload
+def iter_events(
+    response: HTTPResponse,
+    *,
+    events: TypeForm[E],
+    dialect: Dialect[Any] | None = None,
+    unknown: Literal["skip", "raise"] = "skip",
+    **options: Unpack[ReadOptions],
+) -> EventStream[E]: ...
+@overload
+def iter_events(response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> EventStream[E]: ...
+def iter_events(
+    response: HTTPResponse,
+    *,
+    events: Any = None,
+    dialect: Any = None,
+    unknown: Any = None,
+    **options: Unpack[ReadOptions],
+) -> Any:
+    """
+    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
+
+    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
+    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    """
+    library = library_of(response, "Response")
+    dialect = dialect_of(events, dialect, unknown)
+    return EventStream(plan_of(response, options, dialect), library, dialect, None, None, response)
