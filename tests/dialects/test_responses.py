@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -742,25 +743,26 @@ def stream_of(*events: ServerSentEvent) -> bytes:
     return b"".join(encode(each) for each in events)
 
 
-def test_a_background_response_is_resumed() -> None:
-    """A response in the background goes on after the last event, by a GET of its own URL; one event comes once."""
-    events = numbered(BACKGROUND, added(message("")), text("Hel"), text("lo"), last(message()))
+@pytest.mark.parametrize(("created", "count"), [(BACKGROUND, 2), (CREATED, 1)], ids=["background", "foreground"])
+def test_a_cut(created: Any, count: int) -> None:
+    """A response in the background goes on by a GET of its own URL; any other is not asked for again."""
+    events = numbered(created, added(message("")), text("Hel"), text("lo"), last(message()))
     transport = scripted_transport(Answer(stream_of(*events[:3]), FIN), Answer(stream_of(*events[3:])))
-    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
+    received: list[ServerSentEvent] = []
     with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host/v1")) as client:
-        stream = client.post("/responses", json={}, params={"api-version": "1"}, dialect=dialect)
-        assert [each.json()["sequence_number"] for each in stream] == [0, 1, 2, 3, 4]
-    assert [request.method for request in transport.requests] == ["POST", "GET"]
-    assert transport.requests[1].target == ("/v1/responses/resp_1?api-version=1&stream=true&starting_after=2")
-
-
-def test_a_response_that_does_not_run_in_the_background_is_not_resumed() -> None:
-    """Any other response is not asked for again: the cut is raised as it was."""
-    events = numbered(CREATED, added(message("")), text("Hel"))
-    transport = scripted_transport(Answer(stream_of(*events), FIN))
-    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
-    with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host")) as client:
-        stream = client.post("/responses", json={}, dialect=dialect)
-        with pytest.raises(StreamInterrupted):
-            list(stream)
-    assert len(transport.requests) == 1
+        stream = client.post(
+            "/responses",
+            json={},
+            params={"api-version": "1"},
+            events=ServerSentEvent,
+            terminator=OPENAI_RESPONSES.terminator,
+            errors=OPENAI_RESPONSES.errors,
+            resume=RESPONSES_RESUME,
+        )
+        with nullcontext() if count == 2 else pytest.raises(StreamInterrupted):
+            received.extend(stream)
+    assert [event.data for event in received] == [event.data for event in events][: 5 if count == 2 else 3]
+    assert [(request.method, request.target) for request in transport.requests] == [
+        ("POST", "/v1/responses?api-version=1"),
+        ("GET", "/v1/responses/resp_1?api-version=1&stream=true&starting_after=2"),
+    ][:count]
