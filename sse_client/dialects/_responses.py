@@ -155,9 +155,9 @@ class ResponsesReader(MessageReader):
                 slot, annotation = self._slot(fields, "message"), fields.get("annotation")
                 place = place_of(topic, fields)
                 content = slot.contents.setdefault(place, {"type": "output_text"})
-                if content.get("annotations").__class__ is not list:
-                    content["annotations"] = []
-                content["annotations"].append(annotation)
+                annotations = as_list(content.get("annotations"))
+                annotations.append(annotation)
+                content["annotations"] = annotations
                 return self._annotate(slot, place[1], annotation)
             case "shell_call_command", "added" | "done":
                 return self._write_command(kind, fields, as_text(fields.get("command")), is_all=True)
