@@ -234,12 +234,14 @@ class ResponsesReader(MessageReader):
 
     def _set(self, kind: str, topic: str, fields: dict[str, Any]) -> list[Delta]:
         """Set a whole text, or the whole arguments of a call."""
+        names = ("arguments", "input", "code") if written_by(topic) is ToolCall else ("text", "refusal")
+        text = next(filter(None, (as_text(fields.get(name)) for name in names)), "")
+        if not text and written_by(topic) is not None:
+            return []
         part, _, deltas = self._part_for(topic, fields)
         if part is None:
             return [Data(kind, fields)]
-        for name in ("arguments", "input", "code") if isinstance(part, ToolCall) else ("text", "refusal"):
-            if text := as_text(fields.get(name)):
-                deltas += self.replace(part, text)
+        deltas += self.replace(part, text)
         if not isinstance(part, ToolCall):
             part.is_done = True
         return deltas

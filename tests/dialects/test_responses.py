@@ -1,7 +1,9 @@
 """OPENAI_RESPONSES and RESPONSES_RESUME: the protocol, and where servers deviate from it."""
 
+import copy
 import dataclasses
 import json
+import pickle
 from contextlib import nullcontext
 from typing import Any
 
@@ -725,6 +727,13 @@ def test_a_saved_cursor() -> None:
     resume = dataclasses.replace(RESPONSES_RESUME, initial=("resp_1", 5))
     assert resume.advance(resume.initial, ServerSentEvent(data='{"sequence_number": 6}')) == ("resp_1", 6)
     assert OPENAI_RESPONSES.resume is RESPONSES_RESUME
+
+
+def test_a_copy() -> None:
+    """A copy, or a pickle, keeps the parts and the native objects of its moment."""
+    reply = responses(CREATED, added(message("")), text("Hi"), added(call(""), 1), arguments('{"x"', 1))
+    for kept in (copy.deepcopy(reply.message), pickle.loads(pickle.dumps(reply.message))):
+        assert outline(kept) == outline(reply.message)
 
 
 def test_the_same_classes_everywhere() -> None:
