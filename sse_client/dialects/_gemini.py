@@ -387,8 +387,7 @@ class GeminiReader(MessageReader):
 
     def _write(self, call: ToolCall, index: int, args: Any, deltas: list[Delta]) -> None:
         """Write all arguments of a call, and end it."""
-        if args is not None:
-            text = as_json(args)
+        if text := as_json(args):
             call._pieces.append(text)
             delta = ToolCallDelta(text, call, index)
             if isinstance(call, Call):
@@ -427,7 +426,17 @@ def usage_of(native: dict[str, Any]) -> Usage:
     return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
-GEMINI: Dialect[Delta, Message] = Dialect(reader=GeminiReader, errors=ErrorEvent(field="error"), accept_json=True)
+# By their code, or where that is left out by their status.
+TRANSIENT = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
+
+GEMINI: Dialect[Delta, Message] = Dialect(
+    reader=GeminiReader,
+    errors=(
+        ErrorEvent(field="error", retry=TRANSIENT)
+        | ErrorEvent(field="0.error", message="0.error.message", code="0.error.code", retry=TRANSIENT)
+    ),
+    accept_json=True,
+)
 """
 Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`, where the response is a list.
 

@@ -43,7 +43,8 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
-write_json = json.JSONEncoder(ensure_ascii=False).encode  # which `json.dumps` would make anew each time
+# Which `json.dumps` would make anew each time.
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def as_dict(value: Any) -> dict[str, Any]:
@@ -68,17 +69,23 @@ def as_count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def as_key(value: Any, default: str | int = 0) -> str | int:
-    """The value if it can be the key of a part, else the default."""
-    return value if isinstance(value, str | int) else default
-
-
 def as_json(value: Any) -> str:
-    """An object of arguments as text; if it is nested too deeply for that, one that is not whole."""
+    """
+    The text of a call's arguments: a string as it is, an object as JSON, `None` as an empty text.
+
+    An object that is nested too deeply to be written becomes text that is not whole.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
     try:
         return write_json(value)
     except RecursionError:
         return "{"
+
+
+def as_key(value: Any, default: str | int = 0) -> str | int:
+    """The value if it can be the key of a part, else the default."""
+    return value if isinstance(value, str | int) else default
 
 
 def kind_of(event: ServerSentEvent, value: Any) -> str:
@@ -296,6 +303,14 @@ class MessageReader:
             return []
         part.is_done = True
         return [ToolCallEnd(part, choice)]
+
+    def take_back(self, start: int = 0, *, choice: int = 0) -> None:
+        """Forget the parts from that place on, and their keys: the server does not mean them any more."""
+        message = self.choice(choice)
+        gone = set(map(id, message.parts[start:]))
+        message.parts = message.parts[:start]
+        self._parts = {key: part for key, part in self._parts.items() if id(part) not in gone}
+        self._open = [each for each in self._open if id(each[0]) not in gone]
 
     def end_all(self, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and those calls that are whole."""

@@ -57,6 +57,7 @@ ENDINGS = {"completed", "incomplete", "failed", "cancelled"}
 TOO_LONG = {"max_output_tokens", "max_tokens"}
 # Some gateways keep the connection open with these.
 PINGS = {"ping", "keepalive"}
+TRANSIENT = {"rate_limit_exceeded", "server_error", "server_is_overloaded"}
 
 
 def written_by(topic: str) -> type[Written] | None:
@@ -535,11 +536,14 @@ OPENAI_RESPONSES: Dialect[Delta, Message] = Dialect(
     reader=ResponsesReader,
     terminator=Terminator(field="type", values={f"response.{each}" for each in ENDINGS}),
     errors=(
-        ErrorEvent(field="type", values={"error"})
-        | ErrorEvent(event="error")
-        | ErrorEvent(field="error")
+        ErrorEvent(field="type", values={"error"}, retry=TRANSIENT)
+        | ErrorEvent(event="error", retry=TRANSIENT)
+        | ErrorEvent(field="error", retry=TRANSIENT)
         | ErrorEvent(
-            field="type", values={"response.failed"}, message="response.error.message", code="response.error.code"
+            field="response.error",
+            message="response.error.message",
+            code="response.error.code",
+            retry=TRANSIENT,
         )
     ),
     pings=PINGS,

@@ -29,7 +29,7 @@ from sse_client.dialects import (
 from sse_client.dialects._responses import ResponsesReader
 from sse_client.testing import FIN, Answer, encode, scripted_transport
 
-from .playing import Reply, check, outline, play, script
+from .playing import Reply, check, is_transient, outline, play, script
 
 USAGE = {
     "input_tokens": 5,
@@ -415,6 +415,14 @@ def test_errors(error: dict[str, Any]) -> None:
     assert (reply.code, str(reply.error)) == ("rate_limit_exceeded", "slow down")
     assert (reply.message.text, reply.message.finish_reason, reply.message.ended_well) == ("Hal", None, False)
     assert not reply.message.parts[0].is_done
+    assert is_transient(OPENAI_RESPONSES, error)
+
+
+def test_a_failure_without_an_error() -> None:
+    """A response that failed and does not say why is a reply that has ended with an error."""
+    reply = responses(CREATED, text("Hal"), last(status="failed", error=None))
+    assert (reply.error, reply.message.finish_reason, reply.message.ended_well) == (None, "error", False)
+    assert not is_transient(OPENAI_RESPONSES, {"type": "error", "code": "invalid_prompt"})
 
 
 @pytest.mark.parametrize("count", range(1, 5))
@@ -565,7 +573,7 @@ def test_items_that_the_last_response_has_not() -> None:
 def test_arguments_in_other_forms() -> None:
     """Arguments that are an object become text; those that come with the item are the first; empty ones end nothing."""
     reply = responses(CREATED, done(call({"x": "ü"})), last(call({"x": "ü"})))
-    assert (reply.message.tool_calls[0].arguments, "Replaced" in reply.kinds) == ('{"x": "ü"}', False)
+    assert (reply.message.tool_calls[0].arguments, "Replaced" in reply.kinds) == ('{"x":"ü"}', False)
     reply = responses(CREATED, added(call('{"x"')), arguments(":1}"), done(call("")), last(call()))
     assert reply.kinds[:4] == ["ToolCallStart", "ToolCallDelta", "ToolCallDelta", "ToolCallEnd"]
     assert reply.message.tool_calls[0].input == {"x": 1}
