@@ -57,9 +57,11 @@ class DifyReader(MessageReader):
         match kind:
             case "message" | "agent_message":
                 if "mode" in fields and "metadata" in fields:
+                    self._keep(fields)
                     self._whole = fields
                     return self._answer(fields) + self._end(fields)
-                self._keep(fields)
+                if not self._chat:
+                    self._keep(fields)
                 return self._answer(fields)
             case "text_chunk":
                 return self._text(data.get("text"))
@@ -91,7 +93,6 @@ class DifyReader(MessageReader):
         self._chat.update((name, value) for name, value in fields.items() if name not in OF_A_PIECE)
 
     def _answer(self, fields: Fields) -> list[Delta]:
-        self.identify(id=fields.get("message_id"), role="assistant")
         text = fields.get("answer")
         if isinstance(text, str) and LONG <= len(text) == self._length and text == self.message.text:
             return []

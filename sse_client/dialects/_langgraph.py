@@ -35,6 +35,7 @@ WRITTEN: dict[str, type[Text | Reasoning]] = {
     **dict.fromkeys(("text", "output_text", "text-delta"), Text),
     **dict.fromkeys(("reasoning", "thinking", "reasoning-delta"), Reasoning),
 }
+OF_A_FULL_CHUNK = ("tool_call_chunks", "usage_metadata", "response_metadata", "additional_kwargs", "tool_calls")
 IS_AI = frozenset({"ai", "AIMessage", "AIMessageChunk", "assistant"})
 IS_HUMAN = frozenset({"human", "HumanMessage", "user"})
 
@@ -65,7 +66,7 @@ class LangChainReader(MessageReader):
             deltas = self.begin(part, key)
         if is_whole:
             return deltas + self.replace(part, text)
-        return deltas + (self.text(text, key) if kind is Text else self.reasoning(text, key))
+        return deltas + self.grow(part, text)
 
     def _block(self, value: Any, key: Any, id: str, is_whole: bool) -> list[Delta]:
         """Read a block of content; what is no text is a part of its own, once."""
@@ -200,6 +201,13 @@ class LangGraphReader(LangChainReader):
                 self.identify(id=as_dict(value).get("run_id"))
                 return []
             case "messages":
+                # The usual chunk, without the way through everything that one may have.
+                if (fields := as_dict(next(iter(as_list(value)), None))) and fields.get("type") == "AIMessageChunk":
+                    message_id, has_more = fields.get("id"), any(map(fields.get, OF_A_FULL_CHUNK))
+                    if not has_more and isinstance(message_id, str) and isinstance(fields.get("content"), str):
+                        part = self.find(Text, (message_id, None))
+                        if part is not None:
+                            return self.grow(part, fields["content"])
                 return self._read_messages(event.event, value, as_list(value)[:1], is_whole=False)
             case "messages/partial" | "messages/complete":
                 return self._read_messages(event.event, value, as_list(value), is_final=name != "messages/partial")
@@ -270,7 +278,7 @@ class LangGraphEventsReader(LangChainReader):
         namespace, data = params.get("namespace"), params.get("data")
         match method:
             case "messages":
-                deltas = self._read_message(as_json([namespace, params.get("node")]), as_dict(data))
+                deltas = self._read_message(f"{namespace} {params.get('node')}", as_dict(data))
                 return [Data(method, data)] if deltas is None else deltas
             case "values" if not namespace:
                 return self._values(data)
@@ -336,7 +344,7 @@ class LangGraphEventsReader(LangChainReader):
             call = self.find(ToolCall, key)
             assert call is not None
             arguments = as_json(fields.get("args"))
-            return deltas + (self.replace(call, arguments) if is_whole else self.tool_call(key, arguments))
+            return deltas + (self.replace(call, arguments) if is_whole else self.grow(call, arguments))
         return self._block(block, key, id, is_whole) if as_text(fields.get("type")) in WRITTEN else []
 
 

@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 
 from sse_client import Dialect, ServerSentEvent
-from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, Delta, Message, TextDelta, ToolCallDelta
+from sse_client.dialects import (
+    A2A,
+    AG_UI,
+    ANTHROPIC_MESSAGES,
+    COHERE_CHAT,
+    DIFY,
+    LANGGRAPH_EVENTS,
+    OPENAI_CHAT,
+    VERCEL_UI,
+    Delta,
+    Message,
+    TextDelta,
+    ToolCallDelta,
+)
 
 
 def chat(delta: Any, **fields: Any) -> dict[str, Any]:
@@ -25,6 +38,24 @@ def block(kind: str, **fields: Any) -> dict[str, Any]:
 def delta(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": f"{kind}_delta", **fields}}
 
+
+def langgraph(method: str, data: Any) -> dict[str, Any]:
+    return {"type": "event", "method": method, "params": {"data": data}}
+
+
+AGENTS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any]]] = {
+    "cohere": (
+        COHERE_CHAT,
+        {"type": "content-delta", "delta": {"message": {"content": {"text": "[["}}}, "logprobs": {}},
+    ),
+    "vercel": (VERCEL_UI, {"type": "text-delta", "id": "t", "delta": "[["}),
+    "vercel, a call": (VERCEL_UI, {"type": "tool-input-delta", "toolCallId": "c", "inputTextDelta": "["}),
+    "ag_ui": (AG_UI, {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "[["}),
+    "ag_ui, state": (AG_UI, {"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/a", "value": 1}]}),
+    "a2a": (A2A, {"artifactUpdate": {"artifact": {"parts": [{"text": "[["}, {"url": "x"}]}, "append": True}}),
+    "a2a, progress": (A2A, {"statusUpdate": {"status": {"state": "working", "message": {"parts": []}}}}),
+    "dify": (DIFY, {"event": "message", "task_id": "k", "answer": "[["}),
+}
 
 STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]]] = {
     "chat": (OPENAI_CHAT, chat({"content": '{"a": "'}), chat({"content": "more"})),
@@ -47,6 +78,12 @@ STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]
         block("text", text=""),
         delta("citations", citation={"type": "a"}),
     ),
+    "langgraph": (
+        LANGGRAPH_EVENTS,
+        langgraph("values", {}),
+        langgraph("messages", {"event": "content-block-delta", "delta": {"type": "text-delta", "text": "[["}}),
+    ),
+    **{name: (dialect, more, more) for name, (dialect, more) in AGENTS.items()},
 }
 
 
