@@ -10,7 +10,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Text
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text
+from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
 from ._vocabulary import Data, Delta, Replaced
 
 Fields = dict[str, Any]
@@ -86,7 +86,7 @@ class DifyReader(MessageReader):
                 self._whole = fields
                 return self._read_workflow("workflow_finished", fields, data)
             case _:
-                return [Data(kind or event.event, value)]
+                return [Data(kind or kind_of(event, value), value)]
 
     def _keep(self, fields: Fields) -> None:
         self.identify(id=fields.get("message_id"), role="assistant")

@@ -45,6 +45,7 @@ class LangChainReader(MessageReader):
 
     def __init__(self) -> None:
         super().__init__()
+        self._has_begun = False
         self._state: Any = None
         self._streamed: set[str] = set()  # the IDs of messages that came by themselves
         self._latest: dict[Any, Any] = {}  # the key of the call that a message goes on with
@@ -53,7 +54,8 @@ class LangChainReader(MessageReader):
 
     @property
     def is_complete(self) -> bool | None:
-        return None
+        """Not told, once anything has come."""
+        return None if self._has_begun else False
 
     def _write(self, kind: type[Text | Reasoning], key: Any, text: Any, id: str, is_whole: bool) -> list[Delta]:
         """Add text to a part, or set all of it."""
@@ -195,6 +197,7 @@ class LangGraphReader(LangChainReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
+        self._has_begun = True
         name, _, namespace = event.event.partition("|")
         match name:
             case "metadata":
@@ -216,7 +219,8 @@ class LangGraphReader(LangChainReader):
             case "message" if isinstance(value, dict):
                 if isinstance(as_dict(value).get("messages"), list):
                     return self._values(value)
-                self._state = value
+                if self.message.id is None and not self.message.parts:
+                    self._state = value  # of a graph without messages, that did not stream
                 return [Data(kind_of(event, value), value)]
             case "end" if value is None:
                 return []
@@ -253,8 +257,8 @@ class LangGraphEventsReader(LangChainReader):
 
     @property
     def is_complete(self) -> bool | None:
-        """Whether the run's `lifecycle` has ended; `None` if the stream has no such events."""
-        return self._lifecycle
+        """Whether the run's `lifecycle` has ended; not told if the stream has no such events."""
+        return super().is_complete if self._lifecycle is None else self._lifecycle
 
     def resumed(self) -> None:
         self._is_resumed = True
@@ -263,6 +267,7 @@ class LangGraphEventsReader(LangChainReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
+        self._has_begun = True
         fields = as_dict(value)
         params = as_dict(fields.get("params"))
         method = as_text(fields.get("method"))
