@@ -211,7 +211,7 @@ class ErrorEventReceived(StreamError):
     message: str | None
     """The server's own words, where the event has them."""
     is_transient: bool
-    """Whether the same request may well succeed later: the code is one of those in `ErrorEvent(retry=…)`."""
+    """Whether the same request may succeed later: the code is one of `ErrorEvent.retry`."""
 
     def __init__(
         self,

@@ -86,6 +86,7 @@ EXAMPLES: list[SSEError] = [
     StreamTimeout("text", clock="total"),
     StreamCancelled("text", **KNOWN),
     ErrorEventReceived("text", event=EVENT, code={"a": [1]}, message="busy", **KNOWN),
+    ErrorEventReceived("text", event=EVENT, code="overloaded_error", is_transient=True),
     EventTooLarge("text"),
     DecodeError("text", event=EVENT),
 ]
@@ -131,7 +132,7 @@ def test_what_is_not_said() -> None:
     cut = StreamInterrupted("text")
     assert (cut.last_event_id, cut.partial, cut.stats) == ("", None, StreamStats())
     received = ErrorEventReceived("text", event=EVENT)
-    assert (received.code, received.message) == (None, None)
+    assert (received.code, received.message, received.is_transient) == (None, None, False)
 
 
 def answered(body: bytes, **headers: str) -> StatusError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._event import ServerSentEvent
-from .._marks import DONE, ErrorEvent, Terminator
+from .._marks import DONE, ErrorEvent, Terminator, asks_for_done
 from .._parser import DEFAULT_MAX_EVENT_SIZE
 from .._reader import Reader
 from .._request import Request, public_url
@@ -103,13 +103,16 @@ class Plan:
     is_terminator_required: bool = True
     """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
     rules: Rules = field(init=False)
+    runs_user_code: bool = field(init=False)
+    """Whether looking at an event calls a function of the user, which may raise anything."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", SUBSCRIPTION if self.is_subscription else REPLY)
+        marks = [(mark, *mark.alternatives) for mark in (self.terminator, self.errors) if mark is not None]
+        object.__setattr__(self, "runs_user_code", any(each.test is not None for mark in marks for each in mark))
         if self.is_subscription:
             # To a browser it is an event like any other: only a terminator that was asked for ends a feed.
-            ends_at_done = self.terminator is not None and self.terminator.match(DONE_EVENT) is not None
-            object.__setattr__(self, "ends_at_done", ends_at_done)
+            object.__setattr__(self, "ends_at_done", asks_for_done(self.terminator))
 
 
 def label(request: Request) -> str:

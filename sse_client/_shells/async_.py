@@ -13,22 +13,24 @@ from typing import Any, Generic, Self, cast, overload
 import anyio
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import AsyncAccumulation
 from .async_connection import AsyncConnection
 from .async_dispatch import AsyncPump, drive
 from .http import failure_of
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
 
 
-class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
+class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
     """The events of one call, to be entered with `async with` and iterated once."""
 
     def __aiter__(self) -> Self:
@@ -39,12 +41,18 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         session = self._session
         while True:
-            for event in session.ready:
-                if self._is_plain:
+            if self._is_plain:
+                for event in session.ready:
                     return cast("T", event)
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            elif self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if session.is_reading and not session.is_closing and self._reads_freely and not self._is_busy:
                 # The way of nearly every piece: `_advance` without a coroutine of its own.
                 self._is_busy = True
@@ -106,13 +114,28 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
 
     def _check_entered(self) -> None:
         if not self._is_entered:
-            raise RuntimeError("enter the stream first: async with client.post(…) as stream: async for event in stream")
+            raise RuntimeError(
+                "enter the stream first: async with client.post(…) as stream: async for event in stream; "
+                "or open it: await stream.open()"
+            )
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._connect_once()
         return self
 
-    async def _open(self) -> None:
+    async def open(self) -> Self:
+        """
+        Connect without `async with`, and return the stream; you must then close it with `aclose()`.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or dispatched before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        await self._connect_once()
+        return self
+
+    async def _connect_once(self) -> None:
         """Connect, unless that is done."""
         self._is_entered = True
         session = self._session
@@ -204,11 +227,11 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "AsyncReply[T, Any]": ...
+    def accumulate(self) -> AsyncAccumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> AsyncAccumulation[T, A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "AsyncReply[T, S]": ...
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> AsyncAccumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
@@ -217,32 +240,15 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
         it iterates the stream. Without arguments, the dialect's fold is used.
         """
-        return AsyncReply(self, *self._fold(fold, initial))
+        return AsyncAccumulation(self, self._begin_folding(fold, initial))
 
-
-class AsyncReply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: AsyncEventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return aiter(self._stream)
-
-    async def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        with suppress(StopAsyncIteration):
-            while True:
-                await self._stream.__anext__()
-        self._stream._check_whole(self)
-        return self.snapshot
+    async def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    await self.__anext__()
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)

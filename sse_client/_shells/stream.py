@@ -12,15 +12,15 @@ from types import ModuleType
 from typing import Any, Generic, Protocol, cast
 from weakref import WeakMethod, ref
 
-from .._accumulate import Accumulation, first_value
+from .._accumulate import Accumulating, Folding, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
 from .._core.phases import Outcome, State
 from .._core.plan import Plan
 from .._core.session import Session
-from .._core.steps import Connect, Failure, Opened
+from .._core.steps import Commented, Connect, Failure, Opened
 from .._dialect import Dialect
 from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
-from .._event import ServerSentEvent
+from .._event import Comment, ServerSentEvent
 from .._handlers import Handlers
 from .._request import public_path
 from .._stats import StreamStats
@@ -45,19 +45,32 @@ class BaseStream(Generic[T]):
     """What a stream can be asked, at any time and on any thread."""
 
     def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+        self,
+        plan: Plan,
+        library: ModuleType,
+        dialect: Dialect[Any, Any],
+        client: Any,
+        headers: Any,
+        response: Any = None,
+        *,
+        comments: bool = False,
     ) -> None:
         self._library = library
         self._errors = transport_errors(library)
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
         self._dialect = dialect
-        self._is_typed = dialect.events not in (None, ServerSentEvent)
+        self._is_typed = not _is_raw(dialect.events)
         self._decoder = decoder_of(dialect.events) if self._is_typed else None
         self._unknown = 0
-        self._accumulations: list[Accumulation[Any]] = []
+        self._foldings: list[Folding] = []
         self._dispatch: Dispatch | None = None
-        self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
+        if comments and self._is_typed:
+            raise TypeError("comments=True needs raw events: it cannot be combined with events= or a typed dialect")
+        self._is_mixed = comments  # something else than the value of each event is delivered
+        self._is_plain = not (self._is_typed or comments)  # each event is delivered as it is, and nothing looks at it
+        if comments:
+            self._session.notes = deque()
         self._is_busy = False
         self._owner: Owner | None = None
         self._client = client
@@ -76,6 +89,12 @@ class BaseStream(Generic[T]):
         count = session.stats(0.0).events
         called = f"{type(self).__name__} {request.method} {public_path(request.url)}"
         return f"<{called} {session.outcome or session.state}, {count} event{'' if count == 1 else 's'}>"
+
+    def _check_unopened(self) -> None:
+        """Raise `RuntimeError` if the stream has begun: it is opened once."""
+        self._session.begin()
+        if self._session.has_started:
+            raise RuntimeError("this stream is open already: it is opened once, by open(), by entering it or by a loop")
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
@@ -136,9 +155,19 @@ class BaseStream(Generic[T]):
         except DecodeError as error:
             self._complete(error)
             raise
-        if self._accumulations:
+        if self._foldings:
             self._take(value)
         return cast("T | Nothing", value)
+
+    def _next_value(self) -> Any:
+        """Return what is delivered next of all that has been read; `Nothing.EMPTY` if that is used up."""
+        session = self._session
+        while session.notes and (note := session.next_note()) is not None:
+            if isinstance(note, Commented) and not session.is_closing:
+                return Comment(note.text)
+        for event in session.ready:
+            return self._value(event)
+        return Nothing.EMPTY
 
     def _decode(self, event: ServerSentEvent) -> T | Nothing:
         value: Any = event if self._decoder is None else self._decoder.decode(event)
@@ -155,29 +184,29 @@ class BaseStream(Generic[T]):
 
     def _take(self, value: Any) -> None:
         if value.__class__ is not Nothing:
-            for accumulation in self._accumulations:
-                accumulation._take(value)
+            for folding in self._foldings:
+                folding.take(value)
 
-    def _accumulate(self, accumulation: Accumulation[Any]) -> None:
+    def _begin_folding(self, fold: Any, initial: Any) -> Folding:
+        """Fold all values from now on; without a fold, by the dialect's."""
+        if fold is None:
+            fold, initial = self._dialect.fold, self._dialect.initial
+            if fold is None:
+                raise TypeError("accumulate() needs a fold: this stream's dialect has none")
+        folding = Folding(fold, first_value(initial))
         self._session.begin()
-        self._accumulations.append(accumulation)
+        self._foldings.append(folding)
         self._is_plain = False
+        return folding
 
-    def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
-        """The fold to use, and what it begins with."""
-        if fold is not None:
-            return fold, first_value(initial)
-        if self._dialect.fold is None:
-            raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        return self._dialect.fold, first_value(self._dialect.initial)
-
-    def _check_whole(self, accumulation: Accumulation[Any]) -> None:
-        """Raise where the stream is over without an error, but not complete."""
+    def _whole(self, accumulating: Accumulating) -> Any:
+        """Return the snapshot of a stream that is over without an error. Raises `StreamCancelled` unless complete."""
         if self.outcome != "completed":
             error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
             self._complete(error)
-            error.partial = accumulation.snapshot
+            error.partial = accumulating.snapshot
             raise error
+        return accumulating.snapshot
 
     def _start_dispatch(self, on: Handlers, *, is_async: bool) -> Dispatch:
         on._check(is_async=is_async, is_typed=self._is_typed)
@@ -185,9 +214,9 @@ class BaseStream(Generic[T]):
         if self._dispatch is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session
-        session.notes = deque()
+        session.notes = deque(note for note in session.notes or () if isinstance(note, Commented))
         if session.is_open and session.head is not None and session.outcome is None:
-            session.notes.append(Opened(session.head.response))  # it was entered before
+            session.notes.appendleft(Opened(session.head.response))  # it was entered before
         self._dispatch = Dispatch(on, self._time, lambda: self.stats, session.settle, is_typed=self._is_typed)
         return self._dispatch
 
@@ -221,8 +250,8 @@ class BaseStream(Generic[T]):
             error.stats = self.stats
         if isinstance(error, StreamError):
             error.last_event_id = self.last_event_id
-            if self._accumulations:
-                error.partial = self._accumulations[-1].snapshot
+            if self._foldings:
+                error.partial = self._foldings[-1].snapshot
 
     @property
     def response(self) -> Response:
@@ -233,7 +262,7 @@ class BaseStream(Generic[T]):
         """
         head = self._session.head
         if head is None:
-            raise RuntimeError("there is no response yet: enter the stream with `with`, or take its first event")
+            raise RuntimeError("there is no response yet: enter the stream with `with`, or open() it")
         response: Response = head.response
         return response
 
@@ -271,6 +300,10 @@ class BaseStream(Generic[T]):
         stats = self._session.stats(self._now())
         stats.unknown = self._unknown
         return stats
+
+
+def _is_raw(form: Any) -> bool:
+    return form is None or form is ServerSentEvent
 
 
 def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:

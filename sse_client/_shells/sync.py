@@ -15,22 +15,24 @@ from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import Accumulation
 from .http import failure_of
 from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
 
 
-class EventStream(Connection[T], Iterator[T]):
+class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
     The events of one call, to be iterated once.
 
@@ -48,6 +50,9 @@ class EventStream(Connection[T], Iterator[T]):
         while True:
             if self._is_plain:
                 yield from cast("Iterator[T]", session.ready)
+            elif self._is_mixed:
+                while (value := self._next_value()) is not Nothing.EMPTY:
+                    yield value
             else:
                 for event in session.ready:
                     value = self._value(event)
@@ -72,11 +77,17 @@ class EventStream(Connection[T], Iterator[T]):
                 return
 
     def __next__(self) -> T:
+        session = self._session
         while True:
-            for event in self._session.ready:
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            if self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if not self._advance():
                 raise StopIteration
 
@@ -130,10 +141,22 @@ class EventStream(Connection[T], Iterator[T]):
         return False
 
     def __enter__(self) -> Self:
-        self._open()
+        self._connect_once()
         return self
 
-    def _open(self) -> None:
+    def open(self) -> Self:
+        """
+        Connect without `with`, and return the stream; you must then close it.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or iterated before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        self._connect_once()
+        return self
+
+    def _connect_once(self) -> None:
         """Connect, unless that is done."""
         session = self._session
         if self._is_busy:
@@ -223,11 +246,11 @@ class EventStream(Connection[T], Iterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "Reply[T, Any]": ...
+    def accumulate(self) -> Accumulation[T, S]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> Accumulation[T, A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> Accumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
@@ -236,31 +259,14 @@ class EventStream(Connection[T], Iterator[T]):
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
         iterates the stream. Without arguments, the dialect's fold is used.
         """
-        return Reply(self, *self._fold(fold, initial))
+        return Accumulation(self, self._begin_folding(fold, initial))
 
-
-class Reply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: EventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._stream)
-
-    def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        for _ in self._stream._events():
-            pass
-        self._stream._check_whole(self)
-        return self.snapshot
+    def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            for _ in self._events():
+                pass
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)

@@ -6,11 +6,13 @@ from ._anthropic import ANTHROPIC_MESSAGES
 from ._chat import MISTRAL_CHAT, OPENAI_CHAT
 from ._cohere import COHERE_CHAT
 from ._dify import DIFY
+from ._gemini import GEMINI
 from ._langgraph import LANGGRAPH, LANGGRAPH_EVENTS
 from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
+from ._responses import OPENAI_RESPONSES, RESPONSES_RESUME
 from ._vercel import VERCEL_UI
 from ._vocabulary import (
     Data,
@@ -34,10 +36,13 @@ __all__ = [
     "ANTHROPIC_MESSAGES",
     "COHERE_CHAT",
     "DIFY",
+    "GEMINI",
     "LANGGRAPH",
     "LANGGRAPH_EVENTS",
     "MISTRAL_CHAT",
     "OPENAI_CHAT",
+    "OPENAI_RESPONSES",
+    "RESPONSES_RESUME",
     "VERCEL_UI",
     "Data",
     "Delta",

@@ -43,6 +43,9 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
+# Which `json.dumps` would make anew each time.
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """The value if it is a JSON object, else an empty one."""
@@ -67,8 +70,17 @@ def as_count(value: Any) -> int | None:
 
 
 def as_json(value: Any) -> str:
-    """The text of a call's arguments: those that came as an object are dumped; `None` is none."""
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value, separators=(",", ":"))
+    """
+    The text of a call's arguments: a string as it is, an object as JSON, `None` as an empty text.
+
+    An object that is nested too deeply to be written becomes text that is not whole.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return write_json(value)
+    except RecursionError:
+        return "{"
 
 
 def as_key(value: Any, default: str | int = 0) -> str | int:
@@ -83,6 +95,11 @@ def kind_of(event: ServerSentEvent, value: Any) -> str:
     fields = as_dict(value)
     names = (as_text(fields.get(name)) for name in ("type", "event_type", "event", "object", "method"))
     return next(filter(None, names), "message")
+
+
+def is_whole_by_its_end(part: Part) -> bool:
+    """Whether nothing but its end makes a call whole."""
+    return isinstance(part, ToolCall) and not (part._is_json and part._pieces)
 
 
 class MessageReader:
@@ -357,6 +374,9 @@ class MessageReader:
     def finish(self, reason: FinishReason, native_reason: str | None = None, *, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and say why; again only if the reason is another."""
         message = self.choice(choice)
+        if reason != "stop" and reason != "tool_calls":
+            # An input that is text, or absent, is whole when it has ended: so one that may have been cut must not.
+            self._open = [each for each in self._open if each[1] != choice or not is_whole_by_its_end(each[0])]
         deltas = self.end_all(choice)
         if message.finish_reason != reason or message.native_finish_reason != native_reason:
             message.finish_reason = reason

@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from sse_client import (
+    Accumulation,
+    AsyncAccumulation,
     AsyncEventStream,
     AsyncSSEClient,
     Dialect,
@@ -287,8 +289,10 @@ def gather(snapshot: list[str], event: Text) -> list[str]:
 
 def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
     reply = stream.accumulate(count, 0)
+    assert_type(reply, Accumulation[Text, int])
     assert_type(reply.snapshot, int)
     assert_type(reply.final(), int)
+    reply.snapshot = 0  # type: ignore[misc]
     for event in reply:
         assert_type(event, Text)
     assert_type(stream.accumulate(latest).final(), Text)
@@ -305,12 +309,14 @@ def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
 
 async def accumulate_async(client: AsyncSSEClient, stream: AsyncEventStream[Text]) -> None:
     reply = stream.accumulate(count, 0)
+    assert_type(reply, AsyncAccumulation[Text, int])
     assert_type(reply.snapshot, int)
     assert_type(await reply.final(), int)
     async for event in reply:
         assert_type(event, Text)
     assert_type(await stream.accumulate(latest).final(), Text)
     assert_type(await stream.accumulate(gather, list).final(), list[str])
+    assert_type(await stream.accumulate(gather, []).final(), list[str])
     assert_type(await client.post("/", dialect=CHAT).accumulate().final(), Any)
     await stream.accumulate(count, "").final()  # type: ignore[misc]
 
