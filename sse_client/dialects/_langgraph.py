@@ -400,6 +400,11 @@ def location(response: Any) -> str | None:
     return as_text(response.headers.get("location")) or None
 
 
+def is_error(event: ServerSentEvent) -> bool:
+    """Whether the event is an error, of the graph or of a subgraph."""
+    return event.event == "error" or event.event.startswith("error|")
+
+
 def advance(seq: int | None, event: ServerSentEvent) -> int | None:
     """The number of the last event."""
     try:
@@ -421,7 +426,7 @@ LANGGRAPH: Dialect[Delta, Message] = Dialect(
     reader=LangGraphReader,
     terminator=Terminator(event="end"),
     errors=(
-        ErrorEvent(event="error", message="message", code="error")
+        ErrorEvent(test=is_error, message="message", code="error")
         | ErrorEvent(field="__error__", message="__error__.message", code="__error__.error")
     ),
     resume=LastEventID(method="GET", url=location),
