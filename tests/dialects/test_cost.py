@@ -8,10 +8,16 @@ import pytest
 
 from sse_client import Dialect, ServerSentEvent
 from sse_client.dialects import (
+    A2A,
+    AG_UI,
     ANTHROPIC_MESSAGES,
+    COHERE_CHAT,
+    DIFY,
     GEMINI,
+    LANGGRAPH_EVENTS,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
+    VERCEL_UI,
     Delta,
     Message,
     TextDelta,
@@ -51,6 +57,24 @@ def leaf(**value: Any) -> dict[str, Any]:
     leaves = [{"jsonPath": "$.a", **value, "willContinue": True}]
     return gemini(functionCall={"name": "f", "partialArgs": leaves, "willContinue": True})
 
+
+def langgraph(method: str, data: Any) -> dict[str, Any]:
+    return {"type": "event", "method": method, "params": {"data": data}}
+
+
+AGENTS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any]]] = {
+    "cohere": (
+        COHERE_CHAT,
+        {"type": "content-delta", "delta": {"message": {"content": {"text": "[["}}}, "logprobs": {}},
+    ),
+    "vercel": (VERCEL_UI, {"type": "text-delta", "id": "t", "delta": "[["}),
+    "vercel, a call": (VERCEL_UI, {"type": "tool-input-delta", "toolCallId": "c", "inputTextDelta": "["}),
+    "ag_ui": (AG_UI, {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "[["}),
+    "ag_ui, state": (AG_UI, {"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/a", "value": 1}]}),
+    "a2a": (A2A, {"artifactUpdate": {"artifact": {"parts": [{"text": "[["}, {"url": "x"}]}, "append": True}}),
+    "a2a, progress": (A2A, {"statusUpdate": {"status": {"state": "working", "message": {"parts": []}}}}),
+    "dify": (DIFY, {"event": "message", "task_id": "k", "answer": "[["}),
+}
 
 STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]]] = {
     "chat": (OPENAI_CHAT, chat({"content": '{"a": "'}), chat({"content": "more"})),
@@ -92,6 +116,12 @@ STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]
     "gemini": (GEMINI, gemini(text='{"a": "'), gemini(text="more")),
     "gemini, signatures": (GEMINI, gemini(text='{"a": "'), gemini(text="more", thoughtSignature="s")),
     "gemini, a call in leaves": (GEMINI, leaf(stringValue="a"), leaf(stringValue="more")),
+    "langgraph": (
+        LANGGRAPH_EVENTS,
+        langgraph("values", {}),
+        langgraph("messages", {"event": "content-block-delta", "delta": {"type": "text-delta", "text": "[["}}),
+    ),
+    **{name: (dialect, more, more) for name, (dialect, more) in AGENTS.items()},
 }
 
 
