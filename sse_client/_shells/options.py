@@ -190,6 +190,7 @@ def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any])
 
 class _Reading(TypedDict):
     reader: Callable[[], Reader[Any, Any]] | None
+    is_terminator_required: bool
     terminator: Terminator | None
     ends_at_done: bool
     errors: ErrorEvent | None
@@ -204,6 +205,8 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
     terminator = options.get("terminator", dialect.terminator)
     return {
         "reader": dialect.reader,
+        # That of a dialect with a reader only says after which event nothing is read.
+        "is_terminator_required": dialect.reader is None or "terminator" in options,
         "terminator": terminator,
         "ends_at_done": terminator is not None or "terminator" not in options,
         "errors": options.get("errors", dialect.errors),
