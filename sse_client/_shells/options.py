@@ -2,7 +2,7 @@
 A call's arguments, and how they become one `Plan`. Everything after that is the session's.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypedDict, TypeVar
@@ -14,6 +14,7 @@ from .._core.plan import Plan
 from .._dialect import RAW, Dialect
 from .._marks import ErrorEvent, Terminator
 from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._reader import Reader
 from .._request import AsyncHeadersSource, HeadersSource, Request, public_url
 from .._resume import Cursor, LastEventID
 from .._retry import RetryPolicy
@@ -194,6 +195,8 @@ class _Reading(TypedDict):
     pings: frozenset[str]
     accepts_json: bool
     max_event_size: int
+    reader: Callable[[], Reader[Any, Any]] | None
+    is_terminator_required: bool
 
 
 def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
@@ -205,6 +208,8 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
         "pings": frozenset(options.get("pings", dialect.pings)),
         "accepts_json": options.get("accept_json", False),
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
+        "reader": dialect.reader,
+        "is_terminator_required": dialect.reader is None or "terminator" in options,
     }
 
 
@@ -212,7 +217,7 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     """Return all that a call says about its events as one dialect: single arguments override the given one."""
     given = RAW if dialect is None else dialect
     if events is not None:
-        given = replace(given, events=events)
+        given = replace(given, events=events, reader=None, fold=None)
     return given if unknown is None else replace(given, unknown=unknown)
 
 
