@@ -199,6 +199,8 @@ class _Reading(TypedDict):
     accept: str | None
     stream_field: str | None
     max_event_size: int
+    reader: Callable[[], Reader[Any, Any]] | None
+    is_terminator_required: bool
 
 
 def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
@@ -215,6 +217,8 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
         "accept": None if "accept_json" in options else dialect.accept,
         "stream_field": dialect.stream_field,
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
+        "reader": dialect.reader,
+        "is_terminator_required": dialect.reader is None or "terminator" in options,
     }
 
 
@@ -226,7 +230,7 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     """
     given = RAW if dialect is None else dialect
     if events is not None:
-        given = replace(given, events=events, reader=None)
+        given = replace(given, events=events, reader=None, fold=None)
     return given if unknown is None else replace(given, unknown=unknown)
 
 
