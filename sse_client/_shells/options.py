@@ -199,8 +199,6 @@ class _Reading(TypedDict):
     accept: str | None
     stream_field: str | None
     max_event_size: int
-    reader: Callable[[], Reader[Any, Any]] | None
-    is_terminator_required: bool
 
 
 def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
@@ -217,8 +215,6 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
         "accept": None if "accept_json" in options else dialect.accept,
         "stream_field": dialect.stream_field,
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
-        "reader": dialect.reader,
-        "is_terminator_required": dialect.reader is None or "terminator" in options,
     }
 
 
