@@ -383,13 +383,13 @@ def content_of(fields: dict[str, Any]) -> str:
     )
 
 
-def summed(counted: dict[str, Any], usage: dict[str, Any]) -> dict[str, Any]:
-    """The sum of two usages, with their details."""
+def summed(counted: dict[str, Any], usage: dict[str, Any], *, has_details: bool = True) -> dict[str, Any]:
+    """The sum of two usages; of details within details the last ones count."""
     total = dict(counted)
     for name, value in usage.items():
         before, count = as_count(total.get(name)), as_count(value)
-        if isinstance(value, dict):
-            total[name] = summed(as_dict(total.get(name)), as_dict(value))
+        if isinstance(value, dict) and has_details:
+            total[name] = summed(as_dict(total.get(name)), as_dict(value), has_details=False)
         elif value is not None:
             total[name] = value if before is None or count is None else before + count
     return total

@@ -23,7 +23,7 @@ def patched(document: Any, operations: Any) -> Any:
                     pass
                 case _:
                     raise ValueError("an unknown operation, or a test that fails")
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("a path that does not exist") from error
     return document
 

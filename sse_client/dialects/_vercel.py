@@ -21,6 +21,9 @@ REASONS: dict[str, FinishReason] = {
     "error": "error",
 }
 
+# Metadata has a few levels. Python's own limit is 1,000 calls.
+MAX_DEPTH = 50
+
 # The state of a call's part in a `UIMessage`.
 STATES = {
     "input-available": "input-available",
@@ -251,11 +254,11 @@ def type_of(call: ToolCall, fields: dict[str, Any]) -> dict[str, Any]:
     return {**kind, "toolCallId": call.id, "state": "input-streaming"}
 
 
-def merged(old: Any, new: Any) -> Any:
+def merged(old: Any, new: Any, depth: int = MAX_DEPTH) -> Any:
     """Merge metadata: objects deeply, everything else replaces; `None` is nothing new."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if depth and isinstance(old, dict) and isinstance(new, dict):
         before, more = as_dict(old), as_dict(new)
-        return {**before, **{name: merged(before.get(name), more[name]) for name in more}}
+        return {**before, **{name: merged(before.get(name), more[name], depth - 1) for name in more}}
     return new if new is not None else cast("Any", old)
 
 
