@@ -50,7 +50,7 @@ class CohereReader(MessageReader):
         self._plan: list[str] = []
         self._citations: list[Any] = []
         self._logprobs: list[Any] = []
-        self._rest: dict[str, Any] = {}  # what the last event says beside the reason
+        self._rest: dict[str, Any] = {}  # the reason and the usage, as in the last event
         self._whole: Any = None
 
     @property
@@ -79,7 +79,7 @@ class CohereReader(MessageReader):
                     self._logprobs.append(logprobs)
                 content = message.get("content")
                 part = self.find(Text, index)
-                if part is not None and isinstance(content, dict) and len(content) == 1 and "text" in content:
+                if part is not None and isinstance(content, dict) and as_dict(content).keys() == {"text"}:
                     return self.grow(part, content["text"])
                 return self._content(index, content)
             case "content-end":
@@ -108,7 +108,7 @@ class CohereReader(MessageReader):
                 return [Data(kind, value)]
 
     def _content(self, index: Any, content: Any) -> list[Delta]:
-        """Add text or reasoning; what is neither is a part."""
+        """Add text or reasoning; any other content is a part."""
         fields = as_dict(content)
         kind = as_text(fields.get("type"))
         if kind not in ("", "text", "thinking"):

@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902): a document changed by operations. What is not on the way to a change is shared, not copied."""
+"""JSON Patch (RFC 6902): a document changed by operations. The unchanged parts of it are shared, not copied."""
 
 from typing import Any, cast
 

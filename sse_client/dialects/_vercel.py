@@ -2,7 +2,7 @@
 The UI message stream of Vercel's AI SDK (version 1 of the protocol; the SDK's 5 to 7), which other servers speak too.
 
 It sends a message of a chat: text and reasoning by ID, tools that the server or the browser runs, files, sources, data
-of the application's own. What comes out is the SDK's `UIMessage`. The SDK's older data stream is no event stream.
+of the application's own. The result is the SDK's `UIMessage`. The SDK's older data stream is not an event stream.
 """
 
 from typing import Any, ClassVar, cast
@@ -34,7 +34,7 @@ STATES = {
     "approval-request": "approval-requested",
 }
 
-# Of an event that says something about a call: what is no field of the call's part in a `UIMessage`.
+# The fields of an event about a call that the call's part in a `UIMessage` does not have.
 NOT_OF_A_CALL = frozenset({"type", "toolName", "dynamic", "inputTextDelta"})
 
 

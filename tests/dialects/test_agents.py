@@ -1,4 +1,4 @@
-"""What is true of the protocols of agents alike: any cut of the bytes, any end of the stream, unknown kinds."""
+"""All protocols of agents alike: any cut of the bytes, any end of the stream, deep JSON, unknown kinds."""
 
 import json
 from typing import Any
