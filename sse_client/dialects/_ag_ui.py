@@ -156,7 +156,7 @@ class AGUIReader(MessageReader):
     def _begin_text(self, kind: type[Text | Reasoning], key: Any, fields: dict[str, Any]) -> Text | Reasoning:
         role = as_text(fields.get("role")) or ("assistant" if kind is Text else "reasoning")
         is_said = kind is Reasoning or role == "assistant"
-        part = kind(kind.__name__.lower() if is_said else role, id=as_text(key) or None)
+        part = kind(kind.__name__.lower() if is_said else role, id=as_text(fields.get("messageId")) or None)
         entry = self._by_id.get(key) if kind is Text else None
         if entry is None or entry.part is not None:
             named = {"name": fields["name"]} if "name" in fields else {}
@@ -174,11 +174,11 @@ class AGUIReader(MessageReader):
         deltas = self._end_chunk(call if step == "CHUNK" else None)
         if step == "END":
             return deltas + self.end(call)
-        deltas += self.tool_call(key, fields.get("delta"), id=key, name=fields.get("toolCallName"))
+        deltas += self.tool_call(key, fields.get("delta"), id=fields.get("toolCallId"), name=fields.get("toolCallName"))
         if call is None:
             call = self.find(ToolCall, key)
             assert call is not None
-            parent = as_text(fields.get("parentMessageId")) or key
+            parent = as_text(fields.get("parentMessageId")) or call.id
             entry = self._by_id.get(parent) or self._add({"id": parent, "role": "assistant"}, parent)
             entry.calls.append(call)
         if step == "CHUNK":

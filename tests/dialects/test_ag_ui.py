@@ -122,6 +122,7 @@ def test_thinking_before_1_0() -> None:
     ]
     assert [part.kind for part in reply.message.parts] == ["reasoning", "reasoning"]
     assert reply.message.reasoning == "Hm.Hm."
+    assert [part.id for part in reply.message.parts] == [None, None]
 
 
 def test_the_text_of_another() -> None:
