@@ -97,9 +97,13 @@ class Plan:
     """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     accepts_json: bool = False
     """Whether a JSON response is read as a stream of one event."""
+    accept: str | None = None
+    """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
+    stream_field: str | None = None
+    """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     reader: Callable[[], Reader[Any, Any]] | None = None
-    """Makes what turns the events into values, and says whether the reply is complete."""
+    """Makes what turns the events of one stream into values, and says whether the reply is complete."""
     is_terminator_required: bool = True
     """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
     rules: Rules = field(init=False)

@@ -13,8 +13,10 @@ from sse_client.dialects import (
     ANTHROPIC_MESSAGES,
     COHERE_CHAT,
     DIFY,
+    GEMINI,
     LANGGRAPH_EVENTS,
     OPENAI_CHAT,
+    OPENAI_RESPONSES,
     VERCEL_UI,
     Delta,
     Message,
@@ -37,6 +39,23 @@ def block(kind: str, **fields: Any) -> dict[str, Any]:
 
 def delta(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": f"{kind}_delta", **fields}}
+
+
+def response(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": 0, **fields}
+
+
+def item(kind: str, **fields: Any) -> dict[str, Any]:
+    return response("output_item.added", item={"type": kind, "id": "i", **fields})
+
+
+def gemini(**part: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"role": "model", "parts": [part]}}], "usageMetadata": {"totalTokenCount": 1}}
+
+
+def leaf(**value: Any) -> dict[str, Any]:
+    leaves = [{"jsonPath": "$.a", **value, "willContinue": True}]
+    return gemini(functionCall={"name": "f", "partialArgs": leaves, "willContinue": True})
 
 
 def langgraph(method: str, data: Any) -> dict[str, Any]:
@@ -78,6 +97,25 @@ STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]
         block("text", text=""),
         delta("citations", citation={"type": "a"}),
     ),
+    "responses": (
+        OPENAI_RESPONSES,
+        response("output_text.delta", item_id="i", content_index=0, delta='{"a": "'),
+        response("output_text.delta", item_id="i", content_index=0, delta="more"),
+    ),
+    "responses, IDs that differ": (OPENAI_RESPONSES, item("message"), response("output_text.delta", delta="[[")),
+    "responses, a call": (
+        OPENAI_RESPONSES,
+        item("function_call"),
+        response("function_call_arguments.delta", item_id="i", delta="[["),
+    ),
+    "responses, annotations": (
+        OPENAI_RESPONSES,
+        response("output_text.delta", delta="[["),
+        response("output_text.annotation.added", annotation={"type": "a"}),
+    ),
+    "gemini": (GEMINI, gemini(text='{"a": "'), gemini(text="more")),
+    "gemini, signatures": (GEMINI, gemini(text='{"a": "'), gemini(text="more", thoughtSignature="s")),
+    "gemini, a call in leaves": (GEMINI, leaf(stringValue="a"), leaf(stringValue="more")),
     "langgraph": (
         LANGGRAPH_EVENTS,
         langgraph("values", {}),
