@@ -185,5 +185,6 @@ class CohereReader(MessageReader):
 COHERE_CHAT: Dialect[Delta, Message] = Dialect(
     reader=CohereReader,
     terminator=Terminator(event="message-end") | Terminator(field="type", values={"message-end"}),
+    stream_field="stream",
 )
 """Cohere's v2 chat. `[DONE]` alone is a truncation: the reply ends with `message-end`."""
