@@ -1,8 +1,7 @@
 """Streams through a client, whose server is scripted: the same `Reply` as `playing` has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -44,5 +43,8 @@ def answer(pieces: bytes | Iterable[bytes], *end: Any) -> Answer:
 @contextmanager
 def sync_client(*answers: Any) -> Iterator[SSEClient]:
     """A client for many streams, one for each answer."""
-    with httpx.Client(transport=scripted_transport(*answers), verify=TLS) as http, SSEClient(http_client=http) as client:
+    with (
+        httpx.Client(transport=scripted_transport(*answers), verify=TLS) as http,
+        SSEClient(http_client=http) as client,
+    ):
         yield client
