@@ -213,6 +213,18 @@ class Values(Generic[T]):
         return self._session.last_event_id
 
     @property
+    def cursor(self) -> Any:
+        """
+        The cursor of `resume=Cursor(…)`, after the last event that you have finished with; else `None`.
+
+        As the `initial` of another cursor it resumes the stream in another call, or another process. It is `None` too
+        in a dispatch with batches, which reads ahead of its handlers.
+        """
+        if self._dispatch is not None and self._dispatch.has_batches:
+            return None
+        return self._session.cursor
+
+    @property
     def stats(self) -> StreamStats:
         """The numbers of the stream so far."""
         stats = self._session.stats(self._now())
