@@ -157,7 +157,7 @@ def test_truncated(tail: list[str]) -> None:
 
 
 def test_an_index_that_is_used_again() -> None:
-    """Servers that always write the index 0: what starts after an end is a new part."""
+    """Servers that always write the index 0: a start after an end begins a new part."""
     start = of("content-start", "content", {"type": "text", "text": "b"})
     reply = play(COHERE_CHAT, *TEXT[3:5], TEXT[-1], of("content-start", "content", {"type": "text"}, 1), START)
     assert reply.message.text == "It rains."

@@ -160,7 +160,7 @@ def test_serialized_messages() -> None:
 
 
 def test_what_is_beside_the_messages() -> None:
-    """Updates, custom events, what subgraphs say of their state, and messages of others are data."""
+    """Updates, custom events, the states of subgraphs, and messages of others are data."""
     beside: list[tuple[str, Any]] = [
         *(("updates", {"agent": {}}), ("custom", 1), ("debug", {}), ("events", []), ("tasks", {}), ("checkpoints", {})),
         *(("values|sub:1", {"messages": [ai("no")]}), ("messages|sub:1", [HUMAN, {}]), ("messages", {}), ("end", {})),
@@ -230,7 +230,7 @@ def test_messages_without_ids() -> None:
 
 
 def test_resuming() -> None:
-    """A run is joined where the server says, if it does."""
+    """A run is joined at the path that the server names, if it does."""
     resume = LANGGRAPH.resume
     assert isinstance(resume, LastEventID)
     assert resume.method == "GET"
@@ -250,7 +250,7 @@ def test_any_shape() -> None:
 
 @pytest.mark.parametrize("expected", recorded("langgraph"))
 def test_recorded(expected: dict[str, Any]) -> None:
-    """Recorded streams give the expected results, also where the text comes only with the state."""
+    """Recorded streams give the expected results, also if the text comes only with the state."""
     reply = replay(LANGGRAPH, expected)
     if expected["error"]:
         assert digest(reply.code) == expected["error"]["error"]

@@ -37,7 +37,7 @@ def test_a_call_with_progress() -> None:
 
 
 def test_a_request_of_the_servers() -> None:
-    """A request of the server's has the ID to answer; it ends nothing, though its ID is ours."""
+    """A request of the server's has the ID for the reply; it ends nothing, though its ID is ours."""
     reply = play(mcp_call(2), ELICIT)
     assert reply.deltas == [Data("elicitation/create", ELICIT)]
     assert reply.error is not None
@@ -62,7 +62,7 @@ def test_a_batch() -> None:
 
 
 def test_an_error_in_a_batch() -> None:
-    """The error of a call within a batch is its result, as a batch is no error of the stream."""
+    """The error of a call within a batch is its result, as a batch is not an error of the stream."""
     failed = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "no such tool"}}
     reply = play(mcp_call(2), [failed])
     assert reply.deltas == [Finish("error")]

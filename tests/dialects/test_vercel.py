@@ -74,7 +74,7 @@ def test_a_reply() -> None:
 
 
 def test_a_part_that_streams() -> None:
-    """While a text or an input grows, the native part says so, and has what there is."""
+    """While a text or an input grows, the native part says so, and has all that came."""
     reply = play(VERCEL_UI, *TEXT, *CALL[:2], tool("input-delta", inputTextDelta='"Ul'))
     assert reply.error is not None
     assert [part.native for part in reply.message.parts] == [
@@ -110,7 +110,7 @@ def test_the_input_as_a_whole() -> None:
 
 
 def test_an_input_that_is_wrong() -> None:
-    """An input that the server refuses ends its call with an error; what is not JSON is not whole."""
+    """An input that the server refuses ends its call with an error; text that is not JSON is not whole."""
     wrong = tool("input-error", toolName="rain", input="{city", errorText="not JSON", dynamic=True)
     reply = play(VERCEL_UI, wrong, *END)
     assert reply.kinds == ["ToolCallStart", "ToolCallDelta", "ToolCallEnd", "ToolResult", "Finish"]
