@@ -5,6 +5,7 @@ The table of differences is in `docs/migrating.md`. If httpx-sse is installed, i
 of its quirks accounts for every stream that the two read differently.
 """
 
+import gzip
 import importlib
 import inspect
 import pickle
@@ -35,17 +36,17 @@ ROOT = Path(__file__).parents[1]
 STREAMS = ROOT.parent / "shared" / "streams"
 URL = "http://chat.example/events"
 
-try:
-    peer: ModuleType | None = importlib.import_module("httpx_sse")
-except ImportError:
-    peer = None
+peer: ModuleType | None = None
+with suppress(ImportError):
+    if (installed := importlib.import_module("httpx_sse")).__version__ == "0.4.3":  # the table is about this version
+        peer = installed
 
 # httpx and httpx2 leave generators of their own to the garbage collector, and trio reports each one.
 only_own_generators = pytest.mark.filterwarnings(
     "ignore:.*async_generator object (?!EventSource):pytest.PytestUnraisableExceptionWarning"
 )
 
-with_peer = pytest.mark.skipif(peer is None, reason="httpx-sse is not installed")
+with_peer = pytest.mark.skipif(peer is None, reason="httpx-sse 0.4.3 is not installed")
 
 
 class Row(NamedTuple):
@@ -110,7 +111,7 @@ def response_of(
     shell: Shell,
     pieces: Iterator[bytes] | Collection[bytes],
     content_type: str = "text/event-stream",
-    **options: Any,
+    encoding: str = "identity",
 ) -> Any:
     """A response of the shell's library, with a body that comes in these pieces."""
 
@@ -119,7 +120,8 @@ def response_of(
             yield piece
 
     body = iter(pieces) if shell.kind == "sync" else slowly()
-    return shell.library.Response(200, headers={"Content-Type": content_type}, content=body, **options)
+    headers = {"Content-Type": content_type, "Content-Encoding": encoding}
+    return shell.library.Response(200, headers=headers, content=body)
 
 
 async def each(shell: Shell, source: Any) -> AsyncGenerator[Any, None]:
@@ -259,6 +261,12 @@ def test_same_events(shell: Shell, pieces: list[bytes], events: list[ServerSentE
     assert read(shell, *pieces) == events
     if peer is not None:
         assert read_by_peer(shell, *pieces) == events
+
+
+def test_compressed(shell: Shell) -> None:
+    """A compressed body is decoded by the client's library."""
+    response = response_of(shell, [gzip.compress(b"data: a\n\n")], encoding="gzip")
+    assert shell.run(events_from, shell, EventSource(response)) == [A]
 
 
 def test_retry_alone(shell: Shell) -> None:
@@ -465,6 +473,53 @@ def test_event_too_large(shell: Shell, monkeypatch: pytest.MonkeyPatch, rest: li
     assert events == [A]
     assert isinstance(caught.value.__cause__, EventTooLarge)
     assert isinstance(caught.value, shell.library.TransportError)
+
+
+@with_peer
+def test_headers_in_httpx_sse() -> None:
+    """httpx-sse writes to the caller's dict, sends `accept` twice, and takes nothing but a mapping."""
+    assert peer is not None
+    sent: list[httpx.Headers] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers)
+        return httpx.Response(200)
+
+    headers = {"accept": "*/*"}
+    with httpx.Client(transport=httpx.MockTransport(handler)) as client:
+        with peer.connect_sse(client, "GET", URL, headers=headers):
+            assert headers == {"accept": "*/*", "Accept": "text/event-stream", "Cache-Control": "no-store"}
+            assert sent[0].get_list("accept") == ["*/*", "text/event-stream"]
+        for other in (None, [("accept", "*/*")]):
+            with pytest.raises(TypeError), peer.connect_sse(client, "GET", URL, headers=other):
+                raise AssertionError("it is never entered")
+
+
+@with_peer
+def test_error_of_httpx_sse() -> None:
+    """The error of httpx-sse has no request, and is not an error of httpx2."""
+    assert peer is not None
+    response = httpx2.Response(200, text="", request=httpx2.Request("GET", URL))
+    with pytest.raises(peer.SSEError) as caught:
+        list(peer.EventSource(response).iter_sse())
+    assert not isinstance(caught.value, httpx2.TransportError)
+    with pytest.raises(RuntimeError):
+        _ = caught.value.request
+
+
+@with_peer
+def test_events_of_httpx_sse() -> None:
+    """In httpx-sse, an event without a name is a message; an event equals only itself, has a hash, and is read-only."""
+    assert peer is not None
+    for name in (None, ""):
+        event = peer.ServerSentEvent(name, "a")
+        assert repr(event) == "ServerSentEvent(event='message', data='a')"
+        assert len({event, peer.ServerSentEvent(name, "a")}) == 2
+        with pytest.raises(AttributeError):
+            event.data = "b"
+    assert ServerSentEvent("", "a").event == ""
+    with pytest.raises(TypeError):
+        hash(A)
 
 
 def test_differences_are_documented() -> None:
