@@ -381,7 +381,7 @@ def test_a_user_in_the_url_is_sent_along(shell: Shell) -> None:
 
 @pytest.mark.parametrize("location", ["http://[/?key=secret", "http://home:secret/"], ids=["host", "port"])
 def test_a_location_that_is_no_url(shell: Shell, location: str) -> None:
-    """A redirect to something that is not a URL is final, also with httpx, which raises an error for it. No text quotes it."""
+    """A redirect to an invalid URL is final, also with httpx, which raises an error for it. No text quotes the URL."""
     world = World(home=[redirect(location, 302)])
     error = shell.read("http://home/a", method="GET", http={"transport": world.transport}, retry=QUICK).error
     assert isinstance(error, StatusError | ConnectionFailed)
