@@ -18,26 +18,30 @@ from ._errors import (
     StreamTimeout,
     StreamTruncated,
 )
-from ._event import ServerSentEvent
+from ._event import Comment, ServerSentEvent
 from ._handlers import Handlers
 from ._marks import ErrorEvent, Terminator
 from ._parser import EventParser
 from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
-from ._shells.async_ import AsyncEventStream, AsyncReply
-from ._shells.async_client import AsyncSSEClient, aiter_events
-from ._shells.sync import EventStream, Reply
-from ._shells.sync_client import SSEClient, iter_events
+from ._shells.accumulations import Accumulation, AsyncAccumulation
+from ._shells.async_ import AsyncEventStream
+from ._shells.async_client import AsyncSSEClient
+from ._shells.given import aiter_events, iter_events
+from ._shells.sync import EventStream
+from ._shells.sync_client import SSEClient
 from ._stats import StreamStats
 from ._timeouts import Timeouts
 from ._typed import Named
 from ._version import __version__ as __version__
 
 __all__ = [
+    "Accumulation",
+    "AsyncAccumulation",
     "AsyncEventStream",
-    "AsyncReply",
     "AsyncSSEClient",
+    "Comment",
     "ConnectionFailed",
     "ContentTypeError",
     "Cursor",
@@ -52,7 +56,6 @@ __all__ = [
     "Handlers",
     "LastEventID",
     "Named",
-    "Reply",
     "Request",
     "ResponseError",
     "RetryPolicy",

@@ -1,19 +1,18 @@
 """
 The whole reply from its parts: a fold `(snapshot, event) -> snapshot` over the events of a stream.
 
-The fold is a plain function without a state, and so the same for both clients. `Accumulation` keeps the snapshot.
+The fold is a plain function without a state, and so the same for both clients. `Folding` keeps the snapshot.
 Text is kept in `Pieces` until it is asked for: a fold that copied it with each event would take quadratic time.
 """
 
 from collections.abc import Callable
 from copy import deepcopy
 from io import StringIO
-from typing import Any, Generic, Protocol, cast
+from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar
 
 T = TypeVar("T")
-S = TypeVar("S")
 
 
 class Pieces:
@@ -43,11 +42,16 @@ class Pieces:
         return self._text
 
 
-class _Accumulating(Protocol):
-    """What takes the events of one stream, and keeps what they come to."""
+class Accumulating(Protocol):
+    """The result of a stream so far, for anyone who asks."""
 
     @property
     def snapshot(self) -> Any: ...
+
+
+class _State(Accumulating, Protocol):
+    """A fold at work."""
+
     def take(self, event: Any) -> None: ...
 
 
@@ -78,20 +82,22 @@ class _Joined:
             self._pieces.add(text)
 
 
-class Accumulation(Generic[S]):
-    """What a stream has come to so far."""
+class Folding:
+    """A fold at work in one stream."""
 
-    def __init__(self, fold: Callable[[S, T], S], initial: S) -> None:
-        self._state: _Accumulating = fold.begin(initial) if isinstance(fold, _JoinText) else _Folded(fold, initial)
-        self._take: Callable[[object], None] = self._state.take  # folds an event in
+    __slots__ = ("_state", "take")
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
+    take: Callable[[object], None]
+    """Fold a value in."""
+
+    def __init__(self, fold: Callable[[Any, Any], Any], initial: Any) -> None:
+        self._state: _State = fold.begin(initial) if isinstance(fold, _JoinText) else _Folded(fold, initial)
+        self.take = self._state.take
 
     @property
-    def snapshot(self) -> S:
-        """The fold of all events that were handed out; there at any time, also after a fault."""
-        return cast("S", self._state.snapshot)
+    def snapshot(self) -> Any:
+        """The fold of all values so far."""
+        return self._state.snapshot
 
 
 def first_value(initial: Any) -> Any:
@@ -114,7 +120,7 @@ def first_value(initial: Any) -> Any:
 
 
 class _JoinText(Generic[T]):
-    """A fold that joins text; `Accumulation` asks it to `begin`, and so never copies what is there."""
+    """A fold that joins text; `Folding` asks it to `begin`, and so never copies the text so far."""
 
     def __init__(self, text_of: Callable[[T], str | None]) -> None:
         self._text_of = text_of

@@ -46,3 +46,11 @@ class ServerSentEvent:
                 return json.loads(self.data)
             except RecursionError:
                 raise ValueError("the JSON is nested too deeply") from None
+
+
+@dataclass(slots=True)
+class Comment:
+    """A comment between two events, as `comments=True` delivers it. Servers send them to keep a connection alive."""
+
+    text: str
+    """The line after its colon, as `EventEncoder.comment` takes it: `" ping"` for `: ping`."""

@@ -1,14 +1,14 @@
 """
 Which event ends a stream, and which one is an error in disguise.
 
-Both are marks: an event is recognised by its data, its name, or a field of the JSON object in its data, by all that
-is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is searched before
-any JSON is parsed.
+Both are marks: an event is recognised by its data, its name, a field of the JSON in its data, or a function of the
+user's, by all that is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is
+searched before any JSON is parsed.
 """
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -20,6 +20,8 @@ DONE = "[DONE]"
 # Text that JSON can write in one other way only: with \u escapes.
 PLAIN = re.compile(r"[A-Za-z0-9_.: -]*")
 
+MISSING = object()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mark:
@@ -30,16 +32,33 @@ class Mark:
     event: str | None = None
     """The event's name."""
     field: str | None = None
-    """A field of the JSON object in the data: with one of `values`, or merely present where there are none."""
+    """
+    A field of the JSON in the data: with one of `values`, or merely present if none are given.
+
+    Dots lead into objects and lists: `choices.0.error` is the `error` of the first of `choices`. If the outermost
+    object has a field of the whole name, dots included, it is that one.
+    """
     values: Iterable[Any] | None = None
     """What the field may hold."""
+    test: Callable[[ServerSentEvent], bool] | None = None
+    """
+    A function that decides what the other conditions cannot, like whether a field is absent.
+
+    It is called if they all hold; alone, for every event and for some twice, so that it should cost little: look at the
+    name or for a text before you parse. The data may be anything, also empty or not JSON. If it raises an exception,
+    the stream is over, and the exception propagates unchanged.
+    """
     alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
     """The marks that were joined to this one by `|`."""
+    _names: tuple[str, ...] = dataclasses.field(init=False, repr=False)
+    _texts: tuple[str, ...] | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
-        if self.data is None and self.event is None and self.field is None:
-            raise TypeError(f"{kind} needs data=, event= or field=")
+        if self.data is None and self.event is None and self.field is None and self.test is None:
+            raise TypeError(f"{kind} needs data=, event=, field= or test=")
+        if not (self.test is None or callable(self.test)):
+            raise TypeError(f"expected a function for test, got {self.test!r}")
         if self.values is not None:
             if self.field is None:
                 raise TypeError(f"{kind}(values=…) needs the field= that holds them")
@@ -48,6 +67,9 @@ class Mark:
             # A tuple: what JSON holds need not be hashable. In an order of its own: that of a set changes between runs.
             values = {_same(value): value for value in reversed(tuple(self.values))}.values()
             object.__setattr__(self, "values", tuple(sorted(values, key=_rank)))
+        # What the raw text of the data is searched for: each of the names, and one of the texts if there are any.
+        object.__setattr__(self, "_names", () if self.field is None else _names_in(self.field))
+        object.__setattr__(self, "_texts", self.values if self.values is not None and _are_plain(self.values) else None)
 
     def __or__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -69,13 +91,15 @@ class Mark:
         """What marks that mean the same have in common."""
         marks: tuple[Mark, ...] = (self, *self.alternatives)
         conditions = (mark._conditions() for mark in marks)
-        # The first that fits says where an error's message is: if they differ in that, their order counts.
+        # The first that fits says where an error's message is, and if it passes: where they differ, their order counts.
         is_ordered = len({mark._places() for mark in marks}) > 1
         return type(self), tuple(dict.fromkeys(conditions)) if is_ordered else frozenset(conditions)
 
     def _conditions(self) -> Hashable:
         values = None if self.values is None else frozenset(map(_same, self.values))
-        return self.data, self.event, self.field, values, self._places()
+        # Two tests mean the same only if they are one function. It may be an object without a hash.
+        test = id(self.test) if type(self.test).__hash__ is None else self.test
+        return self.data, self.event, self.field, values, test, self._places()
 
     def _places(self) -> Hashable:
         """Where the mark says that something else is to be found."""
@@ -87,15 +111,14 @@ class Mark:
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
             if each.repr and value != each.default:
-                given.append(f"{each.name}={_as_set(value) if each.name == 'values' else repr(value)}")
+                given.append(f"{each.name}={SHOWN.get(each.name, repr)(value)}")
         return f"{type(self).__name__}({', '.join(given)})"
 
     def match(self, event: ServerSentEvent) -> Self | None:
         """Return the alternative that the event bears, or `None`."""
-        if self._is_on(event):
-            return self
-        for mark in self.alternatives:
-            if mark._is_on(event):
+        parsed: list[Any] = []
+        for mark in (self, *self.alternatives):
+            if mark._is_on(event, parsed):
                 return mark
         return None
 
@@ -106,38 +129,53 @@ class Mark:
         `event` is the block as if its last line had ended; `open_field` is the field of that line if it had not, else
         `""`. More of an open line could have come, so it counts only as `[DONE]`, or as JSON that is whole.
         """
+        parsed: list[Any] = []
         for mark in (self, *self.alternatives):
-            if mark._is_on(event) and (not open_field or mark._is_certain(event, open_field)):
+            if mark._is_on(event, parsed) and (not open_field or mark._is_certain(event, open_field)):
                 return mark
         return None
 
     def _is_certain(self, event: ServerSentEvent, open_field: str) -> bool:
         """Whether what the mark goes by has come whole, though a line is open."""
         if "event".startswith(open_field):  # the line is a name, or could have become one
-            return self.field is not None and self.event is None
-        return self.field is not None or is_done(event)
+            return self.field is not None and self.event is None and self.test is None
+        if self.test is not None and ("id".startswith(open_field) or self.data is not None):
+            return False
+        if self.field is not None or is_done(event):
+            return True
+        return self.test is not None and isinstance(_json_in(event), dict | list)
 
-    def _is_on(self, event: ServerSentEvent) -> bool:
+    def _is_on(self, event: ServerSentEvent, parsed: list[Any]) -> bool:
+        """Whether the event bears this alternative; `parsed` has its JSON, once one of them has parsed it."""
         if self.event is not None and event.event != self.event:
             return False
         if self.data is not None and event.data != self.data:
             return False
-        return self.field is None or self._is_in(event)
+        if self.field is not None and not self._is_in(event, parsed):
+            return False
+        return self.test is None or bool(self.test(event))
 
-    def _is_in(self, event: ServerSentEvent) -> bool:
+    def _is_in(self, event: ServerSentEvent, parsed: list[Any]) -> bool:
         assert self.field is not None
-        values = cast("tuple[Any, ...] | None", self.values)
-        if not _may_hold(event.data, (self.field,)):
+        if not self._may_be_in(event.data):
             return False
-        if values is not None and not _may_hold(event.data, values):
+        if not parsed:
+            parsed.append(_json_in(event))
+        value = _at(parsed[0], self.field, MISSING)
+        if value is MISSING:
             return False
-        found = _object_in(event)
-        if self.field not in found:
-            return False
-        value = found[self.field]
-        if values is None:
+        if self.values is None:
             return self._is_present(value)
-        return any(value == each and _same(value) == _same(each) for each in values)
+        return any(value == each and _same(value) == _same(each) for each in self.values)
+
+    def _may_be_in(self, text: str) -> bool:
+        """Whether JSON text may hold the field and a value; `False` is certain, `True` is worth parsing for."""
+        if "\\u" in text:
+            return True
+        for name in self._names:
+            if name not in text:
+                return False
+        return self._texts is None or any(map(text.__contains__, self._texts))
 
     def _is_present(self, value: Any) -> bool:  # noqa: ARG002
         """Whether a field that holds the value counts as there."""
@@ -171,50 +209,91 @@ def _as_set(values: tuple[Any, ...]) -> str:
     return f"{{{text}}}" if is_set else f"[{text}]"
 
 
-def needles_of(*marks: Mark | None) -> tuple[tuple[str, ...], frozenset[str] | None] | None:
-    """
-    Return texts and names: an event that bears one of the marks has one of the texts in its data, or one of the names.
+def _name_of(function: Any) -> str:
+    """A function as its source names it: its repr would have an address, which changes between runs."""
+    return getattr(function, "__qualname__", None) or f"<{type(function).__qualname__}>"
 
-    But for \\u escapes in the data. `None` if a mark goes by what JSON can write in several ways.
-    """
-    needles: list[str] = []
+
+# Conditions whose repr is not that of their value.
+SHOWN: dict[str, Callable[[Any], str]] = {"values": _as_set, "retry": _as_set, "test": _name_of}
+
+
+@dataclass(frozen=True, slots=True)
+class Needles:
+    """What an event must have one of to bear one of the marks, but for \\u escapes in its data."""
+
+    texts: tuple[str, ...]
+    """Texts to find in the data."""
+    names: frozenset[str] | None
+    """Names of events; `None` for none."""
+    tests: tuple[Callable[[ServerSentEvent], bool], ...] | None
+    """Functions of the user that are marks by themselves; `None` for none."""
+
+
+def needles_of(*marks: Mark | None) -> Needles | None:
+    """Return what tells an event that bears none of the marks; `None` if JSON can write one of them in several ways."""
+    texts: list[str] = []
     names: set[str] = set()
+    tests: list[Callable[[ServerSentEvent], bool]] = []
     for mark in marks:
         alternatives: tuple[Mark, ...] = () if mark is None else (mark, *mark.alternatives)
         for each in alternatives:
-            values = cast("tuple[Any, ...] | None", each.values)
             if each.event is not None and each.event != "message":
                 names.add(each.event)  # which says more than any text: few events have it
             elif each.data is not None:
-                needles.append(each.data)
-            elif values and _are_plain(values):
-                needles.extend(values)
-            elif each.field is not None and _are_plain((each.field,)):
-                needles.append(each.field)
-            elif each.event is not None and each.field is None:
+                texts.append(each.data)
+            elif each._texts:
+                texts.extend(each._texts)
+            elif each._names:
+                texts.append(each._names[-1])  # the innermost: those around it are in more events
+            elif each.field is not None:
+                return None
+            elif each.event is not None:
                 names.add(each.event)
             else:
-                return None
-    return tuple(needles), frozenset(names) or None
+                assert each.test is not None
+                tests.append(each.test)
+    return Needles(tuple(dict.fromkeys(texts)), frozenset(names) or None, tuple(tests) or None)
 
 
-def _are_plain(values: tuple[Any, ...]) -> bool:
+def _are_plain(values: Iterable[Any]) -> bool:
     return all(isinstance(value, str) and PLAIN.fullmatch(value) for value in values)
 
 
-def _may_hold(text: str, values: tuple[Any, ...]) -> bool:
-    """Whether JSON text may hold one of the values; `False` is certain, `True` is worth parsing for."""
-    if "\\u" in text:
-        return True
-    return any(not isinstance(value, str) or not PLAIN.fullmatch(value) or value in text for value in values)
-
-
-def _object_in(event: ServerSentEvent) -> dict[str, Any]:
+def _json_in(event: ServerSentEvent) -> Any:
     try:
-        value = event.json()
+        return event.json()
     except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+        return None
+
+
+def _at(value: Any, path: str, default: Any = None) -> Any:
+    """Follow a path into JSON. A name of the outermost object may have the dots itself."""
+    found = _child(value, path)
+    if found is MISSING:
+        found = value
+        for step in path.split("."):
+            found = _child(found, step)
+    return default if found is MISSING else found
+
+
+def _child(value: Any, step: str) -> Any:
+    """A name leads into an object, an index into a list."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).get(step, MISSING)
+    if isinstance(value, list) and _is_index(step):
+        items = cast("Sequence[Any]", value)
+        return items[int(step)] if int(step) < len(items) else MISSING
+    return MISSING
+
+
+def _is_index(step: str) -> bool:
+    return step.isascii() and step.isdigit()
+
+
+def _names_in(path: str) -> tuple[str, ...]:
+    """The names of a path that JSON has in its text as they are; an index need not be there."""
+    return tuple(name for name in path.split(".") if name and not _is_index(name) and _are_plain((name,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -233,43 +312,57 @@ class ErrorEvent(Mark):
     """
     An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
 
-    `message` and `code` name where the object in its data has them, with dots into objects within (`error.message`).
-    Without them, the usual places are searched: `error.message`, `error`, `message`, `detail`; `error.code`,
-    `error.type`, `error.status`, `code`, `status`.
+    `message` and `code` name where the JSON in its data has them, as `field` does: `message="error.message"`. Without
+    them, the usual places are searched: `error.message`, `error`, `message`, `detail`; `error.code`, `error.type`,
+    `error.status`, `code`, `status`.
 
     A `field` without `values` must hold something: null, false, `""`, `{}` and `[]` say that there is no error.
+
+    `retry` names the codes of errors that may be gone at the next attempt: `error.is_transient` says so of them.
     """
 
     message: str | None = None
     """Where the server's own words are."""
     code: str | None = None
     """Where the error's code is."""
+    retry: Iterable[str | int] = ()
+    """The codes of errors that pass, like `overloaded_error`, of this mark and not of its alternatives."""
+
+    def __post_init__(self) -> None:
+        Mark.__post_init__(self)
+        if isinstance(self.retry, str):
+            raise TypeError(f"expected a collection for retry, got {self.retry!r}; write {{{self.retry!r}}}")
+        codes: tuple[Any, ...] = tuple(sorted(set(self.retry), key=_rank))
+        if any(not isinstance(code, str | int) or isinstance(code, bool) for code in codes):
+            raise TypeError(f"expected texts and numbers for retry, got {list(codes)!r}")
+        object.__setattr__(self, "retry", codes)
+
+    def is_transient(self, code: Any) -> bool:
+        """Whether an error of this code may be gone at the next attempt; `code` is any JSON."""
+        return isinstance(code, str | int) and not isinstance(code, bool) and code in self.retry
 
     def _places(self) -> Hashable:
-        return self.message, self.code
+        return self.message, self.code, self.retry
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
         """Return the message and the code that the event carries, `None` for what it does not."""
-        found = _object_in(event)
-        message = message_in(found) if self.message is None else _at(found, self.message)
-        if message is None and not found:
+        value = _json_in(event)
+        message = message_in(value) if self.message is None else _at(value, self.message)
+        if message is None and not (value and isinstance(value, dict)):
             message = event.data or None
-        code = code_in(found) if self.code is None else _at(found, self.code)
+        code = code_in(value) if self.code is None else _at(value, self.code)
         return (message if message is None or isinstance(message, str) else shown(message)), code
 
     def _is_present(self, value: Any) -> bool:
         return not (value is None or value is False or value in ("", {}, []))
 
 
-def _at(value: Any, path: str) -> Any:
-    """Follow dotted names into an object."""
-    for name in path.split("."):
-        if not isinstance(value, dict):
-            return None
-        value = cast("dict[str, Any]", value).get(name)
-    return value
-
-
 def is_done(event: ServerSentEvent) -> bool:
     """Whether the event is the end marker of the OpenAI dialects: an unnamed `data: [DONE]`."""
     return event.data == DONE and event.event == "message"
+
+
+def asks_for_done(mark: Terminator | None) -> bool:
+    """Whether the mark is on an unnamed `[DONE]`. A `test` is not asked: it is for the events of a stream."""
+    done = ServerSentEvent(data=DONE)
+    return mark is not None and any(each.test is None and each._is_on(done, []) for each in (mark, *mark.alternatives))

@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from shells import Reader, Shell, entered, in_turn
 
 from sse_client import (
+    Accumulation,
+    AsyncAccumulation,
     AsyncEventStream,
     DecodeError,
     Dialect,
@@ -40,7 +42,7 @@ from sse_client import (
     Timeouts,
     join_text,
 )
-from sse_client._accumulate import Accumulation, Pieces
+from sse_client._accumulate import Folding, Pieces
 from sse_client.testing import FIN, Answer, EventServer, Pause
 
 Stream: TypeAlias = EventStream[Any] | AsyncEventStream[Any]
@@ -92,11 +94,11 @@ def run(shell: Shell, answers: Any, test: Callable[[Any], Awaitable[None]], **op
 
 def test_a_fold_is_a_plain_function() -> None:
     """A snapshot is what the fold made of the one before and of the event; nothing else is kept."""
-    accumulation = Accumulation(add, 0)
-    assert accumulation.snapshot == 0
+    folding = Folding(add, 0)
+    assert folding.snapshot == 0
     for event, snapshot in ((1, 1), (2, 3), (3, 6)):
-        accumulation._take(event)
-        assert accumulation.snapshot == snapshot
+        folding.take(event)
+        assert folding.snapshot == snapshot
 
 
 @pytest.mark.parametrize(
@@ -118,21 +120,21 @@ def test_join_text(parts: list[str | None], text: str) -> None:
 
 def test_join_text_is_linear() -> None:
     """A hundred thousand deltas are joined in no time: each was copied once, and not with each of those behind it."""
-    reply = Accumulation(join_text(content_of), "")
+    reply = Folding(join_text(content_of), "")
     delta = Delta(content="token ")
     began = time.thread_time()
     for _ in range(100_000):
-        reply._take(delta)
+        reply.take(delta)
     assert len(reply.snapshot) == 600_000
     assert time.thread_time() - began < 1  # 0.03 s, and 4.9 s where all is copied for each
 
 
 def test_join_text_at_any_time() -> None:
     """The snapshot of joined text is a `str` at any time, the same one for whoever asks twice."""
-    reply = Accumulation(join_text(content_of), ">")
+    reply = Folding(join_text(content_of), ">")
     seen: list[str] = []
     for part in ("a", None, "é", "", "\r\n", "\ud83d", "\ude00"):
-        reply._take(Delta.model_construct(content=part))
+        reply.take(Delta.model_construct(content=part))
         assert reply.snapshot is reply.snapshot
         seen.append(reply.snapshot)
     assert seen == [">a", ">a", ">aé", ">aé", ">aé\r\n", ">aé\r\n\ud83d", ">aé\r\n\ud83d\ude00"]
@@ -140,10 +142,10 @@ def test_join_text_at_any_time() -> None:
 
 def test_join_text_of_what_is_no_text() -> None:
     """What is no text is refused with the event that brings it, and what was there stays."""
-    reply = Accumulation(join_text(lambda part: part), "")
-    reply._take("a")
+    reply = Folding(join_text(lambda part: part), "")
+    reply.take("a")
     with pytest.raises(TypeError):
-        reply._take(5)
+        reply.take(5)
     assert reply.snapshot == "a"
 
 
@@ -200,14 +202,15 @@ def test_each_begins_anew(shell: Shell, is_dialect: bool, fold: Any, initial: An
 def test_two_of_one_stream_begin_anew() -> None:
     """Two accumulations of one stream share nothing either."""
     dialect = Dialect(events=ServerSentEvent, fold=append, initial=[])
+    initial: list[str] = []
     with (
         EventServer(Answer(*THREE)) as server,
         SSEClient() as client,
         client.post(server.url, dialect=dialect) as stream,
     ):
-        one, other = stream.accumulate(), stream.accumulate()
-        assert one.final() == other.final() == ["a", "b", "c"]
-        assert one.snapshot is not other.snapshot
+        one, other, own = stream.accumulate(append, initial), stream.accumulate(append, initial), stream.accumulate()
+        assert one.final() == other.final() == own.final() == ["a", "b", "c"]
+        assert len({id(each) for each in (one.snapshot, other.snapshot, own.snapshot, initial, dialect.initial)}) == 5
 
 
 def test_an_initial_value_that_cannot_be_copied() -> None:
@@ -278,6 +281,14 @@ def test_without_an_initial_value(shell: Shell) -> None:
 
     run(shell, [Answer(*THREE)], test)
     run(shell, [Answer(status=204)], empty)
+
+
+@pytest.mark.parametrize("cls", [Accumulation, AsyncAccumulation])
+def test_a_snapshot_is_read_only(cls: type) -> None:
+    """An accumulation has no public method that changes its snapshot."""
+    assert {name for name in dir(cls) if not name.startswith("_")} == {"final", "snapshot"}
+    assert isinstance(vars(cls)["snapshot"], property)
+    assert vars(cls)["snapshot"].fset is None
 
 
 def test_begun_later(shell: Shell) -> None:
@@ -362,7 +373,7 @@ def test_no_fold() -> None:
     """Without a fold there is nothing to make of a stream."""
     with SSEClient() as client:
         for options in ({}, {"dialect": Dialect(events=Delta)}):
-            with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has none"):
+            with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has neither"):
                 client.post("http://test/", **options).accumulate()  # type: ignore[call-overload]
 
 

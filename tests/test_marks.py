@@ -14,13 +14,39 @@ from hypothesis import strategies as st
 
 from sse_client._errors import shown
 from sse_client._event import ServerSentEvent
-from sse_client._marks import ErrorEvent, Mark, Terminator, is_done, needles_of
+from sse_client._marks import ErrorEvent, Mark, Needles, Terminator, asks_for_done, is_done, needles_of
 
 TYPE = '{"type": "done", "n": 1}'
 
 
 def says(data: str, event: str = "message") -> ServerSentEvent:
     return ServerSentEvent(event, data)
+
+
+def is_nested(event: ServerSentEvent) -> bool:
+    """Whether it is an error, or one of a subgraph, as LangGraph names them."""
+    return event.event.partition("|")[0] == "error"
+
+
+class Absent:
+    """A test that is an object, without a hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Absent) and self.name == other.name
+
+    def __call__(self, event: ServerSentEvent) -> bool:
+        return self.name not in event.json()
+
+    def method(self, event: ServerSentEvent) -> bool:
+        return self(event)
+
+
+ABSENT = Absent("method")
 
 
 @pytest.fixture
@@ -62,7 +88,28 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"field": "type"}, says(""), False),
         ({"field": ""}, says('{"": 1}'), True),
         ({"field": "a.b"}, says('{"a.b": 1}'), True),
-        ({"field": "a.b"}, says('{"a": {"b": 1}}'), False),
+        ({"field": "a.b"}, says('{"a": {"b": 1}}'), True),
+        ({"field": "a.b"}, says('{"a": {"c": "b"}}'), False),
+        ({"field": "a.b"}, says('{"b": {"a": 1}}'), False),
+        ({"field": "a.b"}, says('{"a": "b"}'), False),
+        ({"field": "a.b"}, says('{"x": {"a.b": 1}}'), False),
+        ({"field": "a.b", "values": [1]}, says('{"a.b": 2, "a": {"b": 1}}'), False),
+        ({"field": "a.b", "values": [2]}, says('{"a.b": 2, "a": {"b": 1}}'), True),
+        ({"field": "a.0.b"}, says('{"a": [{"b": 1}]}'), True),
+        ({"field": "a.0.b"}, says('{"a": {"0": {"b": 1}}}'), True),
+        ({"field": "a.1.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.1.b"}, says('{"a": [{}, {"b": 1}]}'), True),
+        ({"field": "a.-1.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.b"}, says('{"a": [{"b": 1}]}'), False),
+        ({"field": "a.²"}, says('{"a": [1, 2, 3]}'), False),
+        ({"field": f"a.{10**30}"}, says('{"a": [1]}'), False),
+        ({"field": "0.error"}, says('[{"error": 1}]'), True),
+        ({"field": "0"}, says("[1]"), True),
+        ({"field": "0"}, says("[]"), False),
+        ({"field": "a."}, says('{"a": {"": 1}}'), True),
+        ({"field": "."}, says('{"": {"": 1}}'), True),
+        ({"field": "a.b.c", "values": {"done"}}, says('{"a": {"b": {"c": "done"}}}'), True),
+        ({"field": "a.b.c", "values": {"done"}}, says('{"a": {"b": "done", "c": 1}}'), False),
         ({"field": "type", "values": {"done"}}, says(TYPE), True),
         ({"field": "type", "values": ["done", "end"]}, says('{"type":"end"}'), True),
         ({"field": "type", "values": ("done",)}, says('{"type": "undone"}'), False),
@@ -81,6 +128,14 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ({"event": "end", "field": "type"}, says("{}", "end"), False),
         ({"data": TYPE, "field": "n", "values": [1]}, says(TYPE), True),
         ({"data": TYPE, "field": "n", "values": [2]}, says(TYPE), False),
+        ({"test": is_nested}, says("", "error|sub:1"), True),
+        ({"test": is_nested}, says("", "errors"), False),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 7, "result": {}}'), True),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 7, "method": "ping"}'), False),
+        ({"test": ABSENT, "field": "id", "values": [7]}, says('{"id": 8}'), False),
+        ({"test": ABSENT, "data": "{}"}, says("not JSON"), False),
+        ({"test": ABSENT, "event": "x"}, says("not JSON"), False),
+        ({"test": ABSENT, "event": "x"}, says("{}", "x"), True),
     ],
 )
 def test_match(kind: type[Mark], conditions: dict[str, Any], event: ServerSentEvent, is_match: bool) -> None:
@@ -117,6 +172,19 @@ def test_names_and_values_of_any_kind(name: str, value: str, is_ascii: bool) -> 
     data = json.dumps({name: value}, ensure_ascii=is_ascii)
     assert mark.match(says(data))
     assert mark.match(says(data.replace("/", "\\/")))
+
+
+@given(st.lists(st.text(alphabet="ab0.é/", max_size=3) | st.integers(0, 2), min_size=1, max_size=4), st.booleans())
+def test_what_a_path_leads_to_is_found(steps: list[str | int], is_ascii: bool) -> None:
+    """The look at the raw text never misses what a path leads to."""
+    value: Any = "there"
+    for step in reversed(steps):
+        value = [*"xyz"[:step], value] if isinstance(step, int) else {step: value}
+    path = ".".join(map(str, steps))
+    if any(isinstance(step, str) and "." in step for step in steps):
+        value = {path: "there"}  # only the outermost object can have a name with dots
+    data = json.dumps(value, ensure_ascii=is_ascii)
+    assert Terminator(field=path, values={"there"}).match(says(data))
 
 
 @given(st.text(), st.text(), st.booleans())
@@ -181,6 +249,22 @@ def test_the_alternative_that_fits_reads() -> None:
     assert mark.read(event) == ("late", None)
 
 
+def test_a_test_that_raises() -> None:
+    """An exception of the test is the user's own: it propagates."""
+    with pytest.raises(ValueError):
+        Terminator(test=ABSENT).match(says("not JSON"))
+
+
+def test_done_is_asked_for_without_a_test() -> None:
+    """Whether a mark is for `[DONE]` is known without calling a test, which expects the events of a stream."""
+    done = Terminator(data="[DONE]")
+    assert not asks_for_done(None)
+    assert asks_for_done(done)
+    assert asks_for_done(Terminator(test=ABSENT) | done)
+    assert not asks_for_done(Terminator(test=ABSENT))
+    assert not asks_for_done(Terminator(data="[DONE]", test=ABSENT) | Terminator(event="end"))
+
+
 def test_kinds_do_not_mix() -> None:
     """A terminator and an error event have no alternative in common."""
     with pytest.raises(TypeError):
@@ -192,12 +276,14 @@ def test_kinds_do_not_mix() -> None:
 @pytest.mark.parametrize("kind", [Terminator, ErrorEvent])
 def test_what_is_refused(kind: type[Mark]) -> None:
     """A mark needs a condition, values a field, and one text is no collection of texts."""
-    with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event= or field="):
+    with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event=, field= or test="):
         kind()
     with pytest.raises(TypeError, match=r"needs the field= that holds them"):
         kind(event="x", values={"a"})
     with pytest.raises(TypeError, match=r"expected a collection for values, got 'done'; write \{'done'\}"):
         kind(field="type", values="done")
+    with pytest.raises(TypeError, match=r"expected a function for test, got 'done'"):
+        kind(test="done")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         kind("[DONE]")  # type: ignore[call-arg]
 
@@ -225,8 +311,12 @@ A, B, C = Terminator(field="t", values={"a"}), Terminator(event="b"), Terminator
         (A | B | C, C | (B | A)),
         (A | A, A),
         (ErrorEvent(event="a") | ErrorEvent(event="b"), ErrorEvent(event="b") | ErrorEvent(event="a")),
+        (ErrorEvent(event="a", retry=["b", 1]), ErrorEvent(event="a", retry={1, "b"})),
+        (Terminator(test=is_nested), Terminator(test=is_nested)),
+        (Terminator(test=ABSENT), Terminator(test=ABSENT)),
+        (Terminator(test=ABSENT.method) | A, A | Terminator(test=ABSENT.method)),
     ],
-    ids=[f"{number}" for number in range(9)],
+    ids=[f"{number}" for number in range(13)],
 )
 def test_equal(one: Mark, other: Mark) -> None:
     """Marks that mean the same are equal and hash alike, in whatever order their values and alternatives are."""
@@ -253,9 +343,18 @@ def test_equal(one: Mark, other: Mark) -> None:
             ErrorEvent(event="a", message="m") | ErrorEvent(field="b", message="n"),
             ErrorEvent(field="b", message="n") | ErrorEvent(event="a", message="m"),
         ),
+        (ErrorEvent(event="a"), ErrorEvent(event="a", retry={"b"})),
+        (
+            ErrorEvent(event="a", retry={"b"}) | ErrorEvent(field="b"),
+            ErrorEvent(field="b") | ErrorEvent(event="a", retry={"b"}),
+        ),
         (Terminator(event="a"), "a"),
+        (Terminator(event="a", test=is_nested), Terminator(event="a")),
+        (Terminator(test=is_nested), Terminator(test=ABSENT)),
+        (Terminator(test=Absent("id")), Terminator(test=Absent("id"))),
+        (Terminator(test=lambda _: True), Terminator(test=lambda _: True)),
     ],
-    ids=[f"{number}" for number in range(14)],
+    ids=[f"{number}" for number in range(20)],
 )
 def test_not_equal(one: Mark, other: object) -> None:
     """In JSON true is not 1; and the order of error events counts where the first that fits reads another message."""
@@ -280,13 +379,30 @@ def test_not_equal(one: Mark, other: object) -> None:
             ErrorEvent(event="error", message="a.b", code="c") | ErrorEvent(field="fault"),
             "ErrorEvent(event='error', message='a.b', code='c') | ErrorEvent(field='fault')",
         ),
+        (ErrorEvent(event="error", retry=["b", 5, "a"]), "ErrorEvent(event='error', retry={5, 'a', 'b'})"),
     ],
-    ids=[f"{number}" for number in range(9)],
+    ids=[f"{number}" for number in range(10)],
 )
 def test_repr(mark: Mark, text: str) -> None:
     """The repr is what was given, with all alternatives, in the same order in every run; it can be evaluated."""
     assert repr(mark) == text
     assert eval(text) == mark
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        (Terminator(test=is_nested), "Terminator(test=is_nested)"),
+        (Terminator(field="id", values=[7], test=ABSENT), "Terminator(field='id', values={7}, test=<Absent>)"),
+        (Terminator(test=ABSENT.method) | A, "Terminator(test=Absent.method) | Terminator(field='t', values={'a'})"),
+        (ErrorEvent(test=partial(is_nested)), "ErrorEvent(test=<partial>)"),
+        (ErrorEvent(test=lambda _: True), "ErrorEvent(test=<lambda>)"),
+    ],
+    ids=["function", "object", "method", "partial", "lambda"],
+)
+def test_repr_of_a_test(mark: Mark, text: str) -> None:
+    """A test is shown by its name, never by its address, which is another in each run."""
+    assert repr(mark) == text
 
 
 def test_values_that_json_cannot_have() -> None:
@@ -309,17 +425,36 @@ def test_values_that_json_cannot_have() -> None:
         ([Terminator(event="end") | Terminator(field="type", values={"done"})], ("done",), ("end",)),
         ([Terminator(event="message", field="type")], ("type",), ()),
         ([Terminator(event="message")], (), ("message",)),
+        ([Terminator(field="result.status.state")], ("state",), ()),
+        ([Terminator(field="choices.0.error")], ("error",), ()),
+        ([Terminator(field="choices.0")], ("choices",), ()),
+        ([Terminator(field="a.größe")], ("a",), ()),
+        ([Terminator(field="a.")], ("a",), ()),
+        ([ErrorEvent(field="error") | ErrorEvent(field="choices.0.error")], ("error",), ()),
+        ([Terminator(field="a.b", values={"done"}), ErrorEvent(event="error")], ("done",), ("error",)),
     ],
-    ids=[f"{number}" for number in range(11)],
+    ids=[f"{number}" for number in range(18)],
 )
 def test_needles(marks: list[Mark | None], texts: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Nearly every event is told by a look at its text and its name to bear no mark."""
-    assert needles_of(*marks) == (texts, frozenset(names) or None)
+    assert needles_of(*marks) == Needles(texts, frozenset(names) or None, None)
 
 
-def test_no_needles() -> None:
-    """A field that JSON can write in several ways is not searched for."""
-    assert needles_of(Terminator(event="end"), ErrorEvent(field="größe")) is None
+def test_tests_among_needles() -> None:
+    """A test is asked of each event only where it is all that a mark goes by."""
+    named, texts = ErrorEvent(event="error", test=is_nested), ErrorEvent(field="error", test=is_nested)
+    unnamed, alone = ErrorEvent(event="message", test=is_nested), ErrorEvent(test=is_nested)
+    assert needles_of(named | texts) == Needles(("error",), frozenset({"error"}), None)
+    assert needles_of(unnamed) == Needles((), frozenset({"message"}), None)
+    assert needles_of(alone | texts) == Needles(("error",), None, (is_nested,))
+    assert needles_of(alone, Terminator(event="end")) == Needles((), frozenset({"end"}), (is_nested,))
+    assert needles_of(ErrorEvent(field="größe", test=is_nested)) is None
+
+
+@pytest.mark.parametrize("field", ["größe", "0", "", "0.1", ".", "größe.0"])
+def test_no_needles(field: str) -> None:
+    """A field that JSON can write in several ways is not searched for; nor is an index, which JSON does not write."""
+    assert needles_of(Terminator(event="end"), ErrorEvent(field=field)) is None
 
 
 @pytest.mark.parametrize(
@@ -330,6 +465,8 @@ def test_no_needles() -> None:
         (Terminator(field="type", values={"done", "end"}), '{"type": "token"}'),
         (Terminator(field="type", values={"done"}), '{"kind": "done"}'),
         (Terminator(field="type", values={"done"}) | Terminator(field="kind", values={"end"}), '{"type": "x"}'),
+        (Terminator(field="a.0.type", values={"done"}), TYPE),
+        (Terminator(field="n.type", values={"end"}), TYPE),
         (Terminator(event="x", field="type"), TYPE),
         (Terminator(data="x", field="type"), TYPE),
         (Terminator(data="[DONE]"), TYPE),
@@ -342,6 +479,14 @@ def test_no_json_is_parsed_in_vain(mark: Terminator, data: str, parsed: list[str
     """Where the raw text cannot hold the name and a value, no JSON is parsed."""
     assert mark.match(says(data)) is None
     assert parsed == []
+
+
+def test_json_is_parsed_once(parsed: list[str]) -> None:
+    """However many alternatives look into the JSON of an event, it is parsed once."""
+    errors = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error") | ErrorEvent(field="object", values={"e"})
+    data = '{"object": "e-1", "choices": [{"error": null}], "error": null}'
+    assert errors.match(says(data)) is None
+    assert parsed == [data]
 
 
 @pytest.mark.parametrize(
@@ -395,13 +540,17 @@ def test_the_usual_places_of_a_message(data: str, message: str | None) -> None:
         ("a.b.c", '{"a": {"b": {"c": "busy"}}}', "busy"),
         ("a.b", '{"a": "x"}', None),
         ("a.b", '{"a": [{"b": 1}]}', None),
+        ("a.b", '{"a.b": "busy", "a": {"b": "late"}}', "busy"),
+        ("a.0.b", '{"a": [{"b": "busy"}]}', "busy"),
+        ("a.1.b", '{"a": [{"b": "busy"}]}', None),
+        ("0.b", '[{"b": "busy"}]', "busy"),
         ("a", '{"message": "not asked for"}', None),
         ("n", '{"n": 5}', "5"),
         ("n", '{"n": null}', None),
     ],
 )
 def test_the_place_of_a_message(path: str, data: str, message: str | None) -> None:
-    """With `message=`, it is looked for there alone, with dots into objects."""
+    """With `message=`, it is looked for there alone, with dots into objects and lists."""
     assert ErrorEvent(event="error", message=path).read(says(data))[0] == message
 
 
@@ -450,6 +599,46 @@ def test_an_error_that_is_none(value: str) -> None:
 def test_an_error_that_is_one(value: str) -> None:
     """Any other value of the field is an error."""
     assert ErrorEvent(field="error").match(says(f'{{"error": {value}}}')) is not None
+
+
+@pytest.mark.parametrize(
+    ("retry", "code", "is_transient"),
+    [
+        ({"overloaded"}, "overloaded", True),
+        ({"overloaded"}, "overload", False),
+        ({"overloaded"}, None, False),
+        ((), None, False),
+        ((), "overloaded", False),
+        ([429, 503], 503, True),
+        ([429, 503], "503", False),
+        ({"503"}, 503, False),
+        ({1}, True, False),
+        ({0}, False, False),
+        ({"a"}, {"type": "a"}, False),
+        ({"a"}, ["a"], False),
+        (iter(["a", "b"]), "b", True),
+    ],
+    ids=[f"{number}" for number in range(13)],
+)
+def test_transient_codes(retry: Any, code: Any, is_transient: bool) -> None:
+    """`retry` lists the codes of errors that pass; any other JSON is the code of one that stays."""
+    mark = ErrorEvent(event="error", retry=retry)
+    assert mark.is_transient(code) is is_transient
+
+
+@pytest.mark.parametrize(
+    ("retry", "text"),
+    [
+        ("busy", r"expected a collection for retry, got 'busy'; write \{'busy'\}"),
+        ([True], r"expected texts and numbers for retry, got \[True\]"),
+        ([None, "a"], r"expected texts and numbers for retry, got \[None, 'a'\]"),
+    ],
+    ids=["text", "true", "null"],
+)
+def test_codes_that_are_refused(retry: Any, text: str) -> None:
+    """One text is not a collection of codes, and codes are texts or numbers."""
+    with pytest.raises(TypeError, match=text):
+        ErrorEvent(event="error", retry=retry)
 
 
 DEPTHS = (10, 100, 150, 190, 210, 500, 900, 950, 980, 990, 2_000, 5_000, 9_000, 100_000)

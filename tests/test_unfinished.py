@@ -58,6 +58,10 @@ def read(body: str | bytes, failure: Failure | None = None, **options: Any) -> t
 DATA, EVENT, FIELD = Terminator(data="bye"), Terminator(event="end"), Terminator(field="n")
 VALUE = Terminator(field="type", values={"done"})
 NUMBER = Terminator(data="4")
+TEST = Terminator(test=lambda event: '"n"' in event.data or event.data == "bye")
+FIELD_TEST = Terminator(field="n", test=lambda event: "id" not in event.data)
+EVENT_TEST = Terminator(event="end", test=lambda event: bool(event.data))
+DATA_TEST = Terminator(data='{"n": 1}', test=lambda _: True)
 JSON_DATA = Terminator(data='{"n": 1}')
 EVENT_DATA = Terminator(event="end", data="bye")
 EVENT_FIELD = Terminator(event="end", field="n")
@@ -97,6 +101,32 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
     "a number": (NUMBER, "data: 42\n\n", []),
     "a number, whole": (NUMBER, "data: 4\n\n", ["data: 4\n"]),
     "data that is JSON": (JSON_DATA, 'data: {"n": 1}\n\n', ['data: {"n": 1}\n']),
+    "a test": (TEST, "data: bye\n\n", ["data: bye\n"]),
+    "a test of JSON": (TEST, 'data: {"n": 1}\n\n', ['data: {"n": 1}', 'data: {"n": 1}\n']),
+    "a test of a list": (TEST, 'data: [{"n": 1}]\n\n', ['data: [{"n": 1}]', 'data: [{"n": 1}]\n']),
+    "a test of JSON, then a name": (
+        TEST,
+        'data: {"n": 1}\nevent: e\n\n',
+        ['data: {"n": 1}', 'data: {"n": 1}\n', 'data: {"n": 1}\nevent: e\n'],
+    ),
+    "a test of JSON, then an ID": (
+        TEST,
+        'data: {"n": 1}\nid: 4\n\n',
+        ['data: {"n": 1}', 'data: {"n": 1}\n', 'data: {"n": 1}\nid: 4\n'],
+    ),
+    "a test of a field": (FIELD_TEST, 'data: {"n": 1}\n\n', ['data: {"n": 1}', 'data: {"n": 1}\n']),
+    "a test of a field, then a name": (
+        FIELD_TEST,
+        'data: {"n": 1}\nevent: e\n\n',
+        ['data: {"n": 1}', 'data: {"n": 1}\n', 'data: {"n": 1}\nevent: e\n'],
+    ),
+    "a test of an event": (EVENT_TEST, "event: end\ndata: x\n\n", ["event: end\ndata: x\n"]),
+    "a test of an event with JSON": (
+        EVENT_TEST,
+        "event: end\ndata: {}\n\n",
+        ["event: end\ndata: {}", "event: end\ndata: {}\n"],
+    ),
+    "a test of data": (DATA_TEST, 'data: {"n": 1}\n\n', ['data: {"n": 1}\n']),
     "event": (EVENT, "event: end\ndata: x\n\n", ["event: end\ndata: x\n"]),
     "event with JSON": (
         EVENT,

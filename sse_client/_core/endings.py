@@ -45,31 +45,33 @@ class Ending:
 class Marks:
     """The events that end a stream: its terminator, its errors, `[DONE]`, and an ID that must not come again."""
 
-    __slots__ = ("_ends_at_done", "_errors", "_names", "_needles", "_terminator")
+    __slots__ = ("_ends_at_done", "_errors", "_names", "_terminator", "_tests", "_texts")
 
     def __init__(self, plan: Plan) -> None:
         self._errors = plan.errors
         self._terminator = plan.terminator
         self._ends_at_done = plan.ends_at_done
-        self._needles: tuple[str, ...] | None
-        self._names: frozenset[str] | None
-        self._needles, self._names = needles_of(plan.errors, plan.terminator) or (None, None)
+        needles = needles_of(plan.errors, plan.terminator)
+        self._texts = None if needles is None else needles.texts
+        self._names = None if needles is None else needles.names
+        self._tests = None if needles is None else needles.tests
 
     def first(self, events: Iterable[ServerSentEvent], past_ids: frozenset[str], last_event_id: str) -> Ending | None:
         """Return the first event that ends the stream. `last_event_id` is for the text of an error."""
-        needles, names = None if past_ids else self._needles, self._names
+        texts, names, tests = None if past_ids else self._texts, self._names, self._tests
         for index, event in enumerate(events):
             data = event.data
-            if needles is not None:
+            if texts is not None:
                 # Nearly all events leave the loop here. A search for one character is five times as fast as for two.
-                for needle in needles:
-                    if needle in data:
+                for text in texts:
+                    if text in data:
                         break
                 else:
                     if (
                         ("\\" not in data or "\\u" not in data)
                         and (data != DONE or event.event != "message")
                         and (names is None or event.event not in names)
+                        and (tests is None or not any(test(event) for test in tests))
                     ):
                         continue
             if event.id in past_ids:
@@ -94,7 +96,7 @@ def error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEve
         text = f"{text}: {quote(message)}"
     if code is not None:
         text = f"{text} (code {quote(shown(code))})"
-    return ErrorEventReceived(text, event=event, code=code, message=message)
+    return ErrorEventReceived(text, event=event, code=code, message=message, is_transient=mark.is_transient(code))
 
 
 def unfinished_terminator(parser: EventParser, plan: Plan) -> ServerSentEvent | None:

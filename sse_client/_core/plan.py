@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._event import ServerSentEvent
-from .._marks import DONE, ErrorEvent, Terminator
+from .._marks import DONE, ErrorEvent, Terminator, asks_for_done
 from .._parser import DEFAULT_MAX_EVENT_SIZE
 from .._reader import Reader
 from .._request import Request, public_url
@@ -97,19 +97,26 @@ class Plan:
     """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     accepts_json: bool = False
     """Whether a JSON response is read as a stream of one event."""
+    accept: str | None = None
+    """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
+    stream_field: str | None = None
+    """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     reader: Callable[[], Reader[Any, Any]] | None = None
-    """Makes what turns the events into values, and says whether the reply is complete."""
+    """Makes what turns the events of one stream into values, and says whether the reply is complete."""
     is_terminator_required: bool = True
     """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
     rules: Rules = field(init=False)
+    runs_user_code: bool = field(init=False)
+    """Whether looking at an event calls a function of the user, which may raise anything."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", SUBSCRIPTION if self.is_subscription else REPLY)
+        marks = [(mark, *mark.alternatives) for mark in (self.terminator, self.errors) if mark is not None]
+        object.__setattr__(self, "runs_user_code", any(each.test is not None for mark in marks for each in mark))
         if self.is_subscription:
             # To a browser it is an event like any other: only a terminator that was asked for ends a feed.
-            ends_at_done = self.terminator is not None and self.terminator.match(DONE_EVENT) is not None
-            object.__setattr__(self, "ends_at_done", ends_at_done)
+            object.__setattr__(self, "ends_at_done", asks_for_done(self.terminator))
 
 
 def label(request: Request) -> str:

@@ -530,13 +530,14 @@ class Session(SessionState):
         self._error = error
         self._tally.stopped_at = now
         if error is not None:
-            explain(error, why, self.stats(now), self.last_event_id)
+            explain(error, why, self.stats(now), self.last_event_id, self.cursor)
 
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
         # The user's own code may raise, and a shell expects that only from `next_step`.
-        self.is_reading = phase == "reading" and not self.has_deadlines and not self._place.runs_user_code
+        runs_user_code = self._place.runs_user_code or self._plan.runs_user_code
+        self.is_reading = phase == "reading" and not self.has_deadlines and not runs_user_code
 
     def _finish_batch(self, now: float) -> None:
         """Take that the user has finished with what was delivered. `received` does the same, for all of a batch."""

@@ -13,22 +13,28 @@ from typing import Any, Generic, Self, cast, overload
 import anyio
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import AsyncAccumulation
 from .async_connection import AsyncConnection
 from .async_dispatch import AsyncPump, drive
 from .http import failure_of
+from .only import AsyncOnly, check_kinds
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
-class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
+class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
     """The events of one call, to be entered with `async with` and iterated once."""
 
     def __aiter__(self) -> Self:
@@ -39,12 +45,18 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
     async def __anext__(self) -> T:
         session = self._session
         while True:
-            for event in session.ready:
-                if self._is_plain:
+            if self._is_plain:
+                for event in session.ready:
                     return cast("T", event)
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            elif self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if session.is_reading and not session.is_closing and self._reads_freely and not self._is_busy:
                 # The way of nearly every piece: `_advance` without a coroutine of its own.
                 self._is_busy = True
@@ -106,13 +118,28 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
 
     def _check_entered(self) -> None:
         if not self._is_entered:
-            raise RuntimeError("enter the stream first: async with client.post(…) as stream: async for event in stream")
+            raise RuntimeError(
+                "enter the stream first: async with client.post(…) as stream: async for event in stream; "
+                "or open it: await stream.open()"
+            )
 
     async def __aenter__(self) -> Self:
-        await self._open()
+        await self._connect_once()
         return self
 
-    async def _open(self) -> None:
+    async def open(self) -> Self:
+        """
+        Connect without `async with`, and return the stream; you must then close it with `aclose()`.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or dispatched before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        await self._connect_once()
+        return self
+
+    async def _connect_once(self) -> None:
         """Connect, unless that is done."""
         self._is_entered = True
         session = self._session
@@ -145,6 +172,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
             if not self._is_busy:
                 session.finish_closing(self._now())
                 await self._close_response()
+                self._end_reading()
             elif self._response is not None:
                 # Wakes the task that is reading, which then cleans up.
                 with suppress(*self._errors):
@@ -164,6 +192,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
                 while not isinstance(step := session.next_step(self._now()), Stop):
                     await self._do(step)
                 await self._close_response()
+            self._end_reading()
         finally:
             self._is_busy = False
 
@@ -173,6 +202,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         if self._response is not None:
             with anyio.CancelScope(shield=True):
                 await self._close_response()
+        self._end_reading(error)
 
     async def dispatch(self, on: Handlers) -> StreamStats:
         """
@@ -204,45 +234,63 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "AsyncReply[T, Any]": ...
+    def only(self, kind: type[A], /) -> AsyncIterator[A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "AsyncReply[T, S]": ...
+    def only(self, kind: type[A], kind2: type[B], /) -> AsyncIterator[A | B]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "AsyncReply[T, S]": ...
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], /) -> AsyncIterator[A | B | C]: ...
+    @overload
+    def only(
+        self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /
+    ) -> AsyncIterator[A | B | C | D]: ...
+    def only(self, *kinds: type) -> AsyncIterator[Any]:
+        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        check_kinds(kinds)
+        return AsyncOnly(aiter(self), kinds)
+
+    @property
+    def snapshot(self) -> S:
+        """
+        The result so far, by the dialect's reader or fold; at any time, also after an error.
+
+        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        """
+        return cast("S", None if self._result is None else self._result.snapshot)
+
+    async def final(self) -> S:
+        """
+        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+
+        Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
+        the stream can be read on.
+        """
+        return cast("S", await self._final(self._own_result("final() needs accumulate(fold, initial)")))
+
+    @overload
+    def accumulate(self) -> AsyncAccumulation[T, S]: ...
+    @overload
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> AsyncAccumulation[T, A]: ...
+    @overload
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> AsyncAccumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
 
         `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
-        it iterates the stream. Without arguments, the dialect's fold is used.
+        it iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
+        event on: the same as `snapshot` and `final()` of the stream.
         """
-        return AsyncReply(self, *self._fold(fold, initial))
+        return AsyncAccumulation(self, self._accumulated(fold, initial))
 
-
-class AsyncReply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: AsyncEventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return aiter(self._stream)
-
-    async def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        with suppress(StopAsyncIteration):
-            while True:
-                await self._stream.__anext__()
-        self._stream._check_whole(self)
-        return self.snapshot
+    async def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    await self.__anext__()
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)

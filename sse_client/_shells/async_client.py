@@ -8,11 +8,11 @@ import httpx
 from typing_extensions import TypeForm, TypeVar
 
 from .._dialect import Dialect
-from .._event import ServerSentEvent
+from .._event import Comment, ServerSentEvent
 from .._request import AsyncHeadersSource
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
-from .._types import AsyncHTTPClient, Auth, HTTPResponse
+from .._types import AsyncHTTPClient, Auth
 from .async_ import AsyncEventStream
 from .http import check_url, library_of
 from .options import (
@@ -21,13 +21,12 @@ from .options import (
     LIMITS,
     AsyncOptions,
     BaseClient,
-    ReadOptions,
     dialect_of,
-    plan_of,
     refuse_settings,
 )
 
 E = TypeVar("E")
+S = TypeVar("S")
 
 
 class AsyncSSEClient(BaseClient):
@@ -62,7 +61,19 @@ class AsyncSSEClient(BaseClient):
             refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
-    def stream(self, method: str, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    def stream(
+        self, method: str, url: str, *, comments: Literal[False] = False, **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[ServerSentEvent | Comment]: ...
     @overload
     def stream(
         self,
@@ -87,8 +98,8 @@ class AsyncSSEClient(BaseClient):
     ) -> AsyncEventStream[E]: ...
     @overload
     def stream(
-        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]
-    ) -> AsyncEventStream[E]: ...
+        self, method: str, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[E, S]: ...
     def stream(
         self,
         method: str,
@@ -97,6 +108,7 @@ class AsyncSSEClient(BaseClient):
         events: Any = None,
         dialect: Any = None,
         unknown: Any = None,
+        comments: bool = False,
         **options: Unpack[AsyncOptions],
     ) -> Any:
         """
@@ -110,12 +122,21 @@ class AsyncSSEClient(BaseClient):
         Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
         its type; the stream can be read on behind that.
         """
-        dialect = dialect_of(events, dialect, unknown)
-        plan = self._plan(method, url, options, dialect, is_subscription=False)
-        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
+        return self._make(method, url, options, events, dialect, unknown, comments)
 
     @overload
-    def post(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    def post(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[ServerSentEvent | Comment]: ...
     @overload
     def post(
         self,
@@ -137,15 +158,33 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> AsyncEventStream[E]: ...
     @overload
-    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
+    def post(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E, S]: ...
     def post(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[AsyncOptions],
     ) -> Any:
         """POST, and read the events that are answered; see `stream`."""
-        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
+        return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
-    def get(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    def get(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[ServerSentEvent | Comment]: ...
     @overload
     def get(
         self,
@@ -167,15 +206,33 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> AsyncEventStream[E]: ...
     @overload
-    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
+    def get(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E, S]: ...
     def get(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[AsyncOptions],
     ) -> Any:
         """GET a stream of events; see `stream`."""
-        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
+        return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
-    def subscribe(self, url: str, **options: Unpack[AsyncOptions]) -> AsyncEventStream[ServerSentEvent]: ...
+    def subscribe(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[AsyncOptions],
+    ) -> AsyncEventStream[ServerSentEvent | Comment]: ...
     @overload
     def subscribe(
         self,
@@ -197,9 +254,18 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> AsyncEventStream[E]: ...
     @overload
-    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E]: ...
     def subscribe(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[AsyncOptions]
+        self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]
+    ) -> AsyncEventStream[E, S]: ...
+    def subscribe(
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[AsyncOptions],
     ) -> Any:
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
@@ -208,9 +274,24 @@ class AsyncSSEClient(BaseClient):
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
         The arguments are those of `stream`.
         """
-        dialect = dialect_of(events, dialect, unknown)
-        plan = self._plan("GET", url, options, dialect, is_subscription=True)
-        return self._keep(AsyncEventStream(plan, self._library, dialect, self._http_client, self._headers))
+        return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
+
+    def _make(
+        self,
+        method: str,
+        url: str,
+        options: AsyncOptions,
+        events: Any,
+        dialect: Any,
+        unknown: Any,
+        comments: bool,
+        *,
+        is_subscription: bool = False,
+    ) -> AsyncEventStream[Any]:
+        given = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, given, is_subscription=is_subscription)
+        http, headers = self._http_client, self._headers
+        return self._keep(AsyncEventStream(plan, self._library, given, http, headers, comments=comments))
 
     async def aclose(self) -> None:
         """
@@ -230,46 +311,3 @@ class AsyncSSEClient(BaseClient):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-@overload
-def aiter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> AsyncEventStream[ServerSentEvent]: ...
-@overload
-def aiter_events(
-    response: HTTPResponse,
-    *,
-    events: TypeForm[E],
-    dialect: Dialect[Any] | None = None,
-    unknown: Literal["keep"],
-    **options: Unpack[ReadOptions],
-) -> AsyncEventStream[E | ServerSentEvent]: ...
-@overload
-def aiter_events(
-    response: HTTPResponse,
-    *,
-    events: TypeForm[E],
-    dialect: Dialect[Any] | None = None,
-    unknown: Literal["skip", "raise"] = "skip",
-    **options: Unpack[ReadOptions],
-) -> AsyncEventStream[E]: ...
-@overload
-def aiter_events(
-    response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]
-) -> AsyncEventStream[E]: ...
-def aiter_events(
-    response: HTTPResponse,
-    *,
-    events: Any = None,
-    dialect: Any = None,
-    unknown: Any = None,
-    **options: Unpack[ReadOptions],
-) -> Any:
-    """
-    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
-
-    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
-    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
-    """
-    library = library_of(response, "Response")
-    dialect = dialect_of(events, dialect, unknown)
-    return AsyncEventStream(plan_of(response, options, dialect), library, dialect, None, None, response)

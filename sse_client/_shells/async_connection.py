@@ -40,9 +40,17 @@ class AsyncConnection(BaseStream[T]):
     """A stream that connects, waits and closes as its session says."""
 
     def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+        self,
+        plan: Plan,
+        library: ModuleType,
+        dialect: Dialect[Any, Any],
+        client: Any,
+        headers: Any,
+        response: Any = None,
+        *,
+        comments: bool = False,
     ) -> None:
-        super().__init__(plan, library, dialect, client, headers, response)
+        super().__init__(plan, library, dialect, client, headers, response, comments=comments)
         self._is_entered = response is not None
         self._pieces: AsyncIterator[bytes] | None = None  # of the body, as long as it has not ended
         self._next_piece: Callable[[], Awaitable[bytes]]
@@ -71,6 +79,7 @@ class AsyncConnection(BaseStream[T]):
             case Stop(error):
                 with anyio.CancelScope(shield=True):
                     await self._close_response()
+                self._end_reading(error)
                 if error is not None:
                     self._complete(error)
                     raise error

@@ -1,36 +1,29 @@
 """
-What the sync and the async stream share: their state, the value of an event, and what a user can ask. No I/O.
+What the sync and the async stream share besides what they deliver: attempts, recording, dispatches. No I/O.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from types import ModuleType
-from typing import Any, Generic, Protocol, cast
+from typing import Any, Protocol
 from weakref import WeakMethod, ref
 
-from .._accumulate import Accumulation, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
-from .._core.phases import Outcome, State
 from .._core.plan import Plan
-from .._core.session import Session
-from .._core.steps import Connect, Failure, Opened
+from .._core.steps import Commented, Connect, Failure, Opened
 from .._dialect import Dialect
-from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
-from .._event import ServerSentEvent
+from .._errors import SSEError
 from .._handlers import Handlers
 from .._request import public_path
-from .._stats import StreamStats
-from .._typed import Nothing, T, decoder_of
-from .._types import Response
+from .._typed import T
 from .attempt import Attempt
 from .hooks import Hooks
 from .http import failure_of, transport_errors
 from .recording import Recorded, Recorder
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
+from .values import Values
 from .waking import Channel
 
 
@@ -41,23 +34,23 @@ class Owner(Protocol):
         """Raise `RuntimeError` if the client is closed."""
 
 
-class BaseStream(Generic[T]):
-    """What a stream can be asked, at any time and on any thread."""
+class BaseStream(Values[T]):
+    """A stream of one client, as far as its two kinds are alike."""
 
     def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+        self,
+        plan: Plan,
+        library: ModuleType,
+        dialect: Dialect[Any, Any],
+        client: Any,
+        headers: Any,
+        response: Any = None,
+        *,
+        comments: bool = False,
     ) -> None:
+        super().__init__(plan, dialect, comments=comments)
         self._library = library
         self._errors = transport_errors(library)
-        self._plan = plan
-        self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
-        self._dialect = dialect
-        self._is_typed = dialect.events not in (None, ServerSentEvent)
-        self._decoder = decoder_of(dialect.events) if self._is_typed else None
-        self._unknown = 0
-        self._accumulations: list[Accumulation[Any]] = []
-        self._dispatch: Dispatch | None = None
-        self._is_plain = not self._is_typed  # an event is handed out as it is, and nobody else wants to see it
         self._is_busy = False
         self._owner: Owner | None = None
         self._client = client
@@ -68,7 +61,6 @@ class BaseStream(Generic[T]):
         self._hooks = Hooks(library)
         self._recorder: Recorder | None = None
         self._clock: Clock = REAL_TIME
-        self._now: Callable[[], float] = REAL_TIME.now  # of the clock: it is asked once for each piece
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
 
     def __repr__(self) -> str:
@@ -76,6 +68,12 @@ class BaseStream(Generic[T]):
         count = session.stats(0.0).events
         called = f"{type(self).__name__} {request.method} {public_path(request.url)}"
         return f"<{called} {session.outcome or session.state}, {count} event{'' if count == 1 else 's'}>"
+
+    def _check_unopened(self) -> None:
+        """Raise `RuntimeError` if the stream has begun: it is opened once."""
+        self._session.begin()
+        if self._session.has_started:
+            raise RuntimeError("this stream is open already: it is opened once, by open(), by entering it or by a loop")
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
         """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
@@ -126,68 +124,15 @@ class BaseStream(Generic[T]):
             return False
         return self._session.ended(self._now())
 
-    def _value(self, event: ServerSentEvent) -> T | Nothing:
-        """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
-        # `_decode` without the call: typed events come this way.
-        try:
-            value: Any = event if self._decoder is None else self._decoder.decode(event)
-            if value.__class__ is Nothing:
-                value = self._unknown_value(event, value)
-        except DecodeError as error:
-            self._complete(error)
-            raise
-        if self._accumulations:
-            self._take(value)
-        return cast("T | Nothing", value)
-
-    def _decode(self, event: ServerSentEvent) -> T | Nothing:
-        value: Any = event if self._decoder is None else self._decoder.decode(event)
-        return self._unknown_value(event, value) if value.__class__ is Nothing else value
-
-    def _unknown_value(self, event: ServerSentEvent, nothing: Nothing) -> T | Nothing:
-        """Return the value of an event that its type does not cover. Raises `DecodeError` if `unknown` is "raise"."""
-        if nothing is Nothing.EMPTY or self._decoder is None:
-            return nothing
-        self._unknown += 1
-        if self._dialect.unknown == "raise":
-            raise self._decoder.unknown(event)
-        return cast("T", event) if self._dialect.unknown == "keep" else nothing
-
-    def _take(self, value: Any) -> None:
-        if value.__class__ is not Nothing:
-            for accumulation in self._accumulations:
-                accumulation._take(value)
-
-    def _accumulate(self, accumulation: Accumulation[Any]) -> None:
-        self._session.begin()
-        self._accumulations.append(accumulation)
-        self._is_plain = False
-
-    def _fold(self, fold: Any, initial: Any) -> tuple[Any, Any]:
-        """The fold to use, and what it begins with."""
-        if fold is not None:
-            return fold, first_value(initial)
-        if self._dialect.fold is None:
-            raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        return self._dialect.fold, first_value(self._dialect.initial)
-
-    def _check_whole(self, accumulation: Accumulation[Any]) -> None:
-        """Raise where the stream is over without an error, but not complete."""
-        if self.outcome != "completed":
-            error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
-            self._complete(error)
-            error.partial = accumulation.snapshot
-            raise error
-
     def _start_dispatch(self, on: Handlers, *, is_async: bool) -> Dispatch:
         on._check(is_async=is_async, is_typed=self._is_typed)
         self._session.begin()
         if self._dispatch is not None:
             raise RuntimeError("a stream can be dispatched once")
         session = self._session
-        session.notes = deque()
+        session.notes = deque(note for note in session.notes or () if isinstance(note, Commented))
         if session.is_open and session.head is not None and session.outcome is None:
-            session.notes.append(Opened(session.head.response))  # it was entered before
+            session.notes.appendleft(Opened(session.head.response))  # it was entered before
         self._dispatch = Dispatch(on, self._time, lambda: self.stats, session.settle, is_typed=self._is_typed)
         return self._dispatch
 
@@ -196,8 +141,17 @@ class BaseStream(Generic[T]):
         session = self._session
         if session.notes and (note := session.next_note()) is not None:
             return note
+        reading = self._reading
+        if reading is None:
+            for event in session.ready:
+                return Received(event, (self._decode(event),))
+            return None
+        if values := tuple(reading.values):
+            return Received(None, values)  # of an event that a loop has begun
         for event in session.ready:
-            return Received(event, self._decode(event))
+            return Received(event, tuple(reading.read(event)))
+        if reading.last is not None and not session.is_closing:
+            return Received(None, tuple(reading.rest()))
         return None
 
     def _over(self, error: SSEError | None = None) -> Ended:
@@ -210,67 +164,11 @@ class BaseStream(Generic[T]):
             self._session.drop_read_ahead()
             return Ended(None, is_cancelled=True)
         if isinstance(signal, Received):
-            self._take(signal.value)
+            for value in signal.values:
+                self._take(value)
         elif isinstance(signal, Ended) and signal.error is not None:
             self._complete(signal.error)
         return signal
-
-    def _complete(self, error: BaseException) -> None:
-        """Put on an error of the stream what only we know of it."""
-        if isinstance(error, SSEError):
-            error.stats = self.stats
-        if isinstance(error, StreamError):
-            error.last_event_id = self.last_event_id
-            if self._accumulations:
-                error.partial = self._accumulations[-1].snapshot
-
-    @property
-    def response(self) -> Response:
-        """
-        The latest response: status, headers, HTTP version.
-
-        Raises `RuntimeError` where none has come yet; entering the stream waits for it.
-        """
-        head = self._session.head
-        if head is None:
-            raise RuntimeError("there is no response yet: enter the stream with `with`, or take its first event")
-        response: Response = head.response
-        return response
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How the stream ended: `None` while it runs, then `"completed"`, `"truncated"`, `"interrupted"`,
-        `"timeout"`, `"error_event"`, `"cancelled"`, `"abandoned"` or `"failed"`."""
-        return self._session.outcome
-
-    @property
-    def state(self) -> State:
-        """`"waiting"` for the first event, `"streaming"`, or `"closed"`."""
-        return self._session.state
-
-    @property
-    def last_event(self) -> ServerSentEvent | None:
-        """The event that was handed out last, as it came: what lies under a typed one."""
-        return self._session.last_event
-
-    @property
-    def last_event_id(self) -> str:
-        """
-        The ID of the last event that you have finished with: came back for the next, or left without an error.
-
-        In a dispatch with batches, what is pending in one is not finished.
-        """
-        if self._dispatch is not None and self._dispatch.has_batches:
-            finished = self._dispatch.finished
-            return finished.id if finished is not None else self._plan.last_event_id
-        return self._session.last_event_id
-
-    @property
-    def stats(self) -> StreamStats:
-        """The numbers of the stream so far."""
-        stats = self._session.stats(self._now())
-        stats.unknown = self._unknown
-        return stats
 
 
 def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:

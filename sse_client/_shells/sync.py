@@ -15,22 +15,28 @@ from typing import Any, Generic, Self, cast, overload
 
 from typing_extensions import TypeVar
 
-from .._accumulate import Accumulation
+from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError
+from .._errors import DecodeError, SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
+from .accumulations import Accumulation
 from .http import failure_of
+from .only import check_kinds
 from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
 
 S = TypeVar("S", default=Any)
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
-class EventStream(Connection[T], Iterator[T]):
+class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
     The events of one call, to be iterated once.
 
@@ -44,10 +50,24 @@ class EventStream(Connection[T], Iterator[T]):
 
     def _events(self) -> Iterator[T]:
         # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
-        session = self._session
+        session, reading = self._session, self._reading
         while True:
             if self._is_plain:
                 yield from cast("Iterator[T]", session.ready)
+            elif reading is not None and not self._foldings:
+                # `_next_value` without a call for each value.
+                try:
+                    yield from reading.values
+                    for event in session.ready:
+                        yield from reading.read(event)
+                    if reading.last is not None and not session.is_closing:
+                        yield from reading.rest()
+                except DecodeError as error:
+                    self._complete(error)
+                    raise
+            elif self._is_mixed:
+                while (value := self._next_value()) is not Nothing.EMPTY:
+                    yield value
             else:
                 for event in session.ready:
                     value = self._value(event)
@@ -72,11 +92,17 @@ class EventStream(Connection[T], Iterator[T]):
                 return
 
     def __next__(self) -> T:
+        session = self._session
         while True:
-            for event in self._session.ready:
-                value = self._value(event)
-                if not isinstance(value, Nothing):
-                    return value
+            if self._is_mixed:
+                value = self._next_value()
+                if value is not Nothing.EMPTY:
+                    return cast("T", value)
+            else:
+                for event in session.ready:
+                    value = self._value(event)
+                    if value.__class__ is not Nothing:
+                        return cast("T", value)
             if not self._advance():
                 raise StopIteration
 
@@ -130,10 +156,22 @@ class EventStream(Connection[T], Iterator[T]):
         return False
 
     def __enter__(self) -> Self:
-        self._open()
+        self._connect_once()
         return self
 
-    def _open(self) -> None:
+    def open(self) -> Self:
+        """
+        Connect without `with`, and return the stream; you must then close it.
+
+        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
+        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        stream that was opened, entered or iterated before is a `RuntimeError`.
+        """
+        self._check_unopened()
+        self._connect_once()
+        return self
+
+    def _connect_once(self) -> None:
         """Connect, unless that is done."""
         session = self._session
         if self._is_busy:
@@ -165,6 +203,7 @@ class EventStream(Connection[T], Iterator[T]):
         else:
             self._session.finish_closing(self._now())
             self._close_response()
+            self._end_reading()
 
     def __del__(self) -> None:
         # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
@@ -184,6 +223,7 @@ class EventStream(Connection[T], Iterator[T]):
             while not isinstance(step := session.next_step(self._now()), Stop):
                 self._do(step)
             self._close_response()
+            self._end_reading()
         finally:
             self._is_busy = False
 
@@ -191,6 +231,7 @@ class EventStream(Connection[T], Iterator[T]):
         """Close after an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
         self._session.leave(error, self._now())
         self._close_response()
+        self._end_reading(error)
 
     def dispatch(self, on: Handlers) -> StreamStats:
         """
@@ -223,44 +264,60 @@ class EventStream(Connection[T], Iterator[T]):
         return signal
 
     @overload
-    def accumulate(self) -> "Reply[T, Any]": ...
+    def only(self, kind: type[A], /) -> Iterator[A]: ...
     @overload
-    def accumulate(self, fold: Callable[[S, T], S], initial: S | Callable[[], S]) -> "Reply[T, S]": ...
+    def only(self, kind: type[A], kind2: type[B], /) -> Iterator[A | B]: ...
     @overload
-    def accumulate(self, fold: Callable[[S | None, T], S]) -> "Reply[T, S]": ...
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], /) -> Iterator[A | B | C]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /) -> Iterator[A | B | C | D]: ...
+    def only(self, *kinds: type) -> Iterator[Any]:
+        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        check_kinds(kinds)
+        return (value for value in self if isinstance(value, kinds))
+
+    @property
+    def snapshot(self) -> S:
+        """
+        The result so far, by the dialect's reader or fold; at any time, also after an error.
+
+        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        """
+        return cast("S", None if self._result is None else self._result.snapshot)
+
+    def final(self) -> S:
+        """
+        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+
+        Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
+        the stream can be read on.
+        """
+        return cast("S", self._final(self._own_result("final() needs accumulate(fold, initial)")))
+
+    @overload
+    def accumulate(self) -> Accumulation[T, S]: ...
+    @overload
+    def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> Accumulation[T, A]: ...
+    @overload
+    def accumulate(self, fold: Callable[[A | None, T], A]) -> Accumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
         Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
 
         `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
-        iterates the stream. Without arguments, the dialect's fold is used.
+        iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
+        event on: the same as `snapshot` and `final()` of the stream.
         """
-        return Reply(self, *self._fold(fold, initial))
+        return Accumulation(self, self._accumulated(fold, initial))
 
-
-class Reply(Accumulation[S], Generic[T, S]):
-    """What a stream comes to: a snapshot so far, and the final one. Iterating it iterates the stream."""
-
-    def __init__(self, stream: EventStream[T], fold: Callable[[S, T], S], initial: S) -> None:
-        super().__init__(fold, initial)
-        self._stream = stream
-        stream._accumulate(self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._stream!r}>"
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._stream)
-
-    def final(self) -> S:
-        """
-        Read on to the end of the stream; return the fold of all its events.
-
-        Raises the stream's error, with the snapshot so far as `.partial`, and `StreamCancelled` where somebody closed
-        the stream before its end.
-        """
-        for _ in self._stream._events():
-            pass
-        self._stream._check_whole(self)
-        return self.snapshot
+    def _final(self, accumulating: Accumulating) -> Any:
+        """Read on to the end; return the snapshot, which is then the whole result."""
+        try:
+            for _ in self._events():
+                pass
+        except StreamError as error:
+            error.partial = accumulating.snapshot
+            raise
+        return self._whole(accumulating)

@@ -8,26 +8,25 @@ import httpx
 from typing_extensions import TypeForm, TypeVar
 
 from .._dialect import Dialect
-from .._event import ServerSentEvent
+from .._event import Comment, ServerSentEvent
 from .._request import HeadersSource
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
-from .._types import Auth, HTTPClient, HTTPResponse
+from .._types import Auth, HTTPClient
 from .http import check_url, library_of
 from .options import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
     LIMITS,
     BaseClient,
-    ReadOptions,
     SyncOptions,
     dialect_of,
-    plan_of,
     refuse_settings,
 )
 from .sync import EventStream
 
 E = TypeVar("E")
+S = TypeVar("S")
 
 
 class SSEClient(BaseClient):
@@ -70,7 +69,19 @@ class SSEClient(BaseClient):
             refuse_settings(self._library, base_url=base_url, auth=auth)
 
     @overload
-    def stream(self, method: str, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    def stream(
+        self, method: str, url: str, *, comments: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[ServerSentEvent | Comment]: ...
     @overload
     def stream(
         self,
@@ -95,8 +106,8 @@ class SSEClient(BaseClient):
     ) -> EventStream[E]: ...
     @overload
     def stream(
-        self, method: str, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]
-    ) -> EventStream[E]: ...
+        self, method: str, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]
+    ) -> EventStream[E, S]: ...
     def stream(
         self,
         method: str,
@@ -105,6 +116,7 @@ class SSEClient(BaseClient):
         events: Any = None,
         dialect: Any = None,
         unknown: Any = None,
+        comments: bool = False,
         **options: Unpack[SyncOptions],
     ) -> Any:
         """
@@ -118,12 +130,21 @@ class SSEClient(BaseClient):
         Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
         its type; the stream can be read on behind that.
         """
-        dialect = dialect_of(events, dialect, unknown)
-        plan = self._plan(method, url, options, dialect, is_subscription=False)
-        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
+        return self._make(method, url, options, events, dialect, unknown, comments)
 
     @overload
-    def post(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    def post(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def post(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[ServerSentEvent | Comment]: ...
     @overload
     def post(
         self,
@@ -145,15 +166,33 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> EventStream[E]: ...
     @overload
-    def post(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def post(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
     def post(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[SyncOptions],
     ) -> Any:
         """POST, and read the events that are answered; see `stream`."""
-        return self.stream("POST", url, events=events, dialect=dialect, unknown=unknown, **options)
+        return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
-    def get(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    def get(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def get(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[ServerSentEvent | Comment]: ...
     @overload
     def get(
         self,
@@ -175,15 +214,33 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> EventStream[E]: ...
     @overload
-    def get(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def get(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
     def get(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[SyncOptions],
     ) -> Any:
         """GET a stream of events; see `stream`."""
-        return self.stream("GET", url, events=events, dialect=dialect, unknown=unknown, **options)
+        return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
-    def subscribe(self, url: str, **options: Unpack[SyncOptions]) -> EventStream[ServerSentEvent]: ...
+    def subscribe(
+        self, url: str, *, comments: Literal[False] = False, **options: Unpack[SyncOptions]
+    ) -> EventStream[ServerSentEvent]: ...
+    @overload
+    def subscribe(
+        self,
+        url: str,
+        *,
+        comments: Literal[True],
+        dialect: Dialect[ServerSentEvent, Any] | None = None,
+        **options: Unpack[SyncOptions],
+    ) -> EventStream[ServerSentEvent | Comment]: ...
     @overload
     def subscribe(
         self,
@@ -205,9 +262,16 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> EventStream[E]: ...
     @overload
-    def subscribe(self, url: str, *, dialect: Dialect[E], **options: Unpack[SyncOptions]) -> EventStream[E]: ...
+    def subscribe(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
     def subscribe(
-        self, url: str, *, events: Any = None, dialect: Any = None, unknown: Any = None, **options: Unpack[SyncOptions]
+        self,
+        url: str,
+        *,
+        events: Any = None,
+        dialect: Any = None,
+        unknown: Any = None,
+        comments: bool = False,
+        **options: Unpack[SyncOptions],
     ) -> Any:
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
@@ -216,9 +280,24 @@ class SSEClient(BaseClient):
         as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
         The arguments are those of `stream`.
         """
-        dialect = dialect_of(events, dialect, unknown)
-        plan = self._plan("GET", url, options, dialect, is_subscription=True)
-        return self._keep(EventStream(plan, self._library, dialect, self._http_client, self._headers))
+        return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
+
+    def _make(
+        self,
+        method: str,
+        url: str,
+        options: SyncOptions,
+        events: Any,
+        dialect: Any,
+        unknown: Any,
+        comments: bool,
+        *,
+        is_subscription: bool = False,
+    ) -> EventStream[Any]:
+        given = dialect_of(events, dialect, unknown)
+        plan = self._plan(method, url, options, given, is_subscription=is_subscription)
+        http, headers = self._http_client, self._headers
+        return self._keep(EventStream(plan, self._library, given, http, headers, comments=comments))
 
     def close(self) -> None:
         """
@@ -238,44 +317,3 @@ class SSEClient(BaseClient):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-@overload
-def iter_events(response: HTTPResponse, **options: Unpack[ReadOptions]) -> EventStream[ServerSentEvent]: ...
-@overload
-def iter_events(
-    response: HTTPResponse,
-    *,
-    events: TypeForm[E],
-    dialect: Dialect[Any] | None = None,
-    unknown: Literal["keep"],
-    **options: Unpack[ReadOptions],
-) -> EventStream[E | ServerSentEvent]: ...
-@overload
-def iter_events(
-    response: HTTPResponse,
-    *,
-    events: TypeForm[E],
-    dialect: Dialect[Any] | None = None,
-    unknown: Literal["skip", "raise"] = "skip",
-    **options: Unpack[ReadOptions],
-) -> EventStream[E]: ...
-@overload
-def iter_events(response: HTTPResponse, *, dialect: Dialect[E], **options: Unpack[ReadOptions]) -> EventStream[E]: ...
-def iter_events(
-    response: HTTPResponse,
-    *,
-    events: Any = None,
-    dialect: Any = None,
-    unknown: Any = None,
-    **options: Unpack[ReadOptions],
-) -> Any:
-    """
-    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
-
-    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
-    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
-    """
-    library = library_of(response, "Response")
-    dialect = dialect_of(events, dialect, unknown)
-    return EventStream(plan_of(response, options, dialect), library, dialect, None, None, response)

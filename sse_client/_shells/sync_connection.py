@@ -26,9 +26,17 @@ class Connection(BaseStream[T]):
     """A stream that connects, waits and closes as its session says."""
 
     def __init__(
-        self, plan: Plan, library: ModuleType, dialect: Dialect[T], client: Any, headers: Any, response: Any = None
+        self,
+        plan: Plan,
+        library: ModuleType,
+        dialect: Dialect[Any, Any],
+        client: Any,
+        headers: Any,
+        response: Any = None,
+        *,
+        comments: bool = False,
     ) -> None:
-        super().__init__(plan, library, dialect, client, headers, response)
+        super().__init__(plan, library, dialect, client, headers, response, comments=comments)
         self._pieces: Iterator[bytes] = iter(())
         self._closing = threading.Event()
         self._wait_until_closed = self._closing.wait
@@ -51,6 +59,7 @@ class Connection(BaseStream[T]):
                 self._session.drained(self._now())
             case Stop(error):
                 self._close_response()
+                self._end_reading(error)
                 if error is not None:
                     self._complete(error)
                     raise error

@@ -378,6 +378,12 @@ class Message:
         return "".join([part.text for part in self.parts if isinstance(part, Text)])
 
     @property
+    def last_text(self) -> str:
+        """The text of the last `Text` part, and of those with its ID: of the last message, if a run has several."""
+        texts = [part for part in self.parts if isinstance(part, Text)]
+        return "".join([part.text for part in texts if part.id == texts[-1].id])
+
+    @property
     def reasoning(self) -> str:
         """The text of all `Reasoning` parts, joined."""
         return "".join([part.text for part in self.parts if isinstance(part, Reasoning)])

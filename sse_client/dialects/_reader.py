@@ -16,6 +16,7 @@ Parts are found by a key of the protocol's (an index, an ID), never by their pla
 on in the last part if that is of the same kind, else in a new one.
 """
 
+import json
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -42,6 +43,9 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
+# Which `json.dumps` would make anew each time.
+write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """The value if it is a JSON object, else an empty one."""
@@ -65,6 +69,20 @@ def as_count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def as_json(value: Any) -> str:
+    """
+    The text of a call's arguments: a string as it is, an object as JSON, `None` as an empty text.
+
+    An object that is nested too deeply to be written becomes text that is not whole.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return write_json(value)
+    except RecursionError:
+        return "{"
+
+
 def as_key(value: Any, default: str | int = 0) -> str | int:
     """The value if it can be the key of a part, else the default."""
     return value if isinstance(value, str | int) else default
@@ -77,6 +95,11 @@ def kind_of(event: ServerSentEvent, value: Any) -> str:
     fields = as_dict(value)
     names = (as_text(fields.get(name)) for name in ("type", "event_type", "event", "object", "method"))
     return next(filter(None, names), "message")
+
+
+def is_whole_by_its_end(part: Part) -> bool:
+    """Whether nothing but its end makes a call whole."""
+    return isinstance(part, ToolCall) and not (part._is_json and part._pieces)
 
 
 class MessageReader:
@@ -195,6 +218,23 @@ class MessageReader:
         deltas.append(RefusalDelta(text, part, choice))
         return deltas
 
+    def grow(self, part: Written, text: Any, *, choice: int = 0) -> list[Delta]:
+        """Add text, or arguments, to a part that you have."""
+        if not isinstance(text, str) or not text:
+            return []
+        part._pieces.append(text)
+        match part:
+            case Text():
+                return [TextDelta(text, part, choice)]
+            case Reasoning():
+                return [ReasoningDelta(text, part, choice)]
+            case Refusal():
+                return [RefusalDelta(text, part, choice)]
+            case ToolCall():
+                return [ToolCallDelta(text, part, choice)]
+            case _:
+                return []
+
     def tool_call(
         self,
         key: Hashable,
@@ -281,6 +321,14 @@ class MessageReader:
         part.is_done = True
         return [ToolCallEnd(part, choice)]
 
+    def take_back(self, start: int = 0, *, choice: int = 0) -> None:
+        """Forget the parts from that place on, and their keys: the server does not mean them any more."""
+        message = self.choice(choice)
+        gone = set(map(id, message.parts[start:]))
+        message.parts = message.parts[:start]
+        self._parts = {key: part for key, part in self._parts.items() if id(part) not in gone}
+        self._open = [each for each in self._open if id(each[0]) not in gone]
+
     def end_all(self, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and those calls that are whole."""
         deltas: list[Delta] = []
@@ -298,21 +346,7 @@ class MessageReader:
         if not text.startswith(before):
             part._replace(text)
             return [Replaced(self.message)]
-        rest = text[len(before) :]
-        if not rest:
-            return []
-        part._pieces.append(rest)
-        match part:
-            case Text():
-                return [TextDelta(rest, part, choice)]
-            case Reasoning():
-                return [ReasoningDelta(rest, part, choice)]
-            case Refusal():
-                return [RefusalDelta(rest, part, choice)]
-            case ToolCall():
-                return [ToolCallDelta(rest, part, choice)]
-            case _:
-                return []
+        return self.grow(part, text[len(before) :], choice=choice)
 
     def usage(
         self,
@@ -340,6 +374,9 @@ class MessageReader:
     def finish(self, reason: FinishReason, native_reason: str | None = None, *, choice: int = 0) -> list[Delta]:
         """End all parts of a choice, and say why; again only if the reason is another."""
         message = self.choice(choice)
+        if reason != "stop" and reason != "tool_calls":
+            # An input that is text, or absent, is whole when it has ended: so one that may have been cut must not.
+            self._open = [each for each in self._open if each[1] != choice or not is_whole_by_its_end(each[0])]
         deltas = self.end_all(choice)
         if message.finish_reason != reason or message.native_finish_reason != native_reason:
             message.finish_reason = reason

@@ -23,6 +23,7 @@ from sse_client._core.endings import Marks, clean_end, end_of_body, unfinished_t
 from sse_client._core.notes import drop_after, follow_events, next_note
 from sse_client._core.plan import Plan
 from sse_client._core.steps import Commented, Head, Note, Opened
+from sse_client._marks import Mark
 
 POST = Request(method="POST", url="http://test/chat")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -85,6 +86,48 @@ def test_a_field() -> None:
     for data, is_end in [('{"type": "done"}', True), ('{"type": "d\\u006fne"}', True), ('{"text": "done"}', False)]:
         found = marks.first([ServerSentEvent(data=data)], NO_IDS, "")
         assert (found is not None) is is_end
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "is_transient"),
+    [
+        ("error", '{"error": {"type": "overloaded_error"}}', True),
+        ("error", '{"error": {"type": "invalid_request_error"}}', False),
+        ("message", '{"fault": {"code": 503}}', True),
+        ("message", '{"fault": {"code": "overloaded_error"}}', False),
+        ("error", '{"fault": {"code": 503}}', False),
+    ],
+    ids=["transient", "permanent", "alternative", "of-another-alternative", "first-that-matches"],
+)
+def test_transient_errors(name: str, data: str, is_transient: bool) -> None:
+    """The alternative that matched decides whether the error is transient."""
+    errors = ErrorEvent(event="error", retry={"overloaded_error"}) | ErrorEvent(
+        field="fault", code="fault.code", retry={503}
+    )
+    found = Marks(plan(errors=errors)).first([ServerSentEvent(name, data)], NO_IDS, "")
+    assert found is not None
+    assert isinstance(found.error, ErrorEventReceived)
+    assert found.error.is_transient is is_transient
+
+
+PATHS = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error", message="choices.0.error.message")
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(plan(terminator=TYPED, errors=ERRORS), id="name"),
+        pytest.param(plan(terminator=TYPED, errors=PATHS), id="paths"),
+        pytest.param(
+            plan(terminator=Terminator(field="result.state", values={"done"}), errors=ERRORS | PATHS), id="all"
+        ),
+    ],
+)
+def test_an_event_without_a_mark_costs_next_to_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that has neither a name nor a text of the marks is not looked at any further."""
+    monkeypatch.setattr(Mark, "match", lambda *_: pytest.fail("looked at"))
+    chunk = '{"choices": [{"index": 0, "delta": {"content": "Hel\\n\\"lo"}, "finish_reason": null}]}'
+    assert Marks(plan).first(events(chunk, f"x:{chunk}"), NO_IDS, "") is None
 
 
 def body_of(data: bytes, plan: Plan) -> Body:

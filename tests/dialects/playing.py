@@ -145,9 +145,13 @@ def check(reply: Reply) -> None:
     """Check what is true of every reply: deltas add up to the message, and calls start and end once."""
     for index, choice in reply.message.choices.items():
         if not any(isinstance(delta, Replaced) for delta in reply.deltas):
-            assert reply.joined(TextDelta, index) == choice.text
-            assert reply.joined(ReasoningDelta, index) == choice.reasoning
-            assert reply.joined(RefusalDelta, index) == choice.refusal
+            # By part: parts may grow at the same time.
+            texts: dict[int, str] = {}
+            for delta in reply.deltas:
+                if isinstance(delta, TextDelta | ReasoningDelta | RefusalDelta) and delta.choice == index:
+                    texts[id(delta.part)] = texts.get(id(delta.part), "") + delta.text
+            written = [part for part in choice.parts if isinstance(part, Text | Reasoning | Refusal)]
+            assert texts == {id(part): part.text for part in written if part.text}
         finishes = [delta for delta in reply.deltas if isinstance(delta, Finish) and delta.choice == index]
         assert (finishes[-1].reason if finishes else None) == choice.finish_reason
     states: dict[int, str] = {}
@@ -202,3 +206,12 @@ def cuts(data: bytes) -> Iterator[list[bytes]]:
     yield [data[at : at + 13] for at in range(0, len(data), 13)]
     if len(data) <= 30_000:
         yield [data[at : at + 1] for at in range(len(data))]
+
+
+def is_transient(dialect: Dialect[Delta, Message], error: Any) -> bool:
+    """Whether the dialect counts an error event as one that may be gone at the next attempt."""
+    assert dialect.errors is not None
+    event = ServerSentEvent(data=json.dumps(error))
+    mark = dialect.errors.match(event)
+    assert mark is not None
+    return mark.is_transient(mark.read(event)[1])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sse_client import Dialect, ServerSentEvent
-from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, Data, Delta, Message
+from sse_client.dialects import ANTHROPIC_MESSAGES, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, Data, Delta, Message
 
 from .playing import check, outline, play, play_pieces, script
 
@@ -61,9 +61,104 @@ ANTHROPIC: list[Any] = [
     {"type": "message_stop"},
 ]
 
+
+def item(kind: str, index: int = 0, *, id: str = "i", **fields: Any) -> list[Any]:
+    plain = {"id": id, "type": kind}
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": plain},
+        {"type": "response.output_item.done", "output_index": index, "item": {**plain, **fields}},
+    ]
+
+
+def about(kind: str, index: int = 0, **fields: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": index, "item_id": "i", "sequence_number": 1, **fields}
+
+
+CONTENT = [
+    {"type": "output_text", "text": "abc", "annotations": [{"type": "url_citation"}]},
+    {"type": "refusal", "refusal": "no"},
+]
+RESPONSES: list[Any] = [
+    {"type": "response.created", "response": {"id": "r", "model": "m", "background": True}},
+    item("message")[0],
+    about("content_part.added", content_index=0, part={"type": "output_text", "text": "", "annotations": []}),
+    about("output_text.delta", content_index=0, delta="a"),
+    about("output_text.delta", content_index=0, delta="b"),
+    about("output_text.annotation.added", content_index=0, annotation={"type": "url_citation"}),
+    about("output_text.done", content_index=0, text="abc"),
+    about("refusal.delta", content_index=1, delta="no"),
+    item("message", role="assistant", content=CONTENT)[1],
+    *item("reasoning", 1, id="j", summary=[{"type": "summary_text", "text": "s"}]),
+    about("reasoning_summary_text.delta", 1, summary_index=0, delta="x"),
+    item("function_call", 2, id="f")[0],
+    about("function_call_arguments.delta", 2, delta='{"x"'),
+    about("function_call_arguments.done", 2, arguments='{"x":1}'),
+    item("function_call", 2, id="f", call_id="c", name="f", arguments='{"x":1}', status="completed")[1],
+    *item("mcp_call", 3, id="m", arguments="{}", output="o", error={"code": 1}),
+    *item("shell_call", 4, id="s", action={"commands": ["ls"]}),
+    about("shell_call_command.delta", 4, command_index=0, delta="l"),
+    *item("web_search_call", 5, id="w", action={"query": "q"}),
+    {
+        "type": "response.completed",
+        "response": {
+            "id": "r",
+            "status": "completed",
+            "output": [
+                {"id": "i", "type": "message", "role": "assistant", "content": CONTENT},
+                {"id": "f", "type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x":1}'},
+            ],
+            "incomplete_details": {"reason": "x"},
+            "usage": {"input_tokens": 1, "output_tokens_details": {"reasoning_tokens": 1}},
+        },
+    },
+]
+
+GEMINI_CHUNKS: list[Any] = [
+    {
+        "candidates": [
+            {
+                "index": 0,
+                "content": {"role": "model", "parts": [{"text": "a", "thought": True}, {"text": "b"}]},
+                "groundingMetadata": {"x": 1},
+            },
+            {"index": 1, "content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"},
+        ],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "thoughtsTokenCount": 3},
+        "modelVersion": "m",
+        "responseId": "r",
+    },
+    {"candidates": [{"content": {"parts": [{"text": "c", "thoughtSignature": "s"}, {"inlineData": {"data": "QQ"}}]}}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"id": "c", "name": "f", "args": {"x": 1}}}]}}]},
+    {"candidates": [{"content": {"parts": [{"functionCall": {"name": "g", "willContinue": True}}]}}]},
+    {
+        "candidates": [
+            {
+                "content": {
+                    "parts": [
+                        {
+                            "functionCall": {
+                                "partialArgs": [
+                                    {"jsonPath": "$.a[0].b", "stringValue": "t", "willContinue": True},
+                                    {"jsonPath": "$.a[0].b", "stringValue": "u"},
+                                    {"jsonPath": "$.a[1]", "numberValue": 1},
+                                ],
+                                "willContinue": True,
+                            }
+                        }
+                    ]
+                }
+            }
+        ]
+    },
+    {"candidates": [{"content": {"parts": [{"functionCall": {}}]}}]},
+    {"candidates": [{"finishReason": "STOP"}], "promptFeedback": {"blockReason": "SAFETY"}},
+]
+
 SAMPLES: dict[str, tuple[Dialect[Delta, Message], list[Any]]] = {
     "chat": (OPENAI_CHAT, CHAT),
     "anthropic": (ANTHROPIC_MESSAGES, ANTHROPIC),
+    "responses": (OPENAI_RESPONSES, RESPONSES),
+    "gemini": (GEMINI, GEMINI_CHUNKS),
 }
 ODD: list[Any] = [None, True, 0, -1, 10**20, 1.5, "", "x", [], [None], [[1]], {}, {"type": None}, {"x": {"y": []}}]
 

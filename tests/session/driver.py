@@ -125,6 +125,8 @@ class Scene:
         self.now = START
         self.steps: list[Step] = []
         self.events: list[ServerSentEvent] = []
+        self.values: list[Any] = []
+        """What a reader has made of the events."""
         self.heads: list[Head] = []
         self._plan = plan
         self.server: Callable[[Connect], Reply] = self._next_reply
@@ -242,10 +244,15 @@ class Scene:
 
     def next(self) -> ServerSentEvent | None:
         """Come back for the next event, as a `for` does; `None` at the end, or at an error."""
+        reading = self.session.reading
         while True:
             for each in self.session.ready:
                 self.events.append(each)
+                if reading is not None:
+                    self.values += reading.read(each)
                 return each
+            if reading is not None:
+                self.values += reading.rest()
             step = self.advance()
             if isinstance(step, Stop):
                 return None

@@ -12,7 +12,9 @@ import httpx
 from sse_client import (
     AsyncEventStream,
     AsyncSSEClient,
+    Comment,
     Cursor,
+    Dialect,
     ErrorEvent,
     EventEncoder,
     EventParser,
@@ -127,6 +129,33 @@ def options(client: SSEClient) -> None:
     client.post("/", errors=ErrorEvent(event="error") | ErrorEvent(field="type", values=["error"], code="error.type"))
     client.post("/", params=[("a", "b")], cookies={"c": "d"}, data={"e": "f"}, files={"g": b"h"}, auth=("me", "…"))
     client.get("/", cross_origin_redirects=True)
+
+
+def comments(client: SSEClient, aclient: AsyncSSEClient, response: httpx.Response) -> None:
+    assert_type(client.post("/", comments=True), EventStream[ServerSentEvent | Comment])
+    assert_type(client.stream("PUT", "/", json={}, comments=True), EventStream[ServerSentEvent | Comment])
+    assert_type(client.subscribe("/", comments=True), EventStream[ServerSentEvent | Comment])
+    assert_type(aclient.get("/", comments=True), AsyncEventStream[ServerSentEvent | Comment])
+    assert_type(client.post("/", comments=False), EventStream[ServerSentEvent])
+    assert_type(
+        client.post("/", comments=True, dialect=Dialect(pings={"ping"})), EventStream[ServerSentEvent | Comment]
+    )
+    assert_type(iter_events(response, comments=True), EventStream[ServerSentEvent | Comment])
+    assert_type(aiter_events(response, comments=True), AsyncEventStream[ServerSentEvent | Comment])
+    for value in client.post("/", comments=True):
+        match value:
+            case ServerSentEvent(data=data):
+                assert_type(data, str)
+            case Comment(text=text):
+                assert_type(text, str)
+    client.post("/", events=int, comments=True)  # type: ignore[call-overload]
+    client.post("/", comments="yes")  # type: ignore[call-overload]
+    client.post("/", comments=True, dialect=Dialect(events=int))  # type: ignore[call-overload]
+
+
+async def opened(client: SSEClient, aclient: AsyncSSEClient) -> None:
+    assert_type(client.post("/").open(), EventStream)
+    assert_type(await aclient.post("/", events=int).open(), AsyncEventStream[int])
 
 
 def headers(client: SSEClient, aclient: AsyncSSEClient) -> None:

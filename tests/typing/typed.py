@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from sse_client import (
+    Accumulation,
+    AsyncAccumulation,
     AsyncEventStream,
     AsyncSSEClient,
     Dialect,
@@ -55,6 +57,20 @@ CHAT = Dialect(
 )
 
 
+class Lengths:
+    """A reader of one's own."""
+
+    snapshot: str = ""
+    is_complete: bool | None = None
+
+    def read(self, event: ServerSentEvent) -> list[int]:
+        self.snapshot += event.data
+        return [len(event.data)]
+
+    def resumed(self) -> None: ...
+    def close(self, error: SSEError | None) -> None: ...
+
+
 # Events --------------------------------------------------------------------------------------------------------------
 
 
@@ -90,6 +106,7 @@ def dialects(client: SSEClient) -> None:
     assert_type(Dialect(), Dialect[ServerSentEvent])
     assert_type(Dialect(terminator=Terminator(data="x")), Dialect[ServerSentEvent])
     assert_type(client.post("/", dialect=Dialect(pings={"ping"})), EventStream[ServerSentEvent])
+    assert_type(Dialect(reader=Lengths), Dialect[int, str])
     assert_type(Dialect[Text | Done](events=Text | Done), Dialect[Text | Done])
     Dialect[Text](events=int)  # type: ignore[arg-type]
     Dialect(events=Text, unknown="ignore")  # type: ignore[arg-type]
@@ -287,8 +304,10 @@ def gather(snapshot: list[str], event: Text) -> list[str]:
 
 def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
     reply = stream.accumulate(count, 0)
+    assert_type(reply, Accumulation[Text, int])
     assert_type(reply.snapshot, int)
     assert_type(reply.final(), int)
+    reply.snapshot = 0  # type: ignore[misc]
     for event in reply:
         assert_type(event, Text)
     assert_type(stream.accumulate(latest).final(), Text)
@@ -305,12 +324,14 @@ def accumulate(client: SSEClient, stream: EventStream[Text]) -> None:
 
 async def accumulate_async(client: AsyncSSEClient, stream: AsyncEventStream[Text]) -> None:
     reply = stream.accumulate(count, 0)
+    assert_type(reply, AsyncAccumulation[Text, int])
     assert_type(reply.snapshot, int)
     assert_type(await reply.final(), int)
     async for event in reply:
         assert_type(event, Text)
     assert_type(await stream.accumulate(latest).final(), Text)
     assert_type(await stream.accumulate(gather, list).final(), list[str])
+    assert_type(await stream.accumulate(gather, []).final(), list[str])
     assert_type(await client.post("/", dialect=CHAT).accumulate().final(), Any)
     await stream.accumulate(count, "").final()  # type: ignore[misc]
 
