@@ -243,13 +243,13 @@ def test_more_requests_than_answers() -> None:
     with EventServer(Answer(b"1"), Answer(b"2", status=503)) as server:
         assert get(server) == (200, b"1")
         assert get(server) == (503, b"2")
-        assert get(server) == (500, b"the script has no answer for request 3\n")
+        assert get(server) == (500, b"the script has no response for request 3\n")
 
 
 def test_no_answers() -> None:
     """A script of nothing answers nothing."""
     with EventServer() as server:
-        assert get(server) == (500, b"the script has no answer for request 1\n")
+        assert get(server) == (500, b"the script has no response for request 1\n")
 
 
 def test_an_answer_by_the_request() -> None:
@@ -429,7 +429,7 @@ def test_close_without_start() -> None:
     server = EventServer()
     server.close()
     server.start().close()
-    with pytest.raises(RuntimeError, match="expected the first start of this server"):
+    with pytest.raises(RuntimeError, match="a server can be started only once"):
         server.start()
 
 

@@ -663,7 +663,7 @@ def test_a_test_that_would_hang(
                 async for _ in reader:
                     pass
 
-    with pytest.raises(RuntimeError, match="the script pauses for ever, and nothing would ever end that: no timeout"):
+    with pytest.raises(RuntimeError, match="the script pauses for ever, and nothing would end the pause: no timeout"):
         shell.run(main)
     assert streams[0].outcome == "abandoned"
     assert transport.requests[0].done.is_set()
@@ -712,7 +712,7 @@ def test_scripts_are_for_requests_in_their_order(shell: Shell) -> None:
     results = [shell.read(URL, http={"transport": transport}, retry=None) for _ in range(3)]
     assert [result.data for result in results] == [["1"], ["2"], []]
     assert isinstance(results[2].error, StatusError)
-    assert "no answer for request 3" in str(results[2].error)
+    assert "no response for request 3" in str(results[2].error)
 
 
 # Clients that are not ours -------------------------------------------------------------------------------------------
