@@ -28,7 +28,8 @@ class Dialect(Generic[T, S]):
     events: TypeForm[T] = ABSENT
     """The type of its events. Without one they are `ServerSentEvent`, or the values of the `reader`."""
     reader: Callable[[], Reader[T, S]] | None = None
-    """Makes what reads one stream: from events to values, none or several for each, and to a snapshot."""
+    """Makes what reads one stream: from events to values, none or several for each, and to a snapshot. `events=` in a
+    call replaces it."""
     terminator: Terminator | None = None
     """The event that must end a stream."""
     errors: ErrorEvent | None = None
@@ -45,9 +46,12 @@ class Dialect(Generic[T, S]):
     """How an event that `events` does not cover is handled: skipped, handed out as it came, as a `ServerSentEvent`
     (`"keep"`), or a `DecodeError` (`"raise"`)."""
     accept: str | None = None
-    """The `Accept` header."""
+    """The `Accept` header. One that the call or its client has wins, and so does `accept_json=` in the call."""
     accept_json: bool = False
     """Whether a JSON response is one event of the stream."""
+    stream_field: str | None = None
+    """The field of the request's JSON that asks for a stream. If it is not true there, and the response is JSON, the
+    `ContentTypeError` says so."""
 
 
 RAW = Dialect()

@@ -164,6 +164,9 @@ class StreamError(SSEError):
     """The ID of the last event that the user had finished with, `""` for none: what to come back with."""
     partial: Any
     """The snapshot of the accumulation so far, where there is one."""
+    cursor: Any
+    """The cursor after the last event that the user had finished with, of a stream with `resume=Cursor(…)`; else
+    `None`. As another cursor's `initial` it resumes the stream in another call, or another process."""
 
     def __init__(
         self,
@@ -171,11 +174,13 @@ class StreamError(SSEError):
         *,
         last_event_id: str = "",
         partial: Any = None,
+        cursor: Any = None,
         stats: StreamStats | None = None,
     ) -> None:
         super().__init__(message, stats=stats)
         self.last_event_id = last_event_id
         self.partial = partial
+        self.cursor = cursor
 
 
 class StreamInterrupted(StreamError):

@@ -77,7 +77,13 @@ class Cursor(Generic[C]):
     """
 
     initial: C
-    """The cursor before the first event."""
+    """
+    The cursor before the first event.
+
+    It may be that of an earlier stream, `error.cursor`, also of another process, which can save it as JSON. The first
+    request is always the call's own; so it must ask for what comes after the cursor:
+    `client.get(f"/runs/{run}?after={saved}", resume=replace(RESUME, initial=saved))`.
+    """
     advance: Callable[[C, ServerSentEvent], C]
     """`(cursor, event) -> cursor`, for each event that you have finished processing."""
     request: Callable[[C, Request], Request | None]

@@ -27,6 +27,7 @@ ROOMS = {
     "_shells": {"words", "_core"},
     "__init__": {"words", "_shells"},
     "dialects": {"__init__"},
+    "httpx_sse": {"__init__"},
     "testing": {"__init__", "words", "_shells"},
 }
 
@@ -118,9 +119,9 @@ def test_no_io_in_words_and_decisions(path: Path) -> None:
 
 
 def test_only_the_shells_act() -> None:
-    """HTTP clients, event loops and threads are known to the shells alone."""
+    """HTTP clients, event loops and threads are known to the shells alone, and to extras for their users' own clients."""
     users = {room_of(name_of(path)) for path in FILES if foreign_imports(path) & {"httpx", "anyio", "threading"}}
-    assert users - {"testing"} == {"_shells"}
+    assert users - {"httpx_sse", "testing"} == {"_shells"}
 
 
 def test_who_knows_pydantic() -> None:
@@ -136,10 +137,10 @@ def test_no_optional_dependency_is_imported() -> None:
     }
 
 
-def test_testing_is_no_part_of_the_library() -> None:
-    """What is for tests is imported by tests."""
-    users = [path for path in FILES if any(name.startswith("testing") for name in own_imports(path))]
-    assert all(path.parent.name == "testing" for path in users)
+@pytest.mark.parametrize("extra", ["dialects", "httpx_sse", "testing"])
+def test_no_module_imports_an_extra(extra: str) -> None:
+    """An extra is imported by its users and by itself, never by the rest of the package."""
+    assert {room_of(name_of(path)) for path in FILES if extra in map(room_of, own_imports(path))} <= {extra}
 
 
 def test_all_is_what_is_public() -> None:
@@ -189,7 +190,9 @@ def test_an_import_brings_nothing_optional() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=30
     )
-    assert not set(done.stdout.split()) & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "pydantic.main"}
+    imported = set(done.stdout.split())
+    assert not imported & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "pydantic.main"}
+    assert "sse_client.httpx_sse" not in imported
 
 
 def test_typed() -> None:

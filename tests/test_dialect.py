@@ -8,7 +8,19 @@ from typing import Any
 import httpx
 import pytest
 
-from sse_client import AsyncSSEClient, Dialect, ErrorEvent, ServerSentEvent, SSEClient, StreamTruncated, Terminator
+from sse_client import (
+    AsyncSSEClient,
+    ContentTypeError,
+    Dialect,
+    ErrorEvent,
+    ServerSentEvent,
+    SSEClient,
+    SSEError,
+    StreamTruncated,
+    Terminator,
+    iter_events,
+)
+from sse_client._shells.options import dialect_of, plan_of
 from sse_client.testing import Answer, scripted_transport
 
 END = Terminator(event="end")
@@ -110,3 +122,102 @@ def test_a_subscription_with_a_test() -> None:
         stream = client.subscribe("http://test/feed", terminator=Terminator(test=lambda event: event.json() == 1))
         with pytest.raises(ValueError):
             next(iter(stream))
+
+
+JSON = '{"id": 1}'
+BOTH = "application/json;q=0.9, text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "options", "accept", "takes_json"),
+    [
+        pytest.param({}, {}, "text/event-stream", False, id="default"),
+        pytest.param({"accept": BOTH, "accept_json": True}, {}, BOTH, True, id="dialect"),
+        pytest.param({"accept_json": True}, {}, "application/json, text/event-stream", True, id="json"),
+        pytest.param({"accept": "text/plain"}, {}, "text/plain", False, id="header"),
+        pytest.param(
+            {"accept": BOTH, "accept_json": True}, {"accept_json": False}, "text/event-stream", False, id="argument"
+        ),
+        pytest.param(
+            {"accept": BOTH}, {"accept_json": True}, "application/json, text/event-stream", True, id="argument-true"
+        ),
+        pytest.param(
+            {"accept": BOTH, "accept_json": True}, {"headers": {"accept": "x/y"}}, "x/y", True, id="header-of-the-call"
+        ),
+        pytest.param({"accept": BOTH}, {"headers": lambda: {"Accept": "x/y"}}, "x/y", False, id="header-of-a-function"),
+    ],
+)
+def test_accept(dialect: dict[str, Any], options: dict[str, Any], accept: str, takes_json: bool) -> None:
+    """A dialect says what it accepts; an argument or a header of the call wins."""
+    transport = scripted_transport(Answer(JSON, headers={"Content-Type": "application/json"}))
+    with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
+        stream = client.post("http://test/chat", dialect=Dialect(**dialect), **options)
+        if takes_json:
+            assert [event.data for event in stream] == [JSON]
+        else:
+            with pytest.raises(ContentTypeError):
+                list(stream)
+    assert [request.headers["Accept"] for request in transport.requests] == [accept]
+
+
+def test_accept_of_a_client() -> None:
+    """A header of the client wins over that of the dialect, whichever client has it."""
+    dialect = Dialect(accept=BOTH)
+    transport = scripted_transport(*[Answer("data: 1\n\n")] * 2)
+    with httpx.Client(transport=transport, headers={"Accept": "a/b"}) as http, SSEClient(http_client=http) as client:
+        list(client.post("http://test/chat", dialect=dialect))
+    with httpx.Client(transport=transport) as http:
+        client = SSEClient(http_client=http, headers={"Accept": "c/d"})
+        list(client.post("http://test/chat", dialect=dialect))
+    assert [request.headers["Accept"] for request in transport.requests] == ["a/b", "c/d"]
+
+
+@pytest.mark.parametrize(("body", "is_told"), [({"n": 1}, True), ({"stream": True}, False)], ids=["absent", "true"])
+def test_a_request_without_its_stream_field(body: Any, is_told: bool) -> None:
+    """A JSON response to a request that asks for no stream says what the request lacks."""
+    transport = scripted_transport(Answer(JSON, headers={"Content-Type": "application/json"}))
+    with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
+        with pytest.raises(ContentTypeError) as caught:
+            list(client.post("http://test/chat", json=body, dialect=Dialect(stream_field="stream")))
+        assert str(caught.value).endswith('; the request has no "stream": true') is is_told
+
+
+def test_a_response_of_ones_own_in_json() -> None:
+    """A response that the user has is JSON to a dialect that accepts it."""
+    response = httpx.Response(200, json={"id": 1}, request=httpx.Request("POST", "http://test/chat"))
+    (event,) = iter_events(response, dialect=Dialect(accept_json=True))
+    assert event.json() == {"id": 1}
+
+
+class Count:
+    """A reader that counts events."""
+
+    def __init__(self) -> None:
+        self.snapshot = 0
+        self.is_complete: bool | None = None
+
+    def read(self, event: ServerSentEvent) -> list[int]:
+        self.snapshot += 1
+        return [self.snapshot]
+
+    def resumed(self) -> None:
+        pass
+
+    def close(self, error: SSEError | None) -> None:
+        pass
+
+
+def test_events_replace_the_reader() -> None:
+    """Both say what a loop yields: `events=` in the call takes the place of the dialect's reader."""
+    dialect: Dialect[int, int] = Dialect(reader=Count)
+    assert dialect_of(None, dialect, None).reader is Count
+    assert dialect_of(None, dialect, "keep").reader is Count
+    assert dialect_of(int, dialect, None).reader is None
+
+
+def test_the_plan_has_the_reader() -> None:
+    """The plan of a call has the function that makes a reader for each of its streams."""
+    response: Any = httpx.Response(200, request=httpx.Request("POST", "http://test/chat"))
+    dialect: Dialect[int, int] = Dialect(reader=Count)
+    assert plan_of(response, {}, dialect).reader is Count
+    assert plan_of(response, {}, Dialect()).reader is None

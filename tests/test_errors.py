@@ -68,7 +68,7 @@ def test_a_timeout_is_the_builtin_one() -> None:
 
 EVENT = ServerSentEvent("error", '{"message": "busy"}', "7", 100)
 STATS = StreamStats(attempts=2, events=3, time_to_headers=0.5)
-KNOWN: dict[str, Any] = {"last_event_id": "7", "partial": {"text": "ab"}, "stats": STATS}
+KNOWN: dict[str, Any] = {"last_event_id": "7", "partial": {"text": "ab"}, "cursor": ("r1", 7), "stats": STATS}
 ANSWER: dict[str, Any] = {"status_code": 429, "headers": {"x-request-id": "r1"}, "body": b'{"error": "busy"}'}
 
 EXAMPLES: list[SSEError] = [
@@ -130,7 +130,7 @@ def test_what_is_not_said() -> None:
     failed = ConnectionFailed("text")
     assert (failed.ambiguous, failed.clock) == (False, None)
     cut = StreamInterrupted("text")
-    assert (cut.last_event_id, cut.partial, cut.stats) == ("", None, StreamStats())
+    assert (cut.last_event_id, cut.partial, cut.cursor, cut.stats) == ("", None, None, StreamStats())
     received = ErrorEventReceived("text", event=EVENT)
     assert (received.code, received.message, received.is_transient) == (None, None, False)
 

@@ -5,12 +5,15 @@ from dataclasses import FrozenInstanceError, replace
 from io import BytesIO
 from typing import Any
 
+import httpx
 import pytest
 
+from sse_client import SSEClient
 from sse_client._event import ServerSentEvent
 from sse_client._request import Request
 from sse_client._resume import Cursor, LastEventID
 from sse_client._retry import RetryPolicy
+from sse_client.testing import RST, Answer, scripted_transport
 
 POST = Request(
     method="POST",
@@ -122,3 +125,21 @@ def test_which_requests_are_idempotent(method: str, is_idempotent: bool) -> None
 def test_which_bodies_can_be_sent_again(request_: Request, is_repeatable: bool) -> None:
     """Whether a body can be sent again is told from the argument, before it is sent."""
     assert request_.is_repeatable is is_repeatable
+
+
+def after(cursor: int, request: Request) -> Request:
+    return replace(request, url=f"http://test/runs/1?after={cursor}")
+
+
+RESUME: Cursor[int] = Cursor(0, lambda _, event: event.json(), after, retry=RetryPolicy(initial_delay=0.0, jitter=0.0))
+
+
+def test_a_cursor_of_an_earlier_stream() -> None:
+    """A saved cursor resumes a stream in another call: the first request is the call's own, the next the cursor's."""
+    transport = scripted_transport(Answer("data: 3\n\n", RST), Answer(RST), Answer("data: 4\n\n"))
+    http = httpx.Client(base_url="http://test", transport=transport)
+    with http, SSEClient(http_client=http) as client:
+        saved = 2
+        stream = client.get(f"/runs/1?after={saved}", resume=replace(RESUME, initial=saved))
+        assert [event.data for event in stream] == ["3", "4"]
+    assert [request.target for request in transport.requests] == [f"/runs/1?after={number}" for number in (2, 3, 3)]

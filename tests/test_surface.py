@@ -13,11 +13,14 @@ from types import ModuleType
 import pytest
 
 import sse_client
+import sse_client.httpx_sse
 import sse_client.testing
 
+# An `EventSource` and an `SSEError` of their own: the module is part of the name.
+MODULES = {"": sse_client, "testing.": sse_client.testing, "httpx_sse.": sse_client.httpx_sse}
 CLASSES = {
-    name: cls
-    for module in (sse_client, sse_client.testing)
+    prefix + name: cls
+    for prefix, module in MODULES.items()
     for name in module.__all__
     if isinstance(cls := getattr(module, name), type)
 }
@@ -108,7 +111,8 @@ def test_attributes_are_found() -> None:
         "Handlers.open",
         "EventParser.last_event_id",
         "RetryPolicy.RESUME",
-        "EventServer.url",
+        "testing.EventServer.url",
+        "httpx_sse.EventSource.response",
     }
     assert expected <= set(ATTRIBUTES)
 
@@ -116,7 +120,7 @@ def test_attributes_are_found() -> None:
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_every_public_attribute_is_documented(attribute: str) -> None:
     """Each public attribute of a public class has a docstring, so `help()` and an editor can say what it is."""
-    name, _, own = attribute.partition(".")
+    name, _, own = attribute.rpartition(".")
     assert attributes_of(CLASSES[name])[own], "it has no docstring"
 
 

@@ -205,6 +205,7 @@ def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_
         at_most(plan.timeouts.connect, left),
         at_most(plan.timeouts.response, left),
         plan.accepts_json,
+        plan.accept,
     )
 
 

@@ -93,10 +93,16 @@ class Plan:
     ends_at_done: bool = True
     """Whether an unnamed `[DONE]` ends the stream. In a subscription it does so only if `terminator` matches it."""
     errors: ErrorEvent | None = None
+    reader: Callable[[], Reader[Any, Any]] | None = None
+    """Makes what reads the events of one stream, or of an attempt that starts over."""
     pings: frozenset[str] = frozenset()
     """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     accepts_json: bool = False
     """Whether a JSON response is read as a stream of one event."""
+    accept: str | None = None
+    """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
+    stream_field: str | None = None
+    """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     reader: Callable[[], Reader[Any, Any]] | None = None
     """Makes what turns the events into values, and says whether the reply is complete."""

@@ -6,6 +6,8 @@ Which response is a stream, or the error that it is instead. Pure functions of a
 
 import re
 from codecs import getincrementaldecoder
+from collections.abc import Mapping
+from typing import Any, cast
 
 from .._errors import ConnectionFailed, ContentTypeError, ResponseError, StatusError, quote
 from .._parser import BOM
@@ -35,11 +37,9 @@ MAX_REASON = 100
 def is_stream(head: Head, plan: Plan, *, has_begun: bool) -> bool:
     """Whether the response is an event stream, or JSON that is read as one."""
     found = media_type(head)
-    is_json = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
-    is_json = is_json and "," not in found
     # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
     takes_json = plan.accepts_json and not has_begun
-    return head.status_code in plan.rules.good_statuses and (found == EVENT_STREAM or (is_json and takes_json))
+    return head.status_code in plan.rules.good_statuses and (found == EVENT_STREAM or (takes_json and is_json(found)))
 
 
 def is_accepted(head: Head, body: bytes | bytearray, plan: Plan, *, has_begun: bool) -> bool:
@@ -56,7 +56,7 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
 
     `request` is how texts name the request; `refusal` says why a redirect was not followed, `""` if there was none.
     """
-    status_code, got = head.status_code, media_type(head)
+    status_code, got, hint = head.status_code, media_type(head), ""
     is_readable = not head.undecodable or is_text(body)
     kind: type[ResponseError]
     if status_code in plan.rules.good_statuses:
@@ -65,6 +65,8 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
         if head.undecodable and (not is_readable or is_stream(head, plan, has_begun=has_begun)):
             text = f"{text} {undecoded(head)}"
         text = f"{text} (status {status_code})"
+        if is_json(got) and not has_begun:
+            hint = lack_of_stream(plan)
     else:
         kind = StatusError
         text = f"{request} returned {status_code} {head.reason[:MAX_REASON]}".rstrip()
@@ -73,7 +75,7 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
     error = kind(text, status_code=status_code, headers=head.headers, body=body)
     said = error.message or (body.decode("utf-8", "replace").strip() if is_readable else "")
     refused = f"; the redirect is not followed: {refusal}" if refusal else ""
-    error.args = ("".join((text, f": {quote(said)}" if said else "", refused)),)
+    error.args = ("".join((text, f": {quote(said)}" if said else "", refused, hint)),)
     return error
 
 
@@ -97,6 +99,20 @@ def media_type(head: Head) -> str:
     values = QUOTED.sub("", head.headers.get("content-type", "")).split(",")
     types = dict.fromkeys(value.partition(";")[0].strip().lower() for value in values)
     return ", ".join(each for each in types if each)
+
+
+def is_json(found: str) -> bool:
+    """Whether a media type is that of JSON."""
+    is_one = found == "application/json" or (found.startswith("application/") and found.endswith("+json"))
+    return is_one and "," not in found
+
+
+def lack_of_stream(plan: Plan) -> str:
+    """Say that the request does not ask for a stream; `""` if it does, or if that is not known."""
+    field, body = plan.stream_field, plan.request.json
+    if field is None or not isinstance(body, Mapping) or cast("Mapping[str, Any]", body).get(field):
+        return ""
+    return f'; the request has no "{field}": true'
 
 
 def begins_a_stream(body: bytes) -> bool | None:

@@ -29,6 +29,8 @@ class Connect:
     response: float | None
     accepts_json: bool = False
     """Whether to ask for JSON as well as for an event stream."""
+    accept: str | None = None
+    """The `Accept` header, unless the user has set one; by default it follows from `accepts_json`."""
 
 
 @dataclass(frozen=True, slots=True)

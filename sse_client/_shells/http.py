@@ -135,8 +135,8 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
 def _merged_headers(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
     """Our headers, unless the client has its own; above them those of the user, then those of the attempt."""
     defaults = default_headers(library)
-    if step.accepts_json:
-        defaults = {**defaults, "Accept": ACCEPT_JSON}
+    if accept := step.accept or (ACCEPT_JSON if step.accepts_json else None):
+        defaults = {**defaults, "Accept": accept}
     merged = library.Headers(
         {name: value for name, value in defaults.items() if is_default(name, client.headers.get(name))}
     )

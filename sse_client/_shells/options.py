@@ -2,7 +2,7 @@
 A call's arguments, and how they become one `Plan`. Everything after that is the session's.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, TypedDict, TypeVar
@@ -14,6 +14,7 @@ from .._core.plan import Plan
 from .._dialect import RAW, Dialect
 from .._marks import ErrorEvent, Terminator
 from .._parser import DEFAULT_MAX_EVENT_SIZE
+from .._reader import Reader
 from .._request import AsyncHeadersSource, HeadersSource, Request, public_url
 from .._resume import Cursor, LastEventID
 from .._retry import RetryPolicy
@@ -47,7 +48,7 @@ class ReadOptions(TypedDict, total=False):
     """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
     accept_json: bool
     """Whether to ask for JSON too, and take it for a stream of one event. By default it is a `ContentTypeError`. A 202
-    without a body is then an empty stream."""
+    without a body is then an empty stream. Given here, the dialect's `accept` does not count."""
 
 
 class Options(ReadOptions, total=False):
@@ -188,31 +189,41 @@ def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any])
 
 
 class _Reading(TypedDict):
+    reader: Callable[[], Reader[Any, Any]] | None
     terminator: Terminator | None
     ends_at_done: bool
     errors: ErrorEvent | None
     pings: frozenset[str]
     accepts_json: bool
+    accept: str | None
+    stream_field: str | None
     max_event_size: int
 
 
 def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
     terminator = options.get("terminator", dialect.terminator)
     return {
+        "reader": dialect.reader,
         "terminator": terminator,
         "ends_at_done": terminator is not None or "terminator" not in options,
         "errors": options.get("errors", dialect.errors),
         "pings": frozenset(options.get("pings", dialect.pings)),
-        "accepts_json": options.get("accept_json", False),
+        "accepts_json": options.get("accept_json", dialect.accept_json),
+        "accept": None if "accept_json" in options else dialect.accept,
+        "stream_field": dialect.stream_field,
         "max_event_size": options.get("max_event_size", DEFAULT_MAX_EVENT_SIZE),
     }
 
 
 def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
-    """Return all that a call says about its events as one dialect: single arguments override the given one."""
+    """
+    Return all that a call says about its events as one dialect: single arguments override the given one.
+
+    `events` takes the place of the reader too: both say what a loop yields.
+    """
     given = RAW if dialect is None else dialect
     if events is not None:
-        given = replace(given, events=events)
+        given = replace(given, events=events, reader=None)
     return given if unknown is None else replace(given, unknown=unknown)
 
 

@@ -12,7 +12,8 @@ from ._mcp import mcp_call
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Usage
 from ._partial import PartialJSON
 from ._reader import MessageReader
-from ._responses import OPENAI_RESPONSES, RESPONSES_RESUME
+from ._responses import OPENAI_RESPONSES
+from ._responses_resume import RESPONSES_RESUME
 from ._vercel import VERCEL_UI
 from ._vocabulary import (
     Data,

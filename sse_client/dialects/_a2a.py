@@ -11,7 +11,7 @@ from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Part, Text
 from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
-from ._vocabulary import Data, Delta, Replaced, TextDelta
+from ._vocabulary import Data, Delta, Replaced
 
 Fields: TypeAlias = dict[str, Any]
 
@@ -50,6 +50,7 @@ class A2AReader(MessageReader):
     def __init__(self) -> None:
         super().__init__()
         self._task: Fields = {}
+        self._history: list[Any] = []
         self._artifacts: dict[str, tuple[Fields, list[Part]]] = {}
         self._message: Any = None
         self._is_ended = False
@@ -91,7 +92,8 @@ class A2AReader(MessageReader):
         had_parts = bool(self.message.parts)
         self.take_back()
         self._artifacts = {}
-        self._task = {name: task[name] for name in task if name not in ("artifacts", "status")}
+        self._task = {name: task[name] for name in task if name not in ("artifacts", "status", "history")}
+        self._history = [*as_list(task.get("history"))]
         self.identify(id=task.get("id"), role="agent")
         deltas: list[Delta] = []
         for each in as_list(task.get("artifacts")):
@@ -106,7 +108,7 @@ class A2AReader(MessageReader):
         status = as_dict(update["status"])
         said = as_dict(self._task.get("status")).get("message")
         if said is not None:
-            self._task["history"] = [*as_list(self._task.get("history")), said]
+            self._history.append(said)
         self._task["status"] = status
         if metadata := as_dict(update.get("metadata")):
             self._task["metadata"] = {**as_dict(self._task.get("metadata")), **metadata}
@@ -154,10 +156,7 @@ class A2AReader(MessageReader):
             part = Text("text", native=native, render=render_text)
             self.begin(part)
             parts.append(part)
-        if not text:
-            return []
-        part._pieces.append(text)
-        return [TextDelta(text, part)]
+        return self.grow(part, text)
 
     def _read_message(self, message: Fields) -> list[Delta]:
         """The whole reply of an agent that needs no task."""
@@ -175,6 +174,8 @@ class A2AReader(MessageReader):
         if self._message is not None:
             return self._message
         task = {"id": self.message.id, **self._task}
+        if self._history:
+            task["history"] = [*self._history]
         if self._artifacts:
             parts = [(fields, [part.native for part in parts]) for fields, parts in self._artifacts.values()]
             task["artifacts"] = [{**fields, "parts": natives} for fields, natives in parts]

@@ -90,8 +90,16 @@ class AGUIReader(MessageReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
-        kind = kind_of(event, value)
-        fields = {camel(name) if "_" in name else name: each for name, each in as_dict(value).items()}
+        fields = as_dict(value)
+        kind = as_text(fields.get("type"))
+        if kind == "TEXT_MESSAGE_CONTENT" and self._chunk is None and isinstance(key := fields.get("messageId"), str):
+            # The usual event, without the way through everything that one may be.
+            part = self.find(Text, key)
+            if part is not None and part.kind == "text":
+                self._latest[Text] = key
+                return self.grow(part, fields.get("delta"))
+        kind = kind or kind_of(event, value)
+        fields = {camel(name) if "_" in name else name: each for name, each in fields.items()}
         prefix, _, step = kind.rpartition("_")
         if prefix in TEXTS and step in ("START", "CONTENT", "END", "CHUNK"):
             return self._read_text(TEXTS[prefix], step, fields, Data(kind, value))
@@ -143,7 +151,7 @@ class AGUIReader(MessageReader):
         if part.kind not in ("text", "reasoning"):
             part._pieces.append(text)
             return [*deltas, data]
-        return deltas + (self.text(text, key) if kind is Text else self.reasoning(text, key))
+        return deltas + self.grow(part, text)
 
     def _begin_text(self, kind: type[Text | Reasoning], key: Any, fields: dict[str, Any]) -> Text | Reasoning:
         role = as_text(fields.get("role")) or ("assistant" if kind is Text else "reasoning")
@@ -246,7 +254,7 @@ class AGUIReader(MessageReader):
             kind = Text if role == "assistant" else Reasoning
             entry.part = kind(kind.__name__.lower(), id=key or None)
             self.begin(entry.part, key)
-            deltas += self.text(content, key) if kind is Text else self.reasoning(content, key)
+            deltas += self.grow(entry.part, content)
             deltas += self.end(entry.part)
         for each in map(as_dict, as_list(fields.get("toolCalls") or fields.get("tool_calls"))):
             function = as_dict(each.get("function"))

@@ -287,11 +287,14 @@ def _tool_use(call: ToolCall) -> dict[str, Any]:
     return native
 
 
+TRANSIENT = frozenset({"overloaded_error", "rate_limit_error", "api_error", "timeout_error"})
+
 ANTHROPIC_MESSAGES: Dialect[Delta, Message] = Dialect(
     reader=AnthropicReader,
     terminator=Terminator(event="message_stop") | Terminator(field="type", values={"message_stop"}),
-    errors=ErrorEvent(event="error") | ErrorEvent(field="type", values={"error"}),
+    errors=ErrorEvent(event="error", retry=TRANSIENT) | ErrorEvent(field="type", values={"error"}, retry=TRANSIENT),
     pings={"ping"},
+    stream_field="stream",
 )
 """
 Anthropic's messages, also of Vertex, and of Bedrock through a gateway.

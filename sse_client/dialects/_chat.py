@@ -386,14 +386,21 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": call.kind, call.kind: body, **call._native}
 
 
-ERRORS = (
-    ErrorEvent(event="error")
-    | ErrorEvent(field="error")
-    | ErrorEvent(field="object", values={"error"})
-    | ErrorEvent(field="choices.0.error", message="choices.0.error.message", code="choices.0.error.code")
+# What a response with such a status would be retried for, also as the numbers that gateways write.
+TRANSIENT: frozenset[str | int] = frozenset(
+    {"rate_limit_exceeded", "server_error", "server_is_overloaded", 408, 429, 500, 502, 503, 504}
 )
 
-OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS)
+ERRORS = (
+    ErrorEvent(event="error", retry=TRANSIENT)
+    | ErrorEvent(field="error", retry=TRANSIENT)
+    | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
+    | ErrorEvent(
+        field="choices.0.error", message="choices.0.error.message", code="choices.0.error.code", retry=TRANSIENT
+    )
+)
+
+OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
 """
 Chat completions, of OpenAI and all that speak like it, legacy completions too.
 
@@ -401,5 +408,5 @@ A stream is complete at `[DONE]`, or at a clean end after the finish reason of e
 `[DONE]`. If yours does, `terminator=Terminator(data="[DONE]")` in the call requires it, and no usage is lost unseen.
 """
 
-MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS)
+MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
 """Mistral's chat completions, whose content may be a list of blocks; else like `OPENAI_CHAT`."""

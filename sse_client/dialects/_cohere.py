@@ -77,7 +77,11 @@ class CohereReader(MessageReader):
             case "content-delta":
                 if (logprobs := fields.get("logprobs")) is not None:
                     self._logprobs.append(logprobs)
-                return self._content(index, message.get("content"))
+                content = message.get("content")
+                part = self.find(Text, index)
+                if part is not None and isinstance(content, dict) and len(content) == 1 and "text" in content:
+                    return self.grow(part, content["text"])
+                return self._content(index, content)
             case "content-end":
                 return self.end(self.find(Text, index)) + self.end(self.find(Reasoning, index))
             case "tool-plan-delta":

@@ -10,7 +10,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Text
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text
+from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
 from ._vocabulary import Data, Delta, Replaced
 
 Fields = dict[str, Any]
@@ -57,9 +57,11 @@ class DifyReader(MessageReader):
         match kind:
             case "message" | "agent_message":
                 if "mode" in fields and "metadata" in fields:
+                    self._keep(fields)
                     self._whole = fields
                     return self._answer(fields) + self._end(fields)
-                self._keep(fields)
+                if not self._chat:
+                    self._keep(fields)
                 return self._answer(fields)
             case "text_chunk":
                 return self._text(data.get("text"))
@@ -84,14 +86,13 @@ class DifyReader(MessageReader):
                 self._whole = fields
                 return self._read_workflow("workflow_finished", fields, data)
             case _:
-                return [Data(kind or event.event, value)]
+                return [Data(kind or kind_of(event, value), value)]
 
     def _keep(self, fields: Fields) -> None:
         self.identify(id=fields.get("message_id"), role="assistant")
         self._chat.update((name, value) for name, value in fields.items() if name not in OF_A_PIECE)
 
     def _answer(self, fields: Fields) -> list[Delta]:
-        self.identify(id=fields.get("message_id"), role="assistant")
         text = fields.get("answer")
         if isinstance(text, str) and LONG <= len(text) == self._length and text == self.message.text:
             return []

@@ -92,6 +92,26 @@ class Run:
         return {**self.part, "text": "".join(self.pieces)}
 
 
+class Leaf:
+    """A text in the arguments, in pieces until it is asked for."""
+
+    __slots__ = ("container", "joined", "key", "pieces")
+
+    def __init__(self, container: Any, key: str | int, text: str) -> None:
+        self.container = container
+        self.key = key
+        self.pieces = [text]
+        self.joined = "", 0  # the text of so many pieces: one value, for another thread may ask too
+
+    def join(self) -> None:
+        """Put the text into its container."""
+        text, count = self.joined
+        total = len(self.pieces)
+        text += "".join(self.pieces[count:total])
+        self.joined = text, total
+        self.container[self.key] = text
+
+
 class Call(ToolCall):
     """
     A call whose arguments come leaf by leaf; their text comes at its end.
@@ -104,7 +124,7 @@ class Call(ToolCall):
     def __init__(self, part: dict[str, Any]) -> None:
         super().__init__(native=part)
         self._args: dict[str, Any] = {}
-        self._leaves: dict[Path, tuple[Any, str | int, list[str]]] = {}  # texts: their container, key and pieces
+        self._leaves: dict[Path, Leaf] = {}
         self._changed: dict[Path, None] = {}
         self._steps: list[list[tuple[Path, str]]] = []
 
@@ -120,8 +140,7 @@ class Call(ToolCall):
     def partial(self) -> Any:
         """The arguments so far; `None` if they have not begun. The value is live: copy it if you keep it."""
         while self._changed:
-            container, key, pieces = self._leaves[self._changed.popitem()[0]]
-            container[key] = "".join(pieces)
+            self._leaves[self._changed.popitem()[0]].join()
         return self._args or None
 
     def set(self, path: Path, value: Any) -> bool:
@@ -130,7 +149,7 @@ class Call(ToolCall):
         if leaf is not None:
             if not isinstance(value, str):
                 return False
-            leaf[2].append(value)
+            leaf.pieces.append(value)
             self._changed[path] = None
             return True
         container: Any = self._args
@@ -142,7 +161,7 @@ class Call(ToolCall):
         if not put(container, path[-1], value):
             return False
         if isinstance(value, str):
-            self._leaves[path] = container, path[-1], [value]
+            self._leaves[path] = Leaf(container, path[-1], value)
         return True
 
     def _changes_of(self, index: int) -> Sequence[tuple[Path, str]]:
@@ -368,8 +387,7 @@ class GeminiReader(MessageReader):
 
     def _write(self, call: ToolCall, index: int, args: Any, deltas: list[Delta]) -> None:
         """Write all arguments of a call, and end it."""
-        if args is not None:
-            text = as_json(args)
+        if text := as_json(args):
             call._pieces.append(text)
             delta = ToolCallDelta(text, call, index)
             if isinstance(call, Call):
@@ -408,7 +426,17 @@ def usage_of(native: dict[str, Any]) -> Usage:
     return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
-GEMINI: Dialect[Delta, Message] = Dialect(reader=GeminiReader, errors=ErrorEvent(field="error"), accept_json=True)
+# By their code, or where that is left out by their status.
+TRANSIENT = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
+
+GEMINI: Dialect[Delta, Message] = Dialect(
+    reader=GeminiReader,
+    errors=(
+        ErrorEvent(field="error", retry=TRANSIENT)
+        | ErrorEvent(field="0.error", message="0.error.message", code="0.error.code", retry=TRANSIENT)
+    ),
+    accept_json=True,
+)
 """
 Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`, where the response is a list.
 

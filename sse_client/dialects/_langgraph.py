@@ -35,6 +35,7 @@ WRITTEN: dict[str, type[Text | Reasoning]] = {
     **dict.fromkeys(("text", "output_text", "text-delta"), Text),
     **dict.fromkeys(("reasoning", "thinking", "reasoning-delta"), Reasoning),
 }
+OF_A_FULL_CHUNK = ("tool_call_chunks", "usage_metadata", "response_metadata", "additional_kwargs", "tool_calls")
 IS_AI = frozenset({"ai", "AIMessage", "AIMessageChunk", "assistant"})
 IS_HUMAN = frozenset({"human", "HumanMessage", "user"})
 
@@ -44,6 +45,7 @@ class LangChainReader(MessageReader):
 
     def __init__(self) -> None:
         super().__init__()
+        self._has_begun = False
         self._state: Any = None
         self._streamed: set[str] = set()  # the IDs of messages that came by themselves
         self._latest: dict[Any, Any] = {}  # the key of the call that a message goes on with
@@ -52,7 +54,8 @@ class LangChainReader(MessageReader):
 
     @property
     def is_complete(self) -> bool | None:
-        return None
+        """Not told, once anything has come."""
+        return None if self._has_begun else False
 
     def _write(self, kind: type[Text | Reasoning], key: Any, text: Any, id: str, is_whole: bool) -> list[Delta]:
         """Add text to a part, or set all of it."""
@@ -65,7 +68,7 @@ class LangChainReader(MessageReader):
             deltas = self.begin(part, key)
         if is_whole:
             return deltas + self.replace(part, text)
-        return deltas + (self.text(text, key) if kind is Text else self.reasoning(text, key))
+        return deltas + self.grow(part, text)
 
     def _block(self, value: Any, key: Any, id: str, is_whole: bool) -> list[Delta]:
         """Read a block of content; what is no text is a part of its own, once."""
@@ -194,12 +197,20 @@ class LangGraphReader(LangChainReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
+        self._has_begun = True
         name, _, namespace = event.event.partition("|")
         match name:
             case "metadata":
                 self.identify(id=as_dict(value).get("run_id"))
                 return []
             case "messages":
+                # The usual chunk, without the way through everything that one may have.
+                if (fields := as_dict(next(iter(as_list(value)), None))) and fields.get("type") == "AIMessageChunk":
+                    message_id, has_more = fields.get("id"), any(map(fields.get, OF_A_FULL_CHUNK))
+                    if not has_more and isinstance(message_id, str) and isinstance(fields.get("content"), str):
+                        part = self.find(Text, (message_id, None))
+                        if part is not None:
+                            return self.grow(part, fields["content"])
                 return self._read_messages(event.event, value, as_list(value)[:1], is_whole=False)
             case "messages/partial" | "messages/complete":
                 return self._read_messages(event.event, value, as_list(value), is_final=name != "messages/partial")
@@ -208,7 +219,8 @@ class LangGraphReader(LangChainReader):
             case "message" if isinstance(value, dict):
                 if isinstance(as_dict(value).get("messages"), list):
                     return self._values(value)
-                self._state = value
+                if self.message.id is None and not self.message.parts:
+                    self._state = value  # of a graph without messages, that did not stream
                 return [Data(kind_of(event, value), value)]
             case "end" if value is None:
                 return []
@@ -245,8 +257,8 @@ class LangGraphEventsReader(LangChainReader):
 
     @property
     def is_complete(self) -> bool | None:
-        """Whether the run's `lifecycle` has ended; `None` if the stream has no such events."""
-        return self._lifecycle
+        """Whether the run's `lifecycle` has ended; not told if the stream has no such events."""
+        return super().is_complete if self._lifecycle is None else self._lifecycle
 
     def resumed(self) -> None:
         self._is_resumed = True
@@ -255,6 +267,7 @@ class LangGraphEventsReader(LangChainReader):
         if not event.data or event.data == DONE:
             return []
         value = event.json()
+        self._has_begun = True
         fields = as_dict(value)
         params = as_dict(fields.get("params"))
         method = as_text(fields.get("method"))
@@ -270,7 +283,7 @@ class LangGraphEventsReader(LangChainReader):
         namespace, data = params.get("namespace"), params.get("data")
         match method:
             case "messages":
-                deltas = self._read_message(as_json([namespace, params.get("node")]), as_dict(data))
+                deltas = self._read_message(f"{namespace} {params.get('node')}", as_dict(data))
                 return [Data(method, data)] if deltas is None else deltas
             case "values" if not namespace:
                 return self._values(data)
@@ -336,7 +349,7 @@ class LangGraphEventsReader(LangChainReader):
             call = self.find(ToolCall, key)
             assert call is not None
             arguments = as_json(fields.get("args"))
-            return deltas + (self.replace(call, arguments) if is_whole else self.tool_call(key, arguments))
+            return deltas + (self.replace(call, arguments) if is_whole else self.grow(call, arguments))
         return self._block(block, key, id, is_whole) if as_text(fields.get("type")) in WRITTEN else []
 
 
@@ -387,6 +400,11 @@ def location(response: Any) -> str | None:
     return as_text(response.headers.get("location")) or None
 
 
+def is_error(event: ServerSentEvent) -> bool:
+    """Whether the event is an error, of the graph or of a subgraph."""
+    return event.event == "error" or event.event.startswith("error|")
+
+
 def advance(seq: int | None, event: ServerSentEvent) -> int | None:
     """The number of the last event."""
     try:
@@ -408,7 +426,7 @@ LANGGRAPH: Dialect[Delta, Message] = Dialect(
     reader=LangGraphReader,
     terminator=Terminator(event="end"),
     errors=(
-        ErrorEvent(event="error", message="message", code="error")
+        ErrorEvent(test=is_error, message="message", code="error")
         | ErrorEvent(field="__error__", message="__error__.message", code="__error__.error")
     ),
     resume=LastEventID(method="GET", url=location),

@@ -11,7 +11,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, LastEventID, ServerSentEvent, Terminator
 
 from ._message import Message
-from ._reader import MessageReader, as_dict, as_list, as_text
+from ._reader import MessageReader, as_dict, as_list, as_text, kind_of
 from ._vocabulary import Data, Delta
 
 JSON_OR_STREAM = "application/json, text/event-stream"
@@ -24,11 +24,26 @@ def mcp_call(request_id: str | int) -> Dialect[Delta, Message]:
     Notifications are `Data(method, params)`. A request of the server's is `Data(method, request)`: it has the `id` to
     answer. `message.native` is the `result`. Session and protocol version are headers of yours.
     """
+
+    def has_response(event: ServerSentEvent) -> bool:
+        """Whether the event is the response, or a batch with it: a request of the server's may have the same ID."""
+        if '"result"' not in event.data and '"error"' not in event.data:
+            return False
+        value = value_in(event)
+        return any(is_response(as_dict(each), request_id) for each in as_list(value) or [value])
+
+    def is_error(event: ServerSentEvent) -> bool:
+        """Whether the event is an error that answers the request, or one for which the server knew no ID."""
+        if '"error"' not in event.data:
+            return False
+        fields = as_dict(value_in(event))
+        is_ours = fields.get("id") is None or is_response(fields, request_id)
+        return is_ours and bool(fields.get("error")) and "method" not in fields
+
     return Dialect(
         reader=lambda: MCPReader(request_id),
-        # A request of the server's may have the same ID: so it is the result that ends the stream.
-        terminator=Terminator(field="result"),
-        errors=ErrorEvent(field="error", message="error.message", code="error.code"),
+        terminator=Terminator(test=has_response),
+        errors=ErrorEvent(test=is_error, message="error.message", code="error.code"),
         resume=LastEventID(method="GET"),
         accept=JSON_OR_STREAM,
         accept_json=True,
@@ -59,7 +74,7 @@ class MCPReader(MessageReader):
         if method := as_text(fields.get("method")):
             return [Data(method, fields if fields.get("id") is not None else fields.get("params"))]
         if not is_response(fields, self._request_id):
-            return [Data(event.event, value)]
+            return [Data(kind_of(event, value), value)]
         if fields.get("error"):  # in a batch: alone, it is an error of the stream
             self._native = fields
             return self.finish("error")
@@ -92,4 +107,12 @@ class MCPReader(MessageReader):
 def is_response(fields: dict[str, Any], request_id: str | int) -> bool:
     """Whether a JSON-RPC message is the response to the request: a number is not the text of it, nor a boolean."""
     found = fields.get("id")
-    return found == request_id and type(found) is type(request_id) and ("result" in fields or "error" in fields)
+    is_ours = found == request_id and type(found) is type(request_id) and "method" not in fields
+    return is_ours and ("result" in fields or "error" in fields)
+
+
+def value_in(event: ServerSentEvent) -> Any:
+    try:
+        return event.json()
+    except ValueError:
+        return None

@@ -218,6 +218,23 @@ class MessageReader:
         deltas.append(RefusalDelta(text, part, choice))
         return deltas
 
+    def grow(self, part: Written, text: Any, *, choice: int = 0) -> list[Delta]:
+        """Add text, or arguments, to a part that you have."""
+        if not isinstance(text, str) or not text:
+            return []
+        part._pieces.append(text)
+        match part:
+            case Text():
+                return [TextDelta(text, part, choice)]
+            case Reasoning():
+                return [ReasoningDelta(text, part, choice)]
+            case Refusal():
+                return [RefusalDelta(text, part, choice)]
+            case ToolCall():
+                return [ToolCallDelta(text, part, choice)]
+            case _:
+                return []
+
     def tool_call(
         self,
         key: Hashable,
@@ -329,21 +346,7 @@ class MessageReader:
         if not text.startswith(before):
             part._replace(text)
             return [Replaced(self.message)]
-        rest = text[len(before) :]
-        if not rest:
-            return []
-        part._pieces.append(rest)
-        match part:
-            case Text():
-                return [TextDelta(rest, part, choice)]
-            case Reasoning():
-                return [ReasoningDelta(rest, part, choice)]
-            case Refusal():
-                return [RefusalDelta(rest, part, choice)]
-            case ToolCall():
-                return [ToolCallDelta(rest, part, choice)]
-            case _:
-                return []
+        return self.grow(part, text[len(before) :], choice=choice)
 
     def usage(
         self,

@@ -9,16 +9,15 @@ endings: new ones come every month, and differ in what precedes `_arguments.delt
 A response that was not streamed is read too: it is the `response` of a last event.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, cast
-from urllib.parse import parse_qsl, quote
 
-from sse_client import Cursor, Dialect, ErrorEvent, Request, ServerSentEvent, Terminator
+from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Written
-from ._reader import DONE, MessageReader, as_dict, as_json, as_list, as_text, kind_of
+from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._responses_items import CALLS, Slot, arguments_of, call_native, content_native
+from ._responses_resume import RESPONSES_RESUME
 from ._vocabulary import (
     Data,
     Delta,
@@ -37,14 +36,6 @@ DELTAS: dict[type[Part], Any] = {
     ToolCall: ToolCallDelta,
 }
 
-# Items that are calls: the kind of the call, the field of its arguments, and whether those are JSON.
-CALLS: dict[str, tuple[str, str, bool]] = {
-    "function_call": ("function", "arguments", True),
-    "custom_tool_call": ("custom", "input", False),
-    "mcp_call": ("mcp", "arguments", True),
-    "code_interpreter_call": ("code_interpreter", "code", False),
-    "shell_call": ("shell", "command", False),
-}
 OWN_KINDS = {"function", "custom"}  # the user runs these, and the reply waits for it
 
 # The last word of a type, as of `function_call_arguments.delta`, says what kind of part the event writes.
@@ -66,20 +57,7 @@ ENDINGS = {"completed", "incomplete", "failed", "cancelled"}
 TOO_LONG = {"max_output_tokens", "max_tokens"}
 # Some gateways keep the connection open with these.
 PINGS = {"ping", "keepalive"}
-
-
-def content_native(part: Written) -> dict[str, Any]:
-    """A text as the server's content part."""
-    content: dict[str, Any] = part._native
-    return {**content, "refusal" if isinstance(part, Refusal) else "text": part._text()}
-
-
-def call_native(call: ToolCall) -> dict[str, Any]:
-    """A call as the server's item."""
-    item: dict[str, Any] = call._native
-    field = CALLS[item["type"]][1]
-    # The commands of a shell call are in an object, which comes as a whole.
-    return item if call.is_done or field == "command" else {**item, field: call.arguments}
+TRANSIENT = {"rate_limit_exceeded", "server_error", "server_is_overloaded"}
 
 
 def written_by(topic: str) -> type[Written] | None:
@@ -94,55 +72,6 @@ def place_of(topic: str, fields: dict[str, Any]) -> tuple[str, int]:
     is_summary = "summary" in topic
     index = fields.get("summary_index" if is_summary else "content_index")
     return "summary" if is_summary else "content", index if isinstance(index, int) else 0
-
-
-class Slot:
-    """An item of the output, and its parts."""
-
-    __slots__ = ("annotations", "call", "commands", "contents", "id", "index", "is_done", "item", "parts", "type")
-
-    def __init__(self, index: Any, id: str, type: str = "") -> None:
-        self.index = index
-        self.id = id
-        self.type = type
-        self.item: dict[str, Any] = {}  # as the server last sent it
-        self.is_done = False
-        self.call: ToolCall | None = None
-        self.parts: dict[tuple[str, int], Part] = {}
-        self.contents: dict[tuple[str, int], dict[str, Any]] = {}  # what `native` of the parts begins with
-        self.annotations: dict[int, list[Other]] = {}  # of each text
-        self.commands: dict[int, list[str]] = {}  # of a shell call, each in pieces
-
-    def is_of(self, item: dict[str, Any]) -> bool:
-        """Whether an item is the slot's own, by an ID."""
-        if self.type != item.get("type"):
-            return False
-        name = "call_id" if as_text(self.item.get("call_id")) and as_text(item.get("call_id")) else "id"
-        return bool(as_text(item.get(name))) and self.item.get(name) == item[name]
-
-    def in_order(self) -> list[Part]:
-        """Return the parts in the order of the item."""
-        if self.call is None and len(self.parts) == 1 and not self.annotations:
-            return list(self.parts.values())
-        parts: list[Part] = [] if self.call is None else [self.call]
-        for key in sorted(self.parts, key=lambda key: (key[0] != "summary", key[1])):
-            parts.append(self.parts[key])
-            if key[0] == "content":
-                parts += self.annotations.get(key[1], [])
-        return parts
-
-    def native(self) -> dict[str, Any]:
-        """Return the item as the server would send it now."""
-        if self.is_done:
-            return self.item
-        if self.call is not None:
-            return cast("dict[str, Any]", self.call.native)
-        item = self.item or {"type": self.type, "id": self.id}
-        lists: dict[str, list[Any]] = {}
-        for (field, _), part in sorted(self.parts.items(), key=lambda each: each[0]):
-            if field != "item":
-                lists.setdefault(field, []).append(part.native)
-        return {**item, **lists}
 
 
 class ResponsesReader(MessageReader):
@@ -227,7 +156,9 @@ class ResponsesReader(MessageReader):
                 slot, annotation = self._slot(fields, "message"), fields.get("annotation")
                 place = place_of(topic, fields)
                 content = slot.contents.setdefault(place, {"type": "output_text"})
-                content["annotations"] = [*as_list(content.get("annotations")), annotation]
+                annotations = as_list(content.get("annotations"))
+                annotations.append(annotation)
+                content["annotations"] = annotations
                 return self._annotate(slot, place[1], annotation)
             case "shell_call_command", "added" | "done":
                 return self._write_command(kind, fields, as_text(fields.get("command")), is_all=True)
@@ -304,12 +235,14 @@ class ResponsesReader(MessageReader):
 
     def _set(self, kind: str, topic: str, fields: dict[str, Any]) -> list[Delta]:
         """Set a whole text, or the whole arguments of a call."""
+        names = ("arguments", "input", "code") if written_by(topic) is ToolCall else ("text", "refusal")
+        text = next(filter(None, (as_text(fields.get(name)) for name in names)), "")
+        if not text and written_by(topic) is not None:
+            return []
         part, _, deltas = self._part_for(topic, fields)
         if part is None:
             return [Data(kind, fields)]
-        for name in ("arguments", "input", "code") if isinstance(part, ToolCall) else ("text", "refusal"):
-            if text := as_text(fields.get(name)):
-                deltas += self.replace(part, text)
+        deltas += self.replace(part, text)
         if not isinstance(part, ToolCall):
             part.is_done = True
         return deltas
@@ -599,79 +532,18 @@ def is_continued(before: list[Part], after: list[Part]) -> bool:
     return True
 
 
-def arguments_of(item: dict[str, Any]) -> str:
-    """Return the arguments of a call, as text."""
-    field = CALLS.get(as_text(item.get("type")), ("", "arguments", True))[1]
-    if field == "command":
-        return "\n".join(map(as_text, as_list(as_dict(item.get("action")).get("commands"))))
-    value = item.get(field)
-    # An object, from servers that write them so.
-    return as_json(value) if isinstance(value, dict) else as_text(value)
-
-
-def advance(cursor: tuple[str, int] | None, event: ServerSentEvent) -> tuple[str, int] | None:
-    """Return the ID of the response and the number of the event; `None` unless it runs in the background."""
-    if cursor is None and "background" not in event.data:
-        return None
-    try:
-        fields = as_dict(event.json())
-    except ValueError:
-        return cursor
-    number = fields.get("sequence_number")
-    if not isinstance(number, int):
-        return cursor
-    if cursor is not None:
-        return cursor[0], number
-    response = as_dict(fields.get("response"))
-    name = as_text(response.get("id"))
-    return (name, number) if name and response.get("background") is True else None
-
-
-def request_after(cursor: tuple[str, int] | None, request: Request) -> Request | None:
-    """Make the request for the events after the cursor: `GET {url}/{id}?stream=true&starting_after={number}`."""
-    if cursor is None:
-        return None
-    name, number = cursor
-    path, _, query = request.url.partition("?")
-    params = [*pairs_of(request.params, query), ("stream", "true"), ("starting_after", str(number))]
-    url = f"{path.rstrip('/')}/{quote(name, safe='')}"
-    return replace(request.without_body(), method="GET", url=url, params=params)
-
-
-def pairs_of(params: Any, query: str) -> list[tuple[str, Any]]:
-    """Return the parameters of a call, in any of the forms that httpx takes; without any those of its URL."""
-    if params is None:
-        return parse_qsl(query, keep_blank_values=True)
-    if isinstance(params, str | bytes):
-        return parse_qsl(params if isinstance(params, str) else params.decode("ascii"), keep_blank_values=True)
-    if hasattr(params, "multi_items"):
-        return list(params.multi_items())
-    if not isinstance(params, Mapping):
-        return list(params)
-    pairs: list[tuple[str, Any]] = []
-    values: Any
-    for name, values in cast("Mapping[str, Any]", params).items():
-        pairs += [(name, each) for each in (values if values.__class__ in (list, tuple) else [values])]
-    return pairs
-
-
-RESPONSES_RESUME: Cursor[tuple[str, int] | None] = Cursor(None, advance, request_after)
-"""
-Resume a response that runs in the background: its ID, and the number of the last event.
-
-`None` stands for a response that does not: if its stream breaks, the error is raised. To go on in another process, keep
-the cursor, and pass `dataclasses.replace(RESPONSES_RESUME, initial=cursor)` in the next call.
-"""
-
 OPENAI_RESPONSES: Dialect[Delta, Message] = Dialect(
     reader=ResponsesReader,
     terminator=Terminator(field="type", values={f"response.{each}" for each in ENDINGS}),
     errors=(
-        ErrorEvent(field="type", values={"error"})
-        | ErrorEvent(event="error")
-        | ErrorEvent(field="error")
+        ErrorEvent(field="type", values={"error"}, retry=TRANSIENT)
+        | ErrorEvent(event="error", retry=TRANSIENT)
+        | ErrorEvent(field="error", retry=TRANSIENT)
         | ErrorEvent(
-            field="type", values={"response.failed"}, message="response.error.message", code="response.error.code"
+            field="response.error",
+            message="response.error.message",
+            code="response.error.code",
+            retry=TRANSIENT,
         )
     ),
     pings=PINGS,

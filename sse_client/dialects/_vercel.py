@@ -69,7 +69,7 @@ class VercelReader(MessageReader):
         value = event.json()
         fields = as_dict(value)
         key = as_text(fields.get("id"))
-        kind = kind_of(event, value)
+        kind = as_text(fields.get("type")) or kind_of(event, value)
         match kind:
             case "text-delta":
                 return self._delta(Text, key, fields)
@@ -126,10 +126,11 @@ class VercelReader(MessageReader):
         return part
 
     def _delta(self, kind: type[Text | Reasoning], key: str, fields: dict[str, Any]) -> list[Delta]:
-        part = self.find(kind, key) or self._start(kind, key, {})
+        part = self.find(kind, key)
+        if part is None:
+            part = self._start(kind, key, {})
         self._note(part, fields)
-        add = self.text if kind is Text else self.reasoning
-        return add(fields.get("delta"), key)
+        return self.grow(part, fields.get("delta"))
 
     def _note(self, part: Part, fields: dict[str, Any]) -> None:
         if (metadata := fields.get("providerMetadata")) is not None:

@@ -1,5 +1,7 @@
 """Which response is a stream, or the error that it is instead: pure functions of a head and a body."""
 
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -126,6 +128,39 @@ def test_errors(head: Head, body: bytes, refusal: str, kind: type[Exception], te
     error = error_of(head, body, CALL, "POST /chat", has_begun=False, refusal=refusal)
     assert (type(error), str(error)) == (kind, text)
     assert (error.status_code, error.body) == (head.status_code, body)
+
+
+BODY = b'{"choices": []}'
+SAYS = '; the request has no "stream": true'
+
+
+@pytest.mark.parametrize(
+    ("head", "json", "field", "has_begun", "expected"),
+    [
+        pytest.param(head(type=JSON), {}, "stream", False, SAYS, id="absent"),
+        pytest.param(head(type=JSON), {"stream": False}, "stream", False, SAYS, id="false"),
+        pytest.param(head(type=JSON), {"stream": None}, "stream", False, SAYS, id="null"),
+        pytest.param(head(type=JSON), MappingProxyType({"n": 1}), "stream", False, SAYS, id="any-mapping"),
+        pytest.param(head(type="application/problem+json"), {}, "stream", False, SAYS, id="json-by-suffix"),
+        pytest.param(head(type=JSON), {}, "live", False, '; the request has no "live": true', id="another-field"),
+        pytest.param(head(type=JSON), {"stream": True}, "stream", False, "", id="true"),
+        pytest.param(head(type=JSON), {}, None, False, "", id="no-field"),
+        pytest.param(head(type=JSON), None, "stream", False, "", id="no-json"),
+        pytest.param(head(type=JSON), ["stream"], "stream", False, "", id="a-list"),
+        pytest.param(head(type=JSON), {}, "stream", True, "", id="in-a-resume"),
+        pytest.param(head(type="text/html"), {}, "stream", False, "", id="html"),
+        pytest.param(head(type=f"{JSON}, {STREAM}"), {}, "stream", False, "", id="two-types"),
+        pytest.param(head(500, JSON), {}, "stream", False, "", id="status"),
+    ],
+)
+def test_the_request_asks_for_no_stream(
+    head: Head, json: Any, field: str | None, has_begun: bool, expected: str
+) -> None:
+    """JSON in place of a stream comes with a hint if the request does not ask for a stream."""
+    asked = Plan(request=replace(POST, json=json), stream_field=field)
+    error = error_of(head, BODY, asked, "POST /chat", has_begun=has_begun, refusal="")
+    assert str(error).partition(repr(BODY.decode()))[2] == expected
+    assert repr(BODY.decode()) in str(error)
 
 
 def test_no_response() -> None:

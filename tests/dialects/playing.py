@@ -206,3 +206,12 @@ def cuts(data: bytes) -> Iterator[list[bytes]]:
     yield [data[at : at + 13] for at in range(0, len(data), 13)]
     if len(data) <= 30_000:
         yield [data[at : at + 1] for at in range(len(data))]
+
+
+def is_transient(dialect: Dialect[Delta, Message], error: Any) -> bool:
+    """Whether the dialect counts an error event as one that may be gone at the next attempt."""
+    assert dialect.errors is not None
+    event = ServerSentEvent(data=json.dumps(error))
+    mark = dialect.errors.match(event)
+    assert mark is not None
+    return mark.is_transient(mark.read(event)[1])

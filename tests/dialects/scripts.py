@@ -47,6 +47,12 @@ def encode(*script: Any) -> bytes:
     return "".join(lines).encode("utf-8", "surrogatepass")
 
 
+def event(line: Any) -> ServerSentEvent:
+    """Make an event of a line of a script."""
+    name, value = line if isinstance(line, tuple) else ("message", line)
+    return ServerSentEvent(name, value if isinstance(value, str) else json.dumps(value))
+
+
 def play(dialect: Dialect[Delta, Message], *script: Any) -> Reply:
     """Read a stream that ends cleanly, whole and in pieces: the same comes out. Its parts add up."""
     data = encode(*script)
@@ -83,9 +89,7 @@ def _survive(dialect: Dialect[Delta, Message], script: Sequence[Any]) -> None:
     reader = dialect.reader()
     reply = Reply(reader.snapshot)
     for each in script:
-        name, value = each if isinstance(each, tuple) else ("message", each)
-        data = value if isinstance(value, str) else json.dumps(value)
-        reply.deltas += reader.read(ServerSentEvent(name, data))
+        reply.deltas += reader.read(event(each))
         assert reader.is_complete in (True, False, None)
     check(reply)
     reader.close(None)

@@ -1,5 +1,6 @@
 """ANTHROPIC_MESSAGES: the protocol, and where servers deviate from it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -353,6 +354,27 @@ def test_stop_without_a_reason() -> None:
 
 
 ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+
+
+@pytest.mark.parametrize("name", ["error", "message"])
+@pytest.mark.parametrize(
+    ("code", "is_transient"),
+    [
+        ("overloaded_error", True),
+        ("rate_limit_error", True),
+        ("api_error", True),
+        ("timeout_error", True),
+        ("invalid_request_error", False),
+        ("authentication_error", False),
+    ],
+)
+def test_transient_errors(code: str, is_transient: bool, name: str) -> None:
+    """An error is transient if the same request may succeed later, with or without a name."""
+    event = ServerSentEvent(name, json.dumps({"type": "error", "error": {"type": code, "message": "no"}}))
+    assert ANTHROPIC_MESSAGES.errors is not None
+    mark = ANTHROPIC_MESSAGES.errors.match(event)
+    assert mark is not None
+    assert mark.is_transient(mark.read(event)[1]) is is_transient
 
 
 @pytest.mark.parametrize("before", [[], [message_start(), *TEXT[:2]]], ids=["first", "later"])

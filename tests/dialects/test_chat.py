@@ -1,10 +1,12 @@
 """OPENAI_CHAT and MISTRAL_CHAT: the protocol, and where servers deviate from it."""
 
+import json
 from typing import Any
 
+import httpx
 import pytest
 
-from sse_client import ErrorEventReceived, ServerSentEvent, StreamTruncated
+from sse_client import ContentTypeError, ErrorEventReceived, ServerSentEvent, SSEClient, StreamTruncated
 from sse_client.dialects import (
     MISTRAL_CHAT,
     OPENAI_CHAT,
@@ -13,6 +15,7 @@ from sse_client.dialects import (
     PartAdded,
     TextDelta,
 )
+from sse_client.testing import Answer, scripted_transport
 
 from .playing import Reply, check, play, script
 
@@ -551,16 +554,50 @@ ERRORS: list[tuple[Any, Any]] = [
     ({"error": {"message": "no", "code": 400}, "choices": [{"index": 0, "delta": {"content": "b"}}]}, 400),
     ({"object": "error", "message": "no", "code": 500}, 500),
     ({"error": {"message": "no", "type": "overloaded"}}, "overloaded"),
+    ({"choices": [{"index": 0, "delta": {}, "error": {"message": "no", "code": 502}}]}, 502),
 ]
 
 
-@pytest.mark.parametrize(("value", "code"), ERRORS, ids=["openrouter", "vllm", "openai"])
+@pytest.mark.parametrize(("value", "code"), ERRORS, ids=["openrouter", "vllm", "openai", "in-a-choice"])
 def test_errors(value: Any, code: Any) -> None:
     """An error ends the stream, also beside healthy choices; what came before is kept."""
     reply = chat(chunk({"content": "a"}), value)
     assert isinstance(reply.error, ErrorEventReceived)
     assert (str(reply.error), reply.code, reply.message.text) == ("no", code, "a")
     assert not reply.message.ended_well
+
+
+@pytest.mark.parametrize(
+    ("value", "is_transient"),
+    [
+        ({"error": {"message": "no", "code": "rate_limit_exceeded"}}, True),
+        ({"error": {"message": "no", "type": "server_error", "code": None}}, True),
+        ({"error": {"message": "no", "code": 503}}, True),
+        ({"object": "error", "message": "no", "code": 500}, True),
+        ({"choices": [{"index": 0, "error": {"message": "no", "code": 502}}]}, True),
+        ({"error": {"message": "no", "code": "context_length_exceeded"}}, False),
+        ({"error": {"message": "no", "code": 400}}, False),
+        ({"error": {"message": "no", "code": "insufficient_quota", "type": "insufficient_quota"}}, False),
+        ({"error": "no"}, False),
+    ],
+    ids=["rate", "server", "number", "vllm", "in-a-choice", "too-long", "bad-request", "quota", "without-a-code"],
+)
+def test_transient_errors(value: Any, is_transient: bool) -> None:
+    """An error is transient if the same request may succeed later."""
+    event = ServerSentEvent(data=json.dumps(value))
+    assert OPENAI_CHAT.errors is not None
+    mark = OPENAI_CHAT.errors.match(event)
+    assert mark is not None
+    assert mark.is_transient(mark.read(event)[1]) is is_transient
+
+
+def test_a_request_without_stream() -> None:
+    """A request that forgot `"stream": true` gets JSON, and an error that says so."""
+    whole = Answer('{"object": "chat.completion"}', headers={"Content-Type": "application/json"})
+    with httpx.Client(transport=scripted_transport(whole)) as http, SSEClient(http_client=http) as client:
+        stream = client.post("http://test/chat", json={"messages": []}, dialect=OPENAI_CHAT)
+        with pytest.raises(ContentTypeError, match='the request has no "stream": true'):
+            list(stream)
 
 
 def test_no_error() -> None:

@@ -7,7 +7,22 @@ from typing import Any
 import pytest
 
 from sse_client import Dialect, ServerSentEvent
-from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, Delta, Message, TextDelta, ToolCallDelta
+from sse_client.dialects import (
+    A2A,
+    AG_UI,
+    ANTHROPIC_MESSAGES,
+    COHERE_CHAT,
+    DIFY,
+    GEMINI,
+    LANGGRAPH_EVENTS,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    VERCEL_UI,
+    Delta,
+    Message,
+    TextDelta,
+    ToolCallDelta,
+)
 
 
 def chat(delta: Any, **fields: Any) -> dict[str, Any]:
@@ -25,6 +40,41 @@ def block(kind: str, **fields: Any) -> dict[str, Any]:
 def delta(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": f"{kind}_delta", **fields}}
 
+
+def response(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": 0, **fields}
+
+
+def item(kind: str, **fields: Any) -> dict[str, Any]:
+    return response("output_item.added", item={"type": kind, "id": "i", **fields})
+
+
+def gemini(**part: Any) -> dict[str, Any]:
+    return {"candidates": [{"content": {"role": "model", "parts": [part]}}], "usageMetadata": {"totalTokenCount": 1}}
+
+
+def leaf(**value: Any) -> dict[str, Any]:
+    leaves = [{"jsonPath": "$.a", **value, "willContinue": True}]
+    return gemini(functionCall={"name": "f", "partialArgs": leaves, "willContinue": True})
+
+
+def langgraph(method: str, data: Any) -> dict[str, Any]:
+    return {"type": "event", "method": method, "params": {"data": data}}
+
+
+AGENTS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any]]] = {
+    "cohere": (
+        COHERE_CHAT,
+        {"type": "content-delta", "delta": {"message": {"content": {"text": "[["}}}, "logprobs": {}},
+    ),
+    "vercel": (VERCEL_UI, {"type": "text-delta", "id": "t", "delta": "[["}),
+    "vercel, a call": (VERCEL_UI, {"type": "tool-input-delta", "toolCallId": "c", "inputTextDelta": "["}),
+    "ag_ui": (AG_UI, {"type": "TEXT_MESSAGE_CHUNK", "messageId": "m", "delta": "[["}),
+    "ag_ui, state": (AG_UI, {"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/a", "value": 1}]}),
+    "a2a": (A2A, {"artifactUpdate": {"artifact": {"parts": [{"text": "[["}, {"url": "x"}]}, "append": True}}),
+    "a2a, progress": (A2A, {"statusUpdate": {"status": {"state": "working", "message": {"parts": []}}}}),
+    "dify": (DIFY, {"event": "message", "task_id": "k", "answer": "[["}),
+}
 
 STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]]] = {
     "chat": (OPENAI_CHAT, chat({"content": '{"a": "'}), chat({"content": "more"})),
@@ -47,6 +97,31 @@ STREAMS: dict[str, tuple[Dialect[Delta, Message], dict[str, Any], dict[str, Any]
         block("text", text=""),
         delta("citations", citation={"type": "a"}),
     ),
+    "responses": (
+        OPENAI_RESPONSES,
+        response("output_text.delta", item_id="i", content_index=0, delta='{"a": "'),
+        response("output_text.delta", item_id="i", content_index=0, delta="more"),
+    ),
+    "responses, IDs that differ": (OPENAI_RESPONSES, item("message"), response("output_text.delta", delta="[[")),
+    "responses, a call": (
+        OPENAI_RESPONSES,
+        item("function_call"),
+        response("function_call_arguments.delta", item_id="i", delta="[["),
+    ),
+    "responses, annotations": (
+        OPENAI_RESPONSES,
+        response("output_text.delta", delta="[["),
+        response("output_text.annotation.added", annotation={"type": "a"}),
+    ),
+    "gemini": (GEMINI, gemini(text='{"a": "'), gemini(text="more")),
+    "gemini, signatures": (GEMINI, gemini(text='{"a": "'), gemini(text="more", thoughtSignature="s")),
+    "gemini, a call in leaves": (GEMINI, leaf(stringValue="a"), leaf(stringValue="more")),
+    "langgraph": (
+        LANGGRAPH_EVENTS,
+        langgraph("values", {}),
+        langgraph("messages", {"event": "content-block-delta", "delta": {"type": "text-delta", "text": "[["}}),
+    ),
+    **{name: (dialect, more, more) for name, (dialect, more) in AGENTS.items()},
 }
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from sse_client.dialects import (
 )
 from sse_client.dialects._gemini import GeminiReader, path_of
 
-from .playing import Reply, check, outline, play, script
+from .playing import Reply, check, is_transient, outline, play, script
 
 COUNTS = {"promptTokenCount": 5, "candidatesTokenCount": 7, "thoughtsTokenCount": 3, "totalTokenCount": 15}
 
@@ -130,7 +131,7 @@ def test_calls() -> None:
     first, second, third = reply.message.tool_calls
     assert reply.kinds[1:4] == ["ToolCallStart", "ToolCallDelta", "ToolCallEnd"]
     assert (first.id, first.name, first.kind, first.arguments, first.input) == (
-        *(None, "f", "function", '{"x": "ü"}', {"x": "ü"}),
+        *(None, "f", "function", '{"x":"ü"}', {"x": "ü"}),
     )
     assert (second.id, second.arguments, second.is_whole, second.input) == ("c2", "", True, {})
     assert (third.arguments, first.native) == ("{}", signed)
@@ -183,7 +184,8 @@ def test_arguments_in_leaves() -> None:
     assert reply.message.native["candidates"][0]["content"]["parts"] == [
         {"functionCall": {"id": "c1", "name": "write", "args": args}, "thoughtSignature": "s"}
     ]
-    assert copy.deepcopy(reply.message).tool_calls[0].input == args
+    for kept in (copy.deepcopy(reply.message), pickle.loads(pickle.dumps(reply.message))):
+        assert outline(kept) == outline(reply.message)
 
 
 def test_arguments_that_are_cut() -> None:
@@ -401,11 +403,15 @@ def test_usage_without_counts() -> None:
 def test_errors() -> None:
     """An error is raised, also after a reason, and the message has what came before."""
     error = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
-    reply = gemini(chunk(text("Hal"), finish="STOP"), error)
-    assert isinstance(reply.error, ErrorEventReceived)
-    assert (str(reply.error), reply.code, reply.message.text, reply.message.ended_well) == (
-        *("overloaded", 503, "Hal", False),
-    )
+    for last in (error, [error]):
+        reply = gemini(chunk(text("Hal"), finish="STOP"), last)
+        assert isinstance(reply.error, ErrorEventReceived)
+        assert (str(reply.error), reply.code, reply.message.text, reply.message.ended_well) == (
+            *("overloaded", 503, "Hal", False),
+        )
+        assert is_transient(GEMINI, last)
+    assert not is_transient(GEMINI, {"error": {"code": 400, "status": "INVALID_ARGUMENT"}})
+    assert is_transient(GEMINI, {"error": {"status": "UNAVAILABLE"}})
 
 
 def test_a_whole_response() -> None:

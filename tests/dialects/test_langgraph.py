@@ -206,7 +206,7 @@ def test_the_end_is_not_told() -> None:
 def test_errors() -> None:
     """An error is raised, with its class as the code; also the one in the state of a run that did not stream."""
     failed = {"error": "ValueError", "message": "exploded"}
-    for script in ([META, chunk("A"), ("error", failed)], [{"__error__": failed}]):
+    for script in ([META, ("error", failed)], [chunk("A"), ("error|sub:1", failed)], [{"__error__": failed}]):
         reply = play(LANGGRAPH, *script)
         assert isinstance(reply.error, ErrorEventReceived)
         assert (str(reply.error), reply.code) == ("exploded", "ValueError")

@@ -1,11 +1,10 @@
 """MCP: the response to one request, and everything that comes before it."""
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from sse_client import ErrorEventReceived, LastEventID
+from sse_client import ErrorEventReceived, LastEventID, ServerSentEvent
 from sse_client.dialects import Data, Finish, PartAdded, TextDelta, mcp_call
 
 from .playing import digest
@@ -50,16 +49,15 @@ def test_a_request_of_the_servers() -> None:
 )
 def test_another_response(request_id: Any, other: Any) -> None:
     """The response to another request is data."""
-    dialect = dataclasses.replace(mcp_call(request_id), terminator=None)
-    reply = play(dialect, response({}, other))
+    reply = play(mcp_call(request_id), response({}, other))
     assert reply.deltas == [Data("message", response({}, other))]
     assert reply.is_complete is False
 
 
 def test_a_batch() -> None:
     """A batch (2025-03-26) is read message by message."""
-    reply = play(mcp_call("a"), [PROGRESS, response({"content": [TEXT]}, "a")])
-    assert [type(delta) for delta in reply.deltas] == [Data, TextDelta, Finish]
+    reply = play(mcp_call("a"), [PROGRESS], [PROGRESS, response({"content": [TEXT]}, "a")], PROGRESS)
+    assert [type(delta) for delta in reply.deltas] == [Data, Data, TextDelta, Finish]
     assert reply.error is None
 
 
@@ -78,6 +76,9 @@ def test_an_error() -> None:
     assert isinstance(reply.error, ErrorEventReceived)
     assert (str(reply.error), reply.code) == ("no such tool", -32602)
     assert play(mcp_call(2), {**response(RESULT), "error": None}).message.ended_well
+    assert play(mcp_call(2), {**failed, "id": None}).code == -32602
+    assert play(mcp_call(2), {**failed, "id": 3}).kinds == ["Data"]
+    assert play(mcp_call(2), {**failed, "method": "x"}).kinds == ["Data"]
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,16 @@ def test_the_old_transport() -> None:
     assert play(mcp_call(2), ("endpoint", "/messages?session=1")).deltas == [Data("endpoint", "/messages?session=1")]
 
 
+def test_data_that_is_no_json() -> None:
+    """Data that is not JSON is neither the end nor an error: the reader refuses it."""
+    dialect, odd = mcp_call(2), ServerSentEvent(data='{"result": "error"')
+    assert dialect.terminator is not None
+    assert dialect.terminator.match(odd) is None
+    assert dialect.reader is not None
+    with pytest.raises(ValueError, match=r"JSON|delimiter"):
+        dialect.reader().read(odd)
+
+
 def test_the_request() -> None:
     """The dialect asks for JSON or a stream, and resumes with a GET."""
     dialect = mcp_call(2)
@@ -129,8 +140,7 @@ def test_any_shape() -> None:
 def test_recorded(expected: dict[str, Any]) -> None:
     """Recorded streams give the expected results."""
     request_id = expected["response_id"]
-    # The stream of the old transport has the responses to all requests.
-    dialect = dataclasses.replace(mcp_call(99 if request_id is None else request_id), terminator=None)
+    dialect = mcp_call(99 if request_id is None else request_id)
     reply = replay(dialect, expected)
     notifications = [digest(delta.kind) for delta in reply.deltas if isinstance(delta, Data)]
     assert [kind for kind in notifications if kind in expected["notifications"]] == expected["notifications"]

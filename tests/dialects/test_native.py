@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT
+from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSES
 
 from .playing import STREAMS, expectations, play
 
@@ -75,6 +75,14 @@ CHAT = [
 ]
 
 
+# The SDK reads no stream that was resumed: it wants the event that begins a response.
+RESPONSES = [
+    name
+    for name, expected in sorted(expectations().items())
+    if "responses.create" in expected["route"] and expected["error"] is None and not name.endswith("vcr__1.sse")
+]
+
+
 @pytest.mark.parametrize("name", ANTHROPIC)
 def test_anthropic(name: str) -> None:
     """The message is the one that Anthropic's SDK makes."""
@@ -100,3 +108,18 @@ def test_chat(name: str) -> None:
     theirs = plain(json.loads(state.current_completion_snapshot.to_json()))
     ours = plain(play(OPENAI_CHAT, data).message.native)
     assert agrees(ours, theirs)
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_responses(name: str) -> None:
+    """The response is the one that OpenAI's SDK makes."""
+    module = sdk("openai")
+    data = (STREAMS / name).read_bytes()
+    with transport(httpx2, data) as http_client:
+        client = module.OpenAI(api_key="x", http_client=http_client)
+        with client.responses.stream(model="m", input=[]) as stream:
+            final = json.loads(stream.get_final_response().to_json())
+    theirs = plain(final)
+    for output in theirs["output"]:
+        output.pop("parsed_arguments", None)
+    assert plain(play(OPENAI_RESPONSES, data).message.native) == theirs

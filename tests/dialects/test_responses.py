@@ -1,7 +1,10 @@
 """OPENAI_RESPONSES and RESPONSES_RESUME: the protocol, and where servers deviate from it."""
 
+import copy
 import dataclasses
 import json
+import pickle
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -26,7 +29,7 @@ from sse_client.dialects import (
 from sse_client.dialects._responses import ResponsesReader
 from sse_client.testing import FIN, Answer, encode, scripted_transport
 
-from .playing import Reply, check, outline, play, script
+from .playing import Reply, check, is_transient, outline, play, script
 
 USAGE = {
     "input_tokens": 5,
@@ -412,6 +415,14 @@ def test_errors(error: dict[str, Any]) -> None:
     assert (reply.code, str(reply.error)) == ("rate_limit_exceeded", "slow down")
     assert (reply.message.text, reply.message.finish_reason, reply.message.ended_well) == ("Hal", None, False)
     assert not reply.message.parts[0].is_done
+    assert is_transient(OPENAI_RESPONSES, error)
+
+
+def test_a_failure_without_an_error() -> None:
+    """A response that failed and does not say why is a reply that has ended with an error."""
+    reply = responses(CREATED, text("Hal"), last(status="failed", error=None))
+    assert (reply.error, reply.message.finish_reason, reply.message.ended_well) == (None, "error", False)
+    assert not is_transient(OPENAI_RESPONSES, {"type": "error", "code": "invalid_prompt"})
 
 
 @pytest.mark.parametrize("count", range(1, 5))
@@ -562,7 +573,7 @@ def test_items_that_the_last_response_has_not() -> None:
 def test_arguments_in_other_forms() -> None:
     """Arguments that are an object become text; those that come with the item are the first; empty ones end nothing."""
     reply = responses(CREATED, done(call({"x": "ü"})), last(call({"x": "ü"})))
-    assert (reply.message.tool_calls[0].arguments, "Replaced" in reply.kinds) == ('{"x": "ü"}', False)
+    assert (reply.message.tool_calls[0].arguments, "Replaced" in reply.kinds) == ('{"x":"ü"}', False)
     reply = responses(CREATED, added(call('{"x"')), arguments(":1}"), done(call("")), last(call()))
     assert reply.kinds[:4] == ["ToolCallStart", "ToolCallDelta", "ToolCallDelta", "ToolCallEnd"]
     assert reply.message.tool_calls[0].input == {"x": 1}
@@ -726,6 +737,13 @@ def test_a_saved_cursor() -> None:
     assert OPENAI_RESPONSES.resume is RESPONSES_RESUME
 
 
+def test_a_copy() -> None:
+    """A copy, or a pickle, keeps the parts and the native objects of its moment."""
+    reply = responses(CREATED, added(message("")), text("Hi"), added(call(""), 1), arguments('{"x"', 1))
+    for kept in (copy.deepcopy(reply.message), pickle.loads(pickle.dumps(reply.message))):
+        assert outline(kept) == outline(reply.message)
+
+
 def test_the_same_classes_everywhere() -> None:
     """The calls of deltas are those of the message."""
     reply = responses(CREATED, done(call()), last(call()))
@@ -742,25 +760,26 @@ def stream_of(*events: ServerSentEvent) -> bytes:
     return b"".join(encode(each) for each in events)
 
 
-def test_a_background_response_is_resumed() -> None:
-    """A response in the background goes on after the last event, by a GET of its own URL; one event comes once."""
-    events = numbered(BACKGROUND, added(message("")), text("Hel"), text("lo"), last(message()))
+@pytest.mark.parametrize(("created", "count"), [(BACKGROUND, 2), (CREATED, 1)], ids=["background", "foreground"])
+def test_a_cut(created: Any, count: int) -> None:
+    """A response in the background goes on by a GET of its own URL; any other is not asked for again."""
+    events = numbered(created, added(message("")), text("Hel"), text("lo"), last(message()))
     transport = scripted_transport(Answer(stream_of(*events[:3]), FIN), Answer(stream_of(*events[3:])))
-    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
+    received: list[ServerSentEvent] = []
     with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host/v1")) as client:
-        stream = client.post("/responses", json={}, params={"api-version": "1"}, dialect=dialect)
-        assert [each.json()["sequence_number"] for each in stream] == [0, 1, 2, 3, 4]
-    assert [request.method for request in transport.requests] == ["POST", "GET"]
-    assert transport.requests[1].url.endswith("/v1/responses/resp_1?api-version=1&stream=true&starting_after=2")
-
-
-def test_a_response_that_does_not_run_in_the_background_is_not_resumed() -> None:
-    """Any other response is not asked for again: the cut is raised as it was."""
-    events = numbered(CREATED, added(message("")), text("Hel"))
-    transport = scripted_transport(Answer(stream_of(*events), FIN))
-    dialect = dataclasses.replace(OPENAI_RESPONSES, reader=None, events=ServerSentEvent)
-    with SSEClient(http_client=httpx.Client(transport=transport, base_url="https://host")) as client:
-        stream = client.post("/responses", json={}, dialect=dialect)
-        with pytest.raises(StreamInterrupted):
-            list(stream)
-    assert len(transport.requests) == 1
+        stream = client.post(
+            "/responses",
+            json={},
+            params={"api-version": "1"},
+            events=ServerSentEvent,
+            terminator=OPENAI_RESPONSES.terminator,
+            errors=OPENAI_RESPONSES.errors,
+            resume=RESPONSES_RESUME,
+        )
+        with nullcontext() if count == 2 else pytest.raises(StreamInterrupted):
+            received.extend(stream)
+    assert [event.data for event in received] == [event.data for event in events][: 5 if count == 2 else 3]
+    assert [(request.method, request.target) for request in transport.requests] == [
+        ("POST", "/v1/responses?api-version=1"),
+        ("GET", "/v1/responses/resp_1?api-version=1&stream=true&starting_after=2"),
+    ][:count]

@@ -64,6 +64,10 @@ def marks() -> None:
     assert_type(Terminator(data="a") | Terminator(event="b"), Terminator)
     assert_type(ErrorEvent(data="a") | ErrorEvent(event="b") | ErrorEvent(field="c"), ErrorEvent)
     assert_type(Terminator(data="a").match(ServerSentEvent()), Terminator | None)
+    Terminator(field="id", values={7}, test=lambda event: "method" not in event.json())
+    Terminator(test="method")  # type: ignore[arg-type]
+    ErrorEvent(field="choices.0.error", retry={"overloaded_error", 503})
+    Terminator(event="end", retry={"overloaded_error"})  # type: ignore[call-arg]
     Terminator(data="a") | ErrorEvent(data="b")  # type: ignore[operator]
     Terminator(message="x")  # type: ignore[call-arg]
     Terminator("[DONE]")  # type: ignore[call-arg]
