@@ -1,4 +1,4 @@
-"""Shared by the examples: replies of language models, as a server sends them. They are made here, after the protocols."""
+"""Shared by the examples: replies of language models, written after the protocols of three providers."""
 
 import json
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """
 A chat in the terminal, with any of three providers: the same loop reads OpenAI's, Anthropic's and Gemini's replies.
 
-With a key in the environment (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, `GEMINI_API_KEY`) it talks to the provider; without
-one, to a scripted server that starts here. An empty line ends the chat.
+With a key in the environment (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, `GEMINI_API_KEY`) it talks to the provider;
+without one, to a scripted server that starts here. An empty line ends the chat.
 
     python examples/dialects/chat.py [openai|anthropic|gemini]
 """
