@@ -1,7 +1,7 @@
 """An application's protocol as one value: what `client.post(url, dialect=AGENTHUB)` needs to know of it."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from typing_extensions import TypeForm, TypeVar
@@ -13,8 +13,15 @@ from ._typed import T, Unknown
 
 S = TypeVar("S", default=Any)
 
-# mypy takes a union for a type only where nothing else may stand: so the default of `events` has no type of its own.
-ABSENT: Any = None
+
+def absent() -> Any:
+    """
+    Make the default of `events`, which must not have a type of its own.
+
+    mypy takes a union for a type only where nothing else may stand, so `None` cannot be part of the field's type; and
+    pyright infers the type of the events from a default that is a value, but not from one that is made.
+    """
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: `Dialect[X](…)` would be a TypeError in Python 3.11
@@ -25,7 +32,7 @@ class Dialect(Generic[T, S]):
     Example: `Dialect(events=ChatEvent, terminator=Terminator(field="type", values={"done"}))`.
     """
 
-    events: TypeForm[T] = ABSENT
+    events: TypeForm[T] = field(default_factory=absent)
     """The type of its events. Without one they are `ServerSentEvent`, or the values of the `reader`."""
     reader: Callable[[], Reader[T, S]] | None = None
     """Makes what reads one stream: from events to values, none or several for each, and to a snapshot. `events=` in a

@@ -46,14 +46,18 @@ class Entry:
         kind = repr(self.kind) if isinstance(self.kind, str) else " | ".join(cls.__name__ for cls in self.kind)
         return f"on({kind})" if self.interval is None else f"on.batch({kind})"
 
-    def arguments(self, event: ServerSentEvent, value: Any, fields: dict[str, Any]) -> tuple[Any, ...]:
-        """The arguments of the handler for an event, its typed value and its JSON object; empty for no call."""
+    def arguments(self, event: ServerSentEvent | None, value: Any, fields: dict[str, Any]) -> tuple[Any, ...]:
+        """
+        The arguments of the handler for an event, a value of it and its JSON object; empty for no call.
+
+        The event is given with its first value only.
+        """
         if self.kind is None:
             return () if isinstance(value, Nothing) else (value,)
         if isinstance(self.kind, str):
             if self.is_field:
                 return (fields[self.kind],) if self.kind in fields else ()
-            return (event,) if event.event == self.kind else ()
+            return (event,) if event is not None and event.event == self.kind else ()
         return (value,) if isinstance(value, self.kind) else ()
 
 
@@ -85,7 +89,8 @@ class Handlers:
 
     By what an event is: `@on(Text)` for a type, called with the value; `@on("ping")` for an event's name, called with
     the `ServerSentEvent`; `@on.field("token")` for a field of the JSON object in its data, called with the field's
-    value, whatever that is. Several may be called for one event, in the order in which they were registered.
+    value, whatever that is. Several may be called for one event, in the order in which they were registered. If a
+    dialect's reader makes several values of an event, those for a type are called for each value, the others once.
 
     By what happens to the stream: `on.open(response)`, `on.event(value)` for every event, `on.unknown(event)` for one
     that nothing here, or its type, has a place for, `on.comment(text)`, `on.retry(error)`, `on.complete(stats)`,

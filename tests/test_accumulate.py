@@ -202,14 +202,15 @@ def test_each_begins_anew(shell: Shell, is_dialect: bool, fold: Any, initial: An
 def test_two_of_one_stream_begin_anew() -> None:
     """Two accumulations of one stream share nothing either."""
     dialect = Dialect(events=ServerSentEvent, fold=append, initial=[])
+    initial: list[str] = []
     with (
         EventServer(Answer(*THREE)) as server,
         SSEClient() as client,
         client.post(server.url, dialect=dialect) as stream,
     ):
-        one, other = stream.accumulate(), stream.accumulate()
-        assert one.final() == other.final() == ["a", "b", "c"]
-        assert one.snapshot is not other.snapshot
+        one, other, own = stream.accumulate(append, initial), stream.accumulate(append, initial), stream.accumulate()
+        assert one.final() == other.final() == own.final() == ["a", "b", "c"]
+        assert len({id(each) for each in (one.snapshot, other.snapshot, own.snapshot, initial, dialect.initial)}) == 5
 
 
 def test_an_initial_value_that_cannot_be_copied() -> None:
@@ -372,7 +373,7 @@ def test_no_fold() -> None:
     """Without a fold there is nothing to make of a stream."""
     with SSEClient() as client:
         for options in ({}, {"dialect": Dialect(events=Delta)}):
-            with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has none"):
+            with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has neither"):
                 client.post("http://test/", **options).accumulate()  # type: ignore[call-overload]
 
 

@@ -119,7 +119,7 @@ def test_no_io_in_words_and_decisions(path: Path) -> None:
 
 
 def test_only_the_shells_act() -> None:
-    """HTTP clients, event loops and threads are known to the shells alone, and to extras for their users' own clients."""
+    """HTTP clients, event loops and threads are known to the shells alone, and to the drop-in and the tests' tools."""
     users = {room_of(name_of(path)) for path in FILES if foreign_imports(path) & {"httpx", "anyio", "threading"}}
     assert users - {"httpx_sse", "testing"} == {"_shells"}
 

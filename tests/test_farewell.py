@@ -26,7 +26,7 @@ def played(on: Handlers, raising: dict[str, BaseException]) -> tuple[list[str], 
     for data in ("1", "2"):
         assert isinstance(step, Next)
         event = ServerSentEvent(data=data)
-        step = steps.send(Received(event, event))
+        step = steps.send(Received(event, (event,)))
         while isinstance(step, Call):
             step = steps.send(None)
     assert isinstance(steps.throw(cancelled), Leave)

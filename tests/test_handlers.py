@@ -257,7 +257,7 @@ def test_one_registry_for_many_streams() -> None:
 def received(data: str, value: Any = None, name: str = "message") -> Received:
     """Make an event come: as it is, unless it has a value."""
     event = ServerSentEvent(name, data)
-    return Received(event, event if value is None else value)
+    return Received(event, (event if value is None else value,))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
+from typing import Any
 
 from .._errors import ContentTypeError, ResponseError, SSEError, StreamError, StreamInterrupted
 from .._request import Request
@@ -179,7 +180,7 @@ def loss_of(error: SSEError, failures: int, so_far: str) -> SSEError:
     return interrupted
 
 
-def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str) -> None:
+def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str, cursor: Any) -> None:
     """Tell the error that ends a stream why there was no other attempt, and how far the stream came."""
     if why:
         error.args = (f"{error}; {why}",)
@@ -189,6 +190,7 @@ def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str) -
         error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
     if isinstance(error, StreamError):
         error.last_event_id = last_event_id
+        error.cursor = cursor
 
 
 def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_event_id: str, left: float) -> Connect:

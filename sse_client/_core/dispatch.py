@@ -27,10 +27,12 @@ from .steps import Commented, Note, Opened, Retrying
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An event came: as it is, and what its type made of it."""
+    """An event came: as it is, and the values that were made of it."""
 
-    event: ServerSentEvent
-    value: Any
+    event: ServerSentEvent | None
+    """`None` if the values alone are delivered: the rest of an event, or those of a terminator that is not."""
+    values: tuple[Any, ...]
+    """One, which may be a `Nothing`; several or none with a dialect's reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Dispatch:
         try:
             while not isinstance(signal := (yield Next(self._deadline)), Ended):
                 yield from self._calls(signal)
-                if isinstance(signal, Received):
+                if isinstance(signal, Received) and signal.event is not None:
                     self._latest = signal.event
                 if self._deadline == inf:
                     self.finished = self._latest
@@ -193,9 +195,9 @@ class Dispatch:
 
     def _calls(self, signal: Signal) -> Iterator[Call]:
         match signal:
-            case Received(event, value):
-                is_known = yield from self._receive(event, value)
-                if value is Nothing.UNKNOWN or not (self._is_typed or is_known):
+            case Received(event, values):
+                is_known = yield from self._receive(event, values)
+                if (values and values[0] is Nothing.UNKNOWN) or not (self._is_typed or is_known):
                     yield from self._moment("unknown", event)
             case Opened(response):
                 yield from self._moment("open", response)
@@ -211,23 +213,25 @@ class Dispatch:
                 if batch.is_due(now):
                     yield batch.take(now)
 
-    def _receive(self, event: ServerSentEvent, value: Any) -> Generator[Call, None, bool]:
-        """Call the handlers of an event; return whether there was one."""
+    def _receive(self, event: ServerSentEvent | None, values: tuple[Any, ...]) -> Generator[Call, None, bool]:
+        """Call the handlers of an event, in the order of its values; return whether there was one."""
         entries = self._on._entries
-        fields = _object(event) if self._has_fields else {}
+        fields = _object(event) if self._has_fields and event is not None else {}
         is_known = not entries
-        for entry in entries:
-            if not (arguments := entry.arguments(event, value, fields)):
-                continue
-            is_known = True
-            if entry.interval is None:
-                yield Call(entry.handler, arguments)
-                continue
-            batch = self._batches[id(entry)]
-            batch.pending.append(arguments[0])
-            now = self._now()
-            if batch.is_due(now):
-                yield batch.take(now)
+        for value in values or (Nothing.EMPTY,):
+            for entry in entries:
+                if not (arguments := entry.arguments(event, value, fields)):
+                    continue
+                is_known = True
+                if entry.interval is None:
+                    yield Call(entry.handler, arguments)
+                    continue
+                batch = self._batches[id(entry)]
+                batch.pending.append(arguments[0])
+                now = self._now()
+                if batch.is_due(now):
+                    yield batch.take(now)
+            event, fields = None, {}  # handlers by name and by field are called once for an event
         return is_known
 
     def _flush(self) -> Iterator[Call]:

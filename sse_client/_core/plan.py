@@ -93,8 +93,6 @@ class Plan:
     ends_at_done: bool = True
     """Whether an unnamed `[DONE]` ends the stream. In a subscription it does so only if `terminator` matches it."""
     errors: ErrorEvent | None = None
-    reader: Callable[[], Reader[Any, Any]] | None = None
-    """Makes what reads the events of one stream, or of an attempt that starts over."""
     pings: frozenset[str] = frozenset()
     """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     accepts_json: bool = False
@@ -105,7 +103,7 @@ class Plan:
     """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     reader: Callable[[], Reader[Any, Any]] | None = None
-    """Makes what turns the events into values, and says whether the reply is complete."""
+    """Makes what turns the events of one stream into values, and says whether the reply is complete."""
     is_terminator_required: bool = True
     """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
     rules: Rules = field(init=False)

@@ -530,7 +530,7 @@ class Session(SessionState):
         self._error = error
         self._tally.stopped_at = now
         if error is not None:
-            explain(error, why, self.stats(now), self.last_event_id)
+            explain(error, why, self.stats(now), self.last_event_id, self.cursor)
 
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"

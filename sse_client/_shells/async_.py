@@ -25,9 +25,13 @@ from .accumulations import AsyncAccumulation
 from .async_connection import AsyncConnection
 from .async_dispatch import AsyncPump, drive
 from .http import failure_of
+from .only import AsyncOnly, check_kinds
 
 S = TypeVar("S", default=Any)
 A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
 class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
@@ -168,6 +172,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
             if not self._is_busy:
                 session.finish_closing(self._now())
                 await self._close_response()
+                self._end_reading()
             elif self._response is not None:
                 # Wakes the task that is reading, which then cleans up.
                 with suppress(*self._errors):
@@ -187,6 +192,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
                 while not isinstance(step := session.next_step(self._now()), Stop):
                     await self._do(step)
                 await self._close_response()
+            self._end_reading()
         finally:
             self._is_busy = False
 
@@ -196,6 +202,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         if self._response is not None:
             with anyio.CancelScope(shield=True):
                 await self._close_response()
+        self._end_reading(error)
 
     async def dispatch(self, on: Handlers) -> StreamStats:
         """
@@ -227,6 +234,40 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         return signal
 
     @overload
+    def only(self, kind: type[A], /) -> AsyncIterator[A]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], /) -> AsyncIterator[A | B]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], /) -> AsyncIterator[A | B | C]: ...
+    @overload
+    def only(
+        self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /
+    ) -> AsyncIterator[A | B | C | D]: ...
+    def only(self, *kinds: type) -> AsyncIterator[Any]:
+        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        check_kinds(kinds)
+        return AsyncOnly(aiter(self), kinds)
+
+    @property
+    def snapshot(self) -> S:
+        """
+        The result so far, by the dialect's reader or fold; at any time, also after an error.
+
+        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        """
+        return cast("S", None if self._result is None else self._result.snapshot)
+
+    async def final(self) -> S:
+        """
+        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+
+        Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
+        the stream can be read on.
+        """
+        return cast("S", await self._final(self._own_result("final() needs accumulate(fold, initial)")))
+
+    @overload
     def accumulate(self) -> AsyncAccumulation[T, S]: ...
     @overload
     def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> AsyncAccumulation[T, A]: ...
@@ -238,9 +279,10 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
 
         `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
-        it iterates the stream. Without arguments, the dialect's fold is used.
+        it iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
+        event on: the same as `snapshot` and `final()` of the stream.
         """
-        return AsyncAccumulation(self, self._begin_folding(fold, initial))
+        return AsyncAccumulation(self, self._accumulated(fold, initial))
 
     async def _final(self, accumulating: Accumulating) -> Any:
         """Read on to the end; return the snapshot, which is then the whole result."""

@@ -79,6 +79,7 @@ class AsyncConnection(BaseStream[T]):
             case Stop(error):
                 with anyio.CancelScope(shield=True):
                     await self._close_response()
+                self._end_reading(error)
                 if error is not None:
                     self._complete(error)
                     raise error

@@ -190,6 +190,7 @@ def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any])
 
 class _Reading(TypedDict):
     reader: Callable[[], Reader[Any, Any]] | None
+    is_terminator_required: bool
     terminator: Terminator | None
     ends_at_done: bool
     errors: ErrorEvent | None
@@ -204,6 +205,8 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
     terminator = options.get("terminator", dialect.terminator)
     return {
         "reader": dialect.reader,
+        # That of a dialect with a reader only says after which event nothing is read.
+        "is_terminator_required": dialect.reader is None or "terminator" in options,
         "terminator": terminator,
         "ends_at_done": terminator is not None or "terminator" not in options,
         "errors": options.get("errors", dialect.errors),
@@ -223,7 +226,7 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     """
     given = RAW if dialect is None else dialect
     if events is not None:
-        given = replace(given, events=events, reader=None)
+        given = replace(given, events=events, reader=None, fold=None)
     return given if unknown is None else replace(given, unknown=unknown)
 
 

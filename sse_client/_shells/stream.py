@@ -1,36 +1,29 @@
 """
-What the sync and the async stream share: their state, the value of an event, and what a user can ask. No I/O.
+What the sync and the async stream share besides what they deliver: attempts, recording, dispatches. No I/O.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 from math import inf
 from types import ModuleType
-from typing import Any, Generic, Protocol, cast
+from typing import Any, Protocol
 from weakref import WeakMethod, ref
 
-from .._accumulate import Accumulating, Folding, first_value
 from .._core.dispatch import Dispatch, Ended, Received, Signal
-from .._core.phases import Outcome, State
 from .._core.plan import Plan
-from .._core.session import Session
 from .._core.steps import Commented, Connect, Failure, Opened
 from .._dialect import Dialect
-from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
-from .._event import Comment, ServerSentEvent
+from .._errors import SSEError
 from .._handlers import Handlers
 from .._request import public_path
-from .._stats import StreamStats
-from .._typed import Nothing, T, decoder_of
-from .._types import Response
+from .._typed import T
 from .attempt import Attempt
 from .hooks import Hooks
 from .http import failure_of, transport_errors
 from .recording import Recorded, Recorder
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
+from .values import Values
 from .waking import Channel
 
 
@@ -41,8 +34,8 @@ class Owner(Protocol):
         """Raise `RuntimeError` if the client is closed."""
 
 
-class BaseStream(Generic[T]):
-    """What a stream can be asked, at any time and on any thread."""
+class BaseStream(Values[T]):
+    """A stream of one client, as far as its two kinds are alike."""
 
     def __init__(
         self,
@@ -55,22 +48,9 @@ class BaseStream(Generic[T]):
         *,
         comments: bool = False,
     ) -> None:
+        super().__init__(plan, dialect, comments=comments)
         self._library = library
         self._errors = transport_errors(library)
-        self._plan = plan
-        self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
-        self._dialect = dialect
-        self._is_typed = not _is_raw(dialect.events)
-        self._decoder = decoder_of(dialect.events) if self._is_typed else None
-        self._unknown = 0
-        self._foldings: list[Folding] = []
-        self._dispatch: Dispatch | None = None
-        if comments and self._is_typed:
-            raise TypeError("comments=True needs raw events: it cannot be combined with events= or a typed dialect")
-        self._is_mixed = comments  # something else than the value of each event is delivered
-        self._is_plain = not (self._is_typed or comments)  # each event is delivered as it is, and nothing looks at it
-        if comments:
-            self._session.notes = deque()
         self._is_busy = False
         self._owner: Owner | None = None
         self._client = client
@@ -81,7 +61,6 @@ class BaseStream(Generic[T]):
         self._hooks = Hooks(library)
         self._recorder: Recorder | None = None
         self._clock: Clock = REAL_TIME
-        self._now: Callable[[], float] = REAL_TIME.now  # of the clock: it is asked once for each piece
         self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
 
     def __repr__(self) -> str:
@@ -145,69 +124,6 @@ class BaseStream(Generic[T]):
             return False
         return self._session.ended(self._now())
 
-    def _value(self, event: ServerSentEvent) -> T | Nothing:
-        """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
-        # `_decode` without the call: typed events come this way.
-        try:
-            value: Any = event if self._decoder is None else self._decoder.decode(event)
-            if value.__class__ is Nothing:
-                value = self._unknown_value(event, value)
-        except DecodeError as error:
-            self._complete(error)
-            raise
-        if self._foldings:
-            self._take(value)
-        return cast("T | Nothing", value)
-
-    def _next_value(self) -> Any:
-        """Return what is delivered next of all that has been read; `Nothing.EMPTY` if that is used up."""
-        session = self._session
-        while session.notes and (note := session.next_note()) is not None:
-            if isinstance(note, Commented) and not session.is_closing:
-                return Comment(note.text)
-        for event in session.ready:
-            return self._value(event)
-        return Nothing.EMPTY
-
-    def _decode(self, event: ServerSentEvent) -> T | Nothing:
-        value: Any = event if self._decoder is None else self._decoder.decode(event)
-        return self._unknown_value(event, value) if value.__class__ is Nothing else value
-
-    def _unknown_value(self, event: ServerSentEvent, nothing: Nothing) -> T | Nothing:
-        """Return the value of an event that its type does not cover. Raises `DecodeError` if `unknown` is "raise"."""
-        if nothing is Nothing.EMPTY or self._decoder is None:
-            return nothing
-        self._unknown += 1
-        if self._dialect.unknown == "raise":
-            raise self._decoder.unknown(event)
-        return cast("T", event) if self._dialect.unknown == "keep" else nothing
-
-    def _take(self, value: Any) -> None:
-        if value.__class__ is not Nothing:
-            for folding in self._foldings:
-                folding.take(value)
-
-    def _begin_folding(self, fold: Any, initial: Any) -> Folding:
-        """Fold all values from now on; without a fold, by the dialect's."""
-        if fold is None:
-            fold, initial = self._dialect.fold, self._dialect.initial
-            if fold is None:
-                raise TypeError("accumulate() needs a fold: this stream's dialect has none")
-        folding = Folding(fold, first_value(initial))
-        self._session.begin()
-        self._foldings.append(folding)
-        self._is_plain = False
-        return folding
-
-    def _whole(self, accumulating: Accumulating) -> Any:
-        """Return the snapshot of a stream that is over without an error. Raises `StreamCancelled` unless complete."""
-        if self.outcome != "completed":
-            error = StreamCancelled(f"the stream was closed after {self.stats.events} events: there is no final result")
-            self._complete(error)
-            error.partial = accumulating.snapshot
-            raise error
-        return accumulating.snapshot
-
     def _start_dispatch(self, on: Handlers, *, is_async: bool) -> Dispatch:
         on._check(is_async=is_async, is_typed=self._is_typed)
         self._session.begin()
@@ -225,8 +141,17 @@ class BaseStream(Generic[T]):
         session = self._session
         if session.notes and (note := session.next_note()) is not None:
             return note
+        reading = self._reading
+        if reading is None:
+            for event in session.ready:
+                return Received(event, (self._decode(event),))
+            return None
+        if values := tuple(reading.values):
+            return Received(None, values)  # of an event that a loop has begun
         for event in session.ready:
-            return Received(event, self._decode(event))
+            return Received(event, tuple(reading.read(event)))
+        if reading.last is not None and not session.is_closing:
+            return Received(None, tuple(reading.rest()))
         return None
 
     def _over(self, error: SSEError | None = None) -> Ended:
@@ -239,71 +164,11 @@ class BaseStream(Generic[T]):
             self._session.drop_read_ahead()
             return Ended(None, is_cancelled=True)
         if isinstance(signal, Received):
-            self._take(signal.value)
+            for value in signal.values:
+                self._take(value)
         elif isinstance(signal, Ended) and signal.error is not None:
             self._complete(signal.error)
         return signal
-
-    def _complete(self, error: BaseException) -> None:
-        """Put on an error of the stream what only we know of it."""
-        if isinstance(error, SSEError):
-            error.stats = self.stats
-        if isinstance(error, StreamError):
-            error.last_event_id = self.last_event_id
-            if self._foldings:
-                error.partial = self._foldings[-1].snapshot
-
-    @property
-    def response(self) -> Response:
-        """
-        The latest response: status, headers, HTTP version.
-
-        Raises `RuntimeError` where none has come yet; entering the stream waits for it.
-        """
-        head = self._session.head
-        if head is None:
-            raise RuntimeError("there is no response yet: enter the stream with `with`, or open() it")
-        response: Response = head.response
-        return response
-
-    @property
-    def outcome(self) -> Outcome | None:
-        """How the stream ended: `None` while it runs, then `"completed"`, `"truncated"`, `"interrupted"`,
-        `"timeout"`, `"error_event"`, `"cancelled"`, `"abandoned"` or `"failed"`."""
-        return self._session.outcome
-
-    @property
-    def state(self) -> State:
-        """`"waiting"` for the first event, `"streaming"`, or `"closed"`."""
-        return self._session.state
-
-    @property
-    def last_event(self) -> ServerSentEvent | None:
-        """The event that was handed out last, as it came: what lies under a typed one."""
-        return self._session.last_event
-
-    @property
-    def last_event_id(self) -> str:
-        """
-        The ID of the last event that you have finished with: came back for the next, or left without an error.
-
-        In a dispatch with batches, what is pending in one is not finished.
-        """
-        if self._dispatch is not None and self._dispatch.has_batches:
-            finished = self._dispatch.finished
-            return finished.id if finished is not None else self._plan.last_event_id
-        return self._session.last_event_id
-
-    @property
-    def stats(self) -> StreamStats:
-        """The numbers of the stream so far."""
-        stats = self._session.stats(self._now())
-        stats.unknown = self._unknown
-        return stats
-
-
-def _is_raw(form: Any) -> bool:
-    return form is None or form is ServerSentEvent
 
 
 def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:

@@ -19,17 +19,21 @@ from .._accumulate import Accumulating
 from .._core.dispatch import Signal
 from .._core.phases import outcome_of
 from .._core.steps import Read, Stop
-from .._errors import SSEError, StreamError
+from .._errors import DecodeError, SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
 from .._typed import Nothing, T
 from .accumulations import Accumulation
 from .http import failure_of
+from .only import check_kinds
 from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
 
 S = TypeVar("S", default=Any)
 A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
 
 class EventStream(Connection[T], Iterator[T], Generic[T, S]):
@@ -46,10 +50,21 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
 
     def _events(self) -> Iterator[T]:
         # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
-        session = self._session
+        session, reading = self._session, self._reading
         while True:
             if self._is_plain:
                 yield from cast("Iterator[T]", session.ready)
+            elif reading is not None and not self._foldings:
+                # `_next_value` without a call for each value.
+                try:
+                    yield from reading.values
+                    for event in session.ready:
+                        yield from reading.read(event)
+                    if reading.last is not None and not session.is_closing:
+                        yield from reading.rest()
+                except DecodeError as error:
+                    self._complete(error)
+                    raise
             elif self._is_mixed:
                 while (value := self._next_value()) is not Nothing.EMPTY:
                     yield value
@@ -188,6 +203,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         else:
             self._session.finish_closing(self._now())
             self._close_response()
+            self._end_reading()
 
     def __del__(self) -> None:
         # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
@@ -207,6 +223,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
             while not isinstance(step := session.next_step(self._now()), Stop):
                 self._do(step)
             self._close_response()
+            self._end_reading()
         finally:
             self._is_busy = False
 
@@ -214,6 +231,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         """Close after an exception: ours, the user's, or one that came from anywhere in the middle of a read."""
         self._session.leave(error, self._now())
         self._close_response()
+        self._end_reading(error)
 
     def dispatch(self, on: Handlers) -> StreamStats:
         """
@@ -246,6 +264,38 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         return signal
 
     @overload
+    def only(self, kind: type[A], /) -> Iterator[A]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], /) -> Iterator[A | B]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], /) -> Iterator[A | B | C]: ...
+    @overload
+    def only(self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /) -> Iterator[A | B | C | D]: ...
+    def only(self, *kinds: type) -> Iterator[Any]:
+        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        check_kinds(kinds)
+        return (value for value in self if isinstance(value, kinds))
+
+    @property
+    def snapshot(self) -> S:
+        """
+        The result so far, by the dialect's reader or fold; at any time, also after an error.
+
+        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        """
+        return cast("S", None if self._result is None else self._result.snapshot)
+
+    def final(self) -> S:
+        """
+        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+
+        Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
+        the stream can be read on.
+        """
+        return cast("S", self._final(self._own_result("final() needs accumulate(fold, initial)")))
+
+    @overload
     def accumulate(self) -> Accumulation[T, S]: ...
     @overload
     def accumulate(self, fold: Callable[[A, T], A], initial: A | Callable[[], A]) -> Accumulation[T, A]: ...
@@ -257,9 +307,10 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
 
         `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
         Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
-        iterates the stream. Without arguments, the dialect's fold is used.
+        iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
+        event on: the same as `snapshot` and `final()` of the stream.
         """
-        return Accumulation(self, self._begin_folding(fold, initial))
+        return Accumulation(self, self._accumulated(fold, initial))
 
     def _final(self, accumulating: Accumulating) -> Any:
         """Read on to the end; return the snapshot, which is then the whole result."""

@@ -59,6 +59,7 @@ class Connection(BaseStream[T]):
                 self._session.drained(self._now())
             case Stop(error):
                 self._close_response()
+                self._end_reading(error)
                 if error is not None:
                     self._complete(error)
                     raise error

@@ -427,7 +427,7 @@ def usage_of(native: dict[str, Any]) -> Usage:
 
 
 # By their code, or where that is left out by their status.
-TRANSIENT = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
+TRANSIENT: set[int | str] = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
 
 GEMINI: Dialect[Delta, Message] = Dialect(
     reader=GeminiReader,

@@ -257,11 +257,11 @@ def test_losses(error: SSEError, failures: int, is_itself: bool) -> None:
 def test_explanations() -> None:
     """An error says why there was no other attempt, how many there were, and where the stream was."""
     error = StreamInterrupted("cut")
-    explain(error, "because", StreamStats(attempts=3, duration=4.06), "7")
+    explain(error, "because", StreamStats(attempts=3, duration=4.06), "7", None)
     assert str(error) == "cut; because; gave up after 3 attempts in 4.1 s"
     assert (error.stats.attempts, error.last_event_id) == (3, "7")
     alone = StreamInterrupted("cut")
-    explain(alone, "", StreamStats(attempts=1), "")
+    explain(alone, "", StreamStats(attempts=1), "", None)
     assert str(alone) == "cut"
 
 

@@ -594,6 +594,7 @@ def test_text_after_its_end() -> None:
     """A delta of a part that has ended is added and handed out."""
     reply = responses(CREATED, added(message("")), text("Hi"), done(message("Hi")), text("!"), last(message("Hi!")))
     assert (reply.kinds[:2], reply.message.text) == (["TextDelta", "TextDelta"], "Hi!")
+    assert responses(CREATED, event("output_text.done", 0, item_id="msg_1", text="")).message.parts == []
     reply = responses(CREATED, done(message("Hi")), text("!"), last(message("Hi")))
     assert (reply.kinds[2], reply.message.text) == ("Replaced", "Hi")
 

@@ -279,3 +279,5 @@ def test_the_cursor() -> None:
     scene.leave(ValueError("of the user"))
     assert scene.session.cursor == 2
     assert Scene(plan(), ok(A)).to_end().session.cursor is None
+    error = run(plan(resume=Cursor(0, count, lambda *_: None)), ok(A, A, RESET)).failed(StreamInterrupted)
+    assert error.cursor == 2

@@ -57,6 +57,20 @@ CHAT = Dialect(
 )
 
 
+class Lengths:
+    """A reader of one's own."""
+
+    snapshot: str = ""
+    is_complete: bool | None = None
+
+    def read(self, event: ServerSentEvent) -> list[int]:
+        self.snapshot += event.data
+        return [len(event.data)]
+
+    def resumed(self) -> None: ...
+    def close(self, error: SSEError | None) -> None: ...
+
+
 # Events --------------------------------------------------------------------------------------------------------------
 
 
@@ -92,6 +106,7 @@ def dialects(client: SSEClient) -> None:
     assert_type(Dialect(), Dialect[ServerSentEvent])
     assert_type(Dialect(terminator=Terminator(data="x")), Dialect[ServerSentEvent])
     assert_type(client.post("/", dialect=Dialect(pings={"ping"})), EventStream[ServerSentEvent])
+    assert_type(Dialect(reader=Lengths), Dialect[int, str])
     assert_type(Dialect[Text | Done](events=Text | Done), Dialect[Text | Done])
     Dialect[Text](events=int)  # type: ignore[arg-type]
     Dialect(events=Text, unknown="ignore")  # type: ignore[arg-type]
