@@ -34,16 +34,9 @@ def anthropic(*blocks: dict[str, Any], stop_reason: str = "end_turn") -> Iterato
 
     yield send("message_start", message={"id": "m1", "type": "message", "role": "assistant", "content": []})
     for index, block in enumerate(blocks):
-        match block:
-            case {"type": "text", "text": text}:
-                start, field, whole = {"text": ""}, "text", text
-            case {"type": "thinking", "thinking": text}:
-                start, field, whole = {"thinking": "", "signature": ""}, "thinking", text
-            case _:
-                start, field, whole = {"input": {}}, "partial_json", json.dumps(block["input"])
+        kind, field, text, start = written(block)
         yield send("content_block_start", index=index, content_block=block | start)
-        kind = "input_json_delta" if field == "partial_json" else f"{field}_delta"
-        for each in pieces(whole):
+        for each in pieces(text):
             yield send("content_block_delta", index=index, delta={"type": kind, field: each})
         if "signature" in block:
             delta = {"type": "signature_delta", "signature": block["signature"]}
@@ -51,6 +44,17 @@ def anthropic(*blocks: dict[str, Any], stop_reason: str = "end_turn") -> Iterato
         yield send("content_block_stop", index=index)
     yield send("message_delta", delta={"stop_reason": stop_reason}, usage={"output_tokens": 12})
     yield send("message_stop")
+
+
+def written(block: dict[str, Any]) -> tuple[str, str, str, dict[str, Any]]:
+    """How a block is written: by deltas of this type, in this field, to this text, from these fields of its start."""
+    match block["type"]:
+        case "thinking":
+            return "thinking_delta", "thinking", block["thinking"], {"thinking": "", "signature": ""}
+        case "tool_use":
+            return "input_json_delta", "partial_json", json.dumps(block["input"]), {"input": {}}
+        case _:
+            return "text_delta", "text", block["text"], {"text": ""}
 
 
 def gemini(text: str) -> Iterator[ServerSentEvent]:

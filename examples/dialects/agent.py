@@ -17,7 +17,13 @@ from sse_client.dialects import ANTHROPIC_MESSAGES, Message, TextDelta, ToolCall
 from sse_client.testing import Answer, EventServer, RecordedRequest
 
 PRICES = {"oat milk": 2, "coffee": 7}
-TOOLS: dict[str, Callable[..., Any]] = {"price": lambda product: PRICES[product]}
+
+
+def price(product: str) -> int:
+    return PRICES[product]
+
+
+TOOLS: dict[str, Callable[..., Any]] = {"price": price}
 
 
 def run(client: SSEClient, question: str) -> Message:

@@ -26,7 +26,7 @@ class Form:
     def __init__(self) -> None:
         self.shown: dict[str, str] = {}
 
-    def update(self, values: Any) -> None:
+    def update(self, values: dict[str, Any] | None) -> None:
         """Take the values so far; a text grows, everything else comes when it is whole."""
         for name, value in (values or {}).items():
             line = f"{name}: {value}"
