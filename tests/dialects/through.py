@@ -44,5 +44,8 @@ def answer(pieces: bytes | Iterable[bytes], *end: Any) -> Answer:
 @contextmanager
 def sync_client(*answers: Any) -> Iterator[SSEClient]:
     """A client for many streams, one for each answer."""
-    with httpx.Client(transport=scripted_transport(*answers), verify=TLS) as http, SSEClient(http_client=http) as client:
+    with (
+        httpx.Client(transport=scripted_transport(*answers), verify=TLS) as http,
+        SSEClient(http_client=http) as client,
+    ):
         yield client
