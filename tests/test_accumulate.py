@@ -246,7 +246,7 @@ def test_a_fold_that_begins_in_a_loop(options: dict[str, Any], result: str) -> N
         client.post("http://test/", **options) as stream,
     ):
         for _ in stream:
-            reply = reply or stream.accumulate(lambda all, each: [*all, getattr(each, "data", each)], [])
+            reply = reply or stream.accumulate(lambda got, each: [*got, getattr(each, "data", each)], [])
     assert reply is not None
     assert " ".join(reply.snapshot) == result
 
