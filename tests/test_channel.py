@@ -145,7 +145,7 @@ class World:
         self.monkeypatch.setattr(waking, "generation", waking.generation + 1)
 
     def respond(self, http_version: str) -> None:
-        self.channel.answered(
+        self.channel.responded(
             SimpleNamespace(
                 http_version=http_version,
                 headers={},
@@ -310,7 +310,7 @@ def test_a_response_that_is_closed_already() -> None:
     connection = Connection()
     channel = Channel()
     channel.arm(connection)
-    channel.answered(
+    channel.responded(
         SimpleNamespace(http_version="HTTP/1.1", headers={}, is_closed=True, extensions={"network_stream": connection})
     )
     channel.shut_down()

@@ -3,7 +3,7 @@ One stream from its first request to its end, as decisions without I/O.
 
 A shell asks `next_step(now)`, does it, and reports what happened:
 
-    Connect     send a request             answered(head) or not_answered(failure)
+    Connect     send a request             responded(head) or not_responded(failure)
     Read        read the next piece        received(data), ended() or lost(failure)
     ReadBody    read the body of an error  refused(body)
     Drain       read to the end, briefly   drained()
@@ -193,7 +193,7 @@ class Session(SessionState):
             self._tally.attempts += 1
         return step
 
-    def answered(self, head: Head, now: float) -> None:
+    def responded(self, head: Head, now: float) -> None:
         """Take the head of a response."""
         self.head = head
         self._body.beginning = b""
@@ -242,7 +242,7 @@ class Session(SessionState):
         self._enter("reading")
         self._received_at = self._waiting_since = now
 
-    def not_answered(self, failure: Failure, now: float) -> None:
+    def not_responded(self, failure: Failure, now: float) -> None:
         """Take that a request got no response."""
         if self._is_over:
             return

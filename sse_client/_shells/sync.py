@@ -40,8 +40,8 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
     The events of one call, to be iterated once.
 
-    Enter it to connect, and leave it to close it. Iterated without, it connects at the first event, and closes at
-    the end, at an error, or when it is collected.
+    Enter it to connect, and leave it to close it. Iterated without `with`, it connects at the first event, and closes
+    at the end, at an error, or when it is collected. Until it is entered, opened or iterated it has sent nothing.
     """
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034

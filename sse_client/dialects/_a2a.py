@@ -2,7 +2,7 @@
 A2A: the task of another agent, versions 1.0 and 0.3, over JSON-RPC or REST.
 
 A task grows artifacts, whose parts are those of the message. Its status comes beside them; a final one, or one that
-waits for the user, makes the reply complete. An agent may also answer with a message, without a task.
+waits for the user, makes the reply complete. An agent may also reply with a message, without a task.
 """
 
 from typing import Any, TypeAlias
@@ -25,7 +25,7 @@ REASONS: dict[str, FinishReason] = {
     "AUTH_REQUIRED": "pause",
 }
 
-# What a response is: the field that holds it in 1.0, or its `kind` in 0.3.
+# The kinds of responses, by the field that holds them in 1.0, or their `kind` in 0.3.
 KINDS = {
     "task": "task",
     "message": "message",
@@ -88,7 +88,7 @@ class A2AReader(MessageReader):
                 return [Data(kind_of(event, value), value)]
 
     def _read_task(self, task: Fields) -> list[Delta]:
-        """A task says everything anew, also after a new subscription."""
+        """Read a task, which replaces all parts, also after a new subscription."""
         had_parts = bool(self.message.parts)
         self.take_back()
         self._artifacts = {}

@@ -2,8 +2,8 @@
 AG-UI: the run of an agent for a user interface, with several messages, calls, and a state that both sides share.
 
 Messages, reasoning and calls go by their IDs; chunks without an ID go on with the last one. A snapshot of all messages
-takes back what came before. `message.parts` are those of the run, in order; `message.last_text` is the text of its last
-message. The protobuf form of AG-UI is no event stream.
+takes back all that came before. `message.parts` are those of the run, in order; `message.last_text` is the text of its
+last message. The protobuf form of AG-UI is not an event stream.
 """
 
 from typing import Any, ClassVar
@@ -77,10 +77,10 @@ class AGUIReader(MessageReader):
         self._is_ended = False
         self._entries: list[Entry] = []
         self._by_id: dict[Any, Entry] = {}
-        self._latest: dict[type[Part], Any] = {}  # the keys of what is written at the moment
+        self._latest: dict[type[Part], Any] = {}  # the keys of the parts that are being written
         self._chunk: Part | None = None
         self._state: Any = None
-        self._rest: dict[str, Any] = {}  # what the end of the run says
+        self._rest: dict[str, Any] = {}  # the result and the outcome of the run
 
     @property
     def is_complete(self) -> bool:
@@ -156,7 +156,7 @@ class AGUIReader(MessageReader):
     def _begin_text(self, kind: type[Text | Reasoning], key: Any, fields: dict[str, Any]) -> Text | Reasoning:
         role = as_text(fields.get("role")) or ("assistant" if kind is Text else "reasoning")
         is_said = kind is Reasoning or role == "assistant"
-        part = kind(kind.__name__.lower() if is_said else role, id=as_text(key) or None)
+        part = kind(kind.__name__.lower() if is_said else role, id=as_text(fields.get("messageId")) or None)
         entry = self._by_id.get(key) if kind is Text else None
         if entry is None or entry.part is not None:
             named = {"name": fields["name"]} if "name" in fields else {}
@@ -174,11 +174,11 @@ class AGUIReader(MessageReader):
         deltas = self._end_chunk(call if step == "CHUNK" else None)
         if step == "END":
             return deltas + self.end(call)
-        deltas += self.tool_call(key, fields.get("delta"), id=key, name=fields.get("toolCallName"))
+        deltas += self.tool_call(key, fields.get("delta"), id=fields.get("toolCallId"), name=fields.get("toolCallName"))
         if call is None:
             call = self.find(ToolCall, key)
             assert call is not None
-            parent = as_text(fields.get("parentMessageId")) or key
+            parent = as_text(fields.get("parentMessageId")) or call.id
             entry = self._by_id.get(parent) or self._add({"id": parent, "role": "assistant"}, parent)
             entry.calls.append(call)
         if step == "CHUNK":
@@ -186,7 +186,7 @@ class AGUIReader(MessageReader):
         return deltas
 
     def _key(self, kind: type[Part], given: Any, step: str) -> Any:
-        """The ID; without one, what is written goes on, and a start is a new one."""
+        """The ID; without one the latest part goes on, but a start begins a new one."""
         key = as_text(given)
         if not key:
             is_new = step == "START" or kind not in self._latest
@@ -227,7 +227,7 @@ class AGUIReader(MessageReader):
             call._native = encrypted
 
     def _replace_all(self, messages: list[Any]) -> list[Delta]:
-        """Begin anew with these messages. The parts are those since the user's last one, or since this run's first."""
+        """Start over with these messages. The parts are those since the user's last one, or since this run's first."""
         before = self.message.parts
         calls = {call.id: call for call in self.message.tool_calls}
         known = {as_text(entry.fields.get("id")) for entry in self._entries if entry.fields.get("role") != "user"}

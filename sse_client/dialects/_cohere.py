@@ -50,7 +50,7 @@ class CohereReader(MessageReader):
         self._plan: list[str] = []
         self._citations: list[Any] = []
         self._logprobs: list[Any] = []
-        self._rest: dict[str, Any] = {}  # what the last event says beside the reason
+        self._rest: dict[str, Any] = {}  # the reason and the usage, as in the last event
         self._whole: Any = None
 
     @property
@@ -79,7 +79,7 @@ class CohereReader(MessageReader):
                     self._logprobs.append(logprobs)
                 content = message.get("content")
                 part = self.find(Text, index)
-                if part is not None and isinstance(content, dict) and len(content) == 1 and "text" in content:
+                if part is not None and isinstance(content, dict) and as_dict(content).keys() == {"text"}:
                     return self.grow(part, content["text"])
                 return self._content(index, content)
             case "content-end":
@@ -108,9 +108,7 @@ class CohereReader(MessageReader):
                 return [Data(kind, value)]
 
     def _content(self, index: Any, content: Any) -> list[Delta]:
-        """Add text or reasoning; what is neither is a part."""
-        if contents := as_list(content):
-            return [delta for place, each in enumerate(contents) for delta in self._content((index, place), each)]
+        """Add text or reasoning; any other content is a part."""
         fields = as_dict(content)
         kind = as_text(fields.get("type"))
         if kind not in ("", "text", "thinking"):
@@ -118,8 +116,6 @@ class CohereReader(MessageReader):
         return self.reasoning(fields.get("thinking"), index) + self.text(fields.get("text"), index)
 
     def _call(self, index: Any, call: Any) -> list[Delta]:
-        if isinstance(call, list):
-            return [delta for place, each in enumerate(as_list(call)) for delta in self._call((index, place), each)]
         fields = as_dict(call)
         function = as_dict(fields.get("function"))
         name, arguments = function.get("name"), as_json(function.get("arguments"))
@@ -159,8 +155,11 @@ class CohereReader(MessageReader):
         self._is_ended = True
         message = as_dict(fields.get("message"))
         self.identify(id=fields.get("id"), role=message.get("role"))
-        deltas = self._add_plan(message.get("tool_plan")) + self._content(0, as_list(message.get("content")))
-        deltas += self._call(0, as_list(message.get("tool_calls")))
+        deltas = self._add_plan(message.get("tool_plan"))
+        for index, each in enumerate(as_list(message.get("content"))):
+            deltas += self._content(index, each)
+        for index, each in enumerate(as_list(message.get("tool_calls"))):
+            deltas += self._call(index, each)
         for part in self.message.parts:
             deltas += self.end(part)
         return deltas + self._add_citations(as_list(message.get("citations"))) + self._end(fields)
@@ -186,5 +185,6 @@ class CohereReader(MessageReader):
 COHERE_CHAT: Dialect[Delta, Message] = Dialect(
     reader=CohereReader,
     terminator=Terminator(event="message-end") | Terminator(field="type", values={"message-end"}),
+    stream_field="stream",
 )
 """Cohere's v2 chat. `[DONE]` alone is a truncation: the reply ends with `message-end`."""

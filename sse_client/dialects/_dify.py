@@ -5,7 +5,7 @@ The kind of an event is the field `event` in its data. A chat ends with `message
 `workflow_finished`; a chatflow sends both, in either order. The log of nodes, thoughts and tools is data.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
@@ -13,7 +13,7 @@ from ._message import FinishReason, Message, Text
 from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
 from ._vocabulary import Data, Delta, Replaced
 
-Fields = dict[str, Any]
+Fields: TypeAlias = dict[str, Any]
 
 REASONS: dict[str, FinishReason] = {
     "succeeded": "stop",

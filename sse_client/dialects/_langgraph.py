@@ -2,7 +2,7 @@
 LangGraph's runs: the events of `runs/stream`, and those of the protocol's version 3.
 
 A run has several messages, of nodes that may work at the same time: each part goes by the ID of its message. The same
-message may come in chunks, as a whole that grows, and within the state: what has come is not handed out again. Text
+message may come in chunks, as a whole that grows, and within the state: nothing is handed out twice. Text
 that comes only with the state is handed out as well. `message.native` is the last state, `message.last_text` the text
 of the last message. The protocol does not say when a run ends, but for version 3.
 """
@@ -41,7 +41,7 @@ IS_HUMAN = frozenset({"human", "HumanMessage", "user"})
 
 
 class LangChainReader(MessageReader):
-    """What both versions have in common: LangChain's messages, and the state."""
+    """The base of both versions: LangChain's messages, and the state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class LangChainReader(MessageReader):
         return deltas + self.grow(part, text)
 
     def _block(self, value: Any, key: Any, id: str, is_whole: bool) -> list[Delta]:
-        """Read a block of content; what is no text is a part of its own, once."""
+        """Read a block of content; a block without text is a part of its own, once."""
         block = {"type": "text", "text": value} if isinstance(value, str) else as_dict(value)
         name = as_text(block.get("type"))
         if (kind := WRITTEN.get(name)) is not None:
@@ -115,7 +115,7 @@ class LangChainReader(MessageReader):
             key = self._latest.get(owner, (owner, "")) if found == "" else (owner, found)
             self._latest[owner] = key
             deltas += self.tool_call(key, as_json(each.get("args")), id=each.get("id"), name=each.get("name"))
-        # A chunk has calls too, which only guess what its pieces will come to.
+        # A chunk has calls too, which only guess the result of its pieces.
         if not chunks and (is_whole or as_text(fields.get("type")) != "AIMessageChunk"):
             for place, each in enumerate(map(as_dict, as_list(fields.get("tool_calls")))):
                 deltas += self._call_whole((owner, place), each, is_final=is_final)
@@ -342,7 +342,7 @@ class LangGraphEventsReader(LangChainReader):
                 return None
 
     def _block_step(self, block: Any, key: Any, id: str, *, is_whole: bool = False) -> list[Delta]:
-        """Read the beginning of a block, or more of it; `is_whole` if it is said anew from its beginning."""
+        """Read the beginning of a block, or more of it; `is_whole` if it is sent again from its beginning."""
         fields = as_dict(block)
         if fields.get("type") == "tool_call_chunk":
             deltas = self.tool_call(key, id=fields.get("id"), name=fields.get("name"))
@@ -383,20 +383,20 @@ def content_of(fields: dict[str, Any]) -> str:
     )
 
 
-def summed(counted: dict[str, Any], usage: dict[str, Any]) -> dict[str, Any]:
-    """The sum of two usages, with their details."""
+def summed(counted: dict[str, Any], usage: dict[str, Any], *, has_details: bool = True) -> dict[str, Any]:
+    """The sum of two usages; of details within details the last ones count."""
     total = dict(counted)
     for name, value in usage.items():
         before, count = as_count(total.get(name)), as_count(value)
-        if isinstance(value, dict):
-            total[name] = summed(as_dict(total.get(name)), as_dict(value))
+        if isinstance(value, dict) and has_details:
+            total[name] = summed(as_dict(total.get(name)), as_dict(value), has_details=False)
         elif value is not None:
             total[name] = value if before is None or count is None else before + count
     return total
 
 
 def location(response: Any) -> str | None:
-    """Where the server says that the run can be joined: its path, relative to the request's URL."""
+    """The path at which the server lets the run be joined, if it names one."""
     return as_text(response.headers.get("location")) or None
 
 

@@ -1,9 +1,9 @@
 """
 The Model Context Protocol over Streamable HTTP, 2025-03-26 to 2026-07-28: one JSON-RPC request, one stream.
 
-The stream has notifications, requests of the server's own, which you answer in another POST, and the response to your
-request, which ends it. Older revisions resume with a GET; in 2026-07-28 closing the stream cancels the request, so pass
-`resume=None` there.
+The stream has notifications, requests of the server's own, to which you reply in another POST, and the response to
+your request, which ends it. Older revisions resume with a GET; in 2026-07-28 closing the stream cancels the request,
+so pass `resume=None` there.
 """
 
 from typing import Any
@@ -21,8 +21,8 @@ def mcp_call(request_id: str | int) -> Dialect[Delta, Message]:
     """
     Make the dialect of one MCP request, by its JSON-RPC `id`: `dialect=mcp_call(2)`.
 
-    Notifications are `Data(method, params)`. A request of the server's is `Data(method, request)`: it has the `id` to
-    answer. `message.native` is the `result`. Session and protocol version are headers of yours.
+    Notifications are `Data(method, params)`. A request of the server's is `Data(method, request)`: its `id` is for
+    your reply. `message.native` is the `result`. Pass the headers of the session and of the protocol's version.
     """
 
     def has_response(event: ServerSentEvent) -> bool:
@@ -33,7 +33,7 @@ def mcp_call(request_id: str | int) -> Dialect[Delta, Message]:
         return any(is_response(as_dict(each), request_id) for each in as_list(value) or [value])
 
     def is_error(event: ServerSentEvent) -> bool:
-        """Whether the event is an error that answers the request, or one for which the server knew no ID."""
+        """Whether the event is the error of the request, or one for which the server knew no ID."""
         if '"error"' not in event.data:
             return False
         fields = as_dict(value_in(event))

@@ -1,4 +1,4 @@
-"""JSON Patch (RFC 6902): a document changed by operations. What is not on the way to a change is shared, not copied."""
+"""JSON Patch (RFC 6902): a document changed by operations. The unchanged parts of it are shared, not copied."""
 
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ def patched(document: Any, operations: Any) -> Any:
                     pass
                 case _:
                     raise ValueError("an unknown operation, or a test that fails")
-    except (LookupError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("a path that does not exist") from error
     return document
 

@@ -2,7 +2,7 @@
 The UI message stream of Vercel's AI SDK (version 1 of the protocol; the SDK's 5 to 7), which other servers speak too.
 
 It sends a message of a chat: text and reasoning by ID, tools that the server or the browser runs, files, sources, data
-of the application's own. What comes out is the SDK's `UIMessage`. The SDK's older data stream is no event stream.
+of the application's own. The result is the SDK's `UIMessage`. The SDK's older data stream is not an event stream.
 """
 
 from typing import Any, ClassVar, cast
@@ -21,6 +21,9 @@ REASONS: dict[str, FinishReason] = {
     "error": "error",
 }
 
+# Metadata has a few levels. Python's own limit is 1,000 calls.
+MAX_DEPTH = 50
+
 # The state of a call's part in a `UIMessage`.
 STATES = {
     "input-available": "input-available",
@@ -31,7 +34,7 @@ STATES = {
     "approval-request": "approval-requested",
 }
 
-# Of an event that says something about a call: what is no field of the call's part in a `UIMessage`.
+# The fields of an event about a call that the call's part in a `UIMessage` does not have.
 NOT_OF_A_CALL = frozenset({"type", "toolName", "dynamic", "inputTextDelta"})
 
 
@@ -251,11 +254,11 @@ def type_of(call: ToolCall, fields: dict[str, Any]) -> dict[str, Any]:
     return {**kind, "toolCallId": call.id, "state": "input-streaming"}
 
 
-def merged(old: Any, new: Any) -> Any:
+def merged(old: Any, new: Any, depth: int = MAX_DEPTH) -> Any:
     """Merge metadata: objects deeply, everything else replaces; `None` is nothing new."""
-    if isinstance(old, dict) and isinstance(new, dict):
+    if depth and isinstance(old, dict) and isinstance(new, dict):
         before, more = as_dict(old), as_dict(new)
-        return {**before, **{name: merged(before.get(name), more[name]) for name in more}}
+        return {**before, **{name: merged(before.get(name), more[name], depth - 1) for name in more}}
     return new if new is not None else cast("Any", old)
 
 

@@ -71,9 +71,9 @@ def fuzz(dialect: Dialect[Delta, Message], *script: Any) -> None:
     for place, each in enumerate(script):
         name, value = each if isinstance(each, tuple) else ("message", each)
         before, after = script[:place], script[place + 1 :]
-        for path in _paths(value):
+        for path in paths(value):
             for shape in (DROPPED, None, *chance.sample(SHAPES, 4)):
-                _survive(dialect, [*before, (name, _changed(value, path, shape)), *after])
+                _survive(dialect, [*before, (name, changed(value, path, shape)), *after])
         for shape in SHAPES:
             _survive(dialect, [*before, (name, json.dumps(shape)), *after])
         _survive(dialect, [*before, *after])
@@ -99,16 +99,16 @@ def _survive(dialect: Dialect[Delta, Message], script: Sequence[Any]) -> None:
     json.dumps(message.native)
 
 
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path of each value within a value."""
     if path:
         yield path
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in pairs:
-        yield from _paths(each, (*path, key))
+        yield from paths(each, (*path, key))
 
 
-def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     """Return the value with another one at a path."""
     value = copy.deepcopy(value)
     target = value

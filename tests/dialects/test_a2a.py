@@ -7,7 +7,7 @@ import pytest
 from sse_client import ErrorEventReceived
 from sse_client.dialects import A2A, Data, Finish, Other, PartAdded, Replaced
 
-from .playing import digest
+from .playing import Reply, digest
 from .scripts import early_ends, fuzz, play, recorded, replay
 
 SUBMITTED = {"state": "TASK_STATE_SUBMITTED"}
@@ -63,7 +63,7 @@ NATIVE = {
 
 @pytest.mark.parametrize("wrap", [dict, version_1_0, version_0_3], ids=["REST", "1.0", "0.3"])
 def test_a_task(wrap: Any) -> None:
-    """An artifact grows: its texts are joined; what the status says is beside it; the native object is the task."""
+    """An artifact grows: its texts are joined; the status is data beside it; the native object is the task."""
     reply = play(A2A, *map(wrap, SCRIPT))
     assert reply.kinds == ["Data", "Data", "TextDelta", "TextDelta", "PartAdded", "TextDelta", "Data", "Finish"]
     message = reply.message
@@ -83,7 +83,7 @@ def test_a_task(wrap: Any) -> None:
 
 @pytest.mark.parametrize("wrap", [dict, version_1_0, version_0_3], ids=["REST", "1.0", "0.3"])
 def test_a_message(wrap: Any) -> None:
-    """An agent may answer with a message and no task."""
+    """An agent may reply with a message and no task."""
     said = {"messageId": "m1", "role": "ROLE_AGENT", "parts": [{"text": "It "}, {"text": "rains."}, DATA]}
     reply = play(A2A, wrap({"message": said}))
     assert reply.kinds == ["TextDelta", "TextDelta", "PartAdded", "Finish"]
@@ -103,7 +103,7 @@ def test_an_artifact_that_is_replaced() -> None:
 
 
 def test_a_task_again() -> None:
-    """After a new subscription the task says everything anew; it may bring its artifacts from the beginning."""
+    """After a new subscription the task replaces all parts; it may bring its artifacts from the beginning."""
     artifacts = [{"artifactId": "a1", "parts": [{"text": "It rains"}], "metadata": {"a": 1}}]
     reply = play(A2A, task("TASK_STATE_WORKING", artifacts=artifacts), more(".", DATA))
     assert reply.kinds == ["TextDelta", "Data", "TextDelta", "PartAdded"]
@@ -142,7 +142,7 @@ def test_final() -> None:
 
 
 def test_parts_of_all_kinds() -> None:
-    """Files and data are parts, in both versions; a text keeps what else it has; an empty one yields no delta."""
+    """Files and data are parts, in both versions; a text keeps its other fields; an empty one yields no delta."""
     parts = [{"kind": "file", "file": {"uri": "x"}}, {"url": "x"}, {"raw": "x"}, {"metadata": {}}, 1]
     first = {"kind": "text", "text": "", "metadata": {"a": 1}}
     reply = play(A2A, artifact(first, "A", *parts))
@@ -163,7 +163,7 @@ def test_parts_of_all_kinds() -> None:
     ids=["REST", "JSON-RPC"],
 )
 def test_errors(event: Any, code: int) -> None:
-    """An error is raised, with what came before it; one that is null is none."""
+    """An error is raised, and all that came before it is kept; one that is null is none."""
     reply = play(A2A, task(), artifact("It "), event)
     assert isinstance(reply.error, ErrorEventReceived)
     assert (str(reply.error), reply.code, reply.message.text) == ("no", code, "It ")
@@ -195,12 +195,17 @@ def test_any_shape() -> None:
     fuzz(A2A, task(), {"message": {"messageId": "m1", "parts": [{"text": "a"}, DATA]}})
 
 
-@pytest.mark.parametrize("expected", recorded("a2a"))
-def test_recorded(expected: dict[str, Any]) -> None:
-    """Recorded streams give the expected results, and are complete at their end alone."""
-    reply = replay(A2A, expected)
+def check_expected(reply: Reply, expected: dict[str, Any]) -> None:
+    """Check a reply against what is expected of a recorded stream."""
     assert reply.error is None
     assert digest(reply.message.text) == expected["text"]
     assert reply.message.native_finish_reason == expected["finish_reason"]
     assert reply.message.native["status"]["state"] == expected["finish_reason"]
+
+
+@pytest.mark.parametrize("expected", recorded("a2a"))
+def test_recorded(expected: dict[str, Any]) -> None:
+    """Recorded streams give the expected results, and are complete at their end alone."""
+    reply = replay(A2A, expected)
+    check_expected(reply, expected)
     assert early_ends(A2A, expected) == []

@@ -8,7 +8,7 @@ import pytest
 from sse_client import ErrorEventReceived
 from sse_client.dialects import AG_UI, Data, Finish, Replaced, ToolCallEnd
 
-from .playing import digest
+from .playing import Reply, digest
 from .scripts import early_ends, fuzz, play, recorded, replay
 
 
@@ -67,7 +67,7 @@ def test_a_run() -> None:
 
 
 def test_the_last_text() -> None:
-    """A run has several messages; the last one's text is what its user waits for."""
+    """A run has several messages; the user waits for the text of the last one."""
     again = [text("START", "m2"), text("CONTENT", "m2", delta="Bye"), text("END", "m2")]
     message = play(AG_UI, RUN, *HELLO, *again, END).message
     assert (message.text, message.last_text) == ("HelloBye", "Bye")
@@ -106,7 +106,7 @@ def test_chunks() -> None:
 
 
 def test_a_chunk_that_is_not_whole() -> None:
-    """A call of which the chunks stop in the middle is not ended by what follows."""
+    """A call whose chunks stop in the middle is not ended by the next event."""
     reply = play(AG_UI, RUN, call("CHUNK", toolCallName="rain", delta='{"city'), *HELLO, END)
     assert "ToolCallEnd" not in reply.kinds
     assert not reply.message.ended_well
@@ -122,10 +122,11 @@ def test_thinking_before_1_0() -> None:
     ]
     assert [part.kind for part in reply.message.parts] == ["reasoning", "reasoning"]
     assert reply.message.reasoning == "Hm.Hm."
+    assert [part.id for part in reply.message.parts] == [None, None]
 
 
 def test_the_text_of_another() -> None:
-    """Text that is not the assistant's is no part of the reply: it is data, and in the native messages."""
+    """Text that is not the assistant's does not belong to the reply: it is data, and in the native messages."""
     question = [text("START", "u1", role="user", name="Ann"), text("CONTENT", "u1", delta="Hi"), text("END", "u1")]
     reply = play(AG_UI, RUN, *question, *HELLO, END)
     assert reply.deltas[:2] == [Data("TEXT_MESSAGE_START", question[0]), Data("TEXT_MESSAGE_CONTENT", question[1])]
@@ -160,7 +161,7 @@ HISTORY = [{"id": "u0", "role": "user", "content": "Hi"}, {"id": "a0", "role": "
 QUESTION = {"id": "u1", "role": "user", "content": "Rain?"}
 
 
-def test_all_messages_anew() -> None:
+def test_a_snapshot_of_all_messages() -> None:
     """A snapshot replaces all messages: the parts are those since the question, a known call does not start again."""
     other = {**NATIVE_CALL, "id": "c2", "function": {"name": "now", "arguments": ""}}
     messages = [*HISTORY, QUESTION, NATIVE[0], {**NATIVE[1], "toolCalls": [NATIVE_CALL, other]}, NATIVE[2]]
@@ -190,7 +191,7 @@ def test_a_snapshot_alone() -> None:
 
 
 def test_a_question_within_the_run() -> None:
-    """What this run has said stays in the parts, also if a message of the user's follows it."""
+    """The messages of this run stay in the parts, also if one of the user's follows."""
     snapshot = of("MESSAGES_SNAPSHOT", messages=[*HISTORY, NATIVE[3], QUESTION])
     assert play(AG_UI, RUN, *HELLO, snapshot, END).message.text == "Hello"
 
@@ -262,7 +263,7 @@ def test_an_error() -> None:
 
 
 def test_what_is_beside_the_message() -> None:
-    """Activities, steps, subagents, and results of unknown calls are data; an end of what never began is nothing."""
+    """Activities, steps, subagents, and results of unknown calls are data; an end without a start is nothing."""
     beside = [of("ACTIVITY_SNAPSHOT", content={}), of("STEP_FINISHED"), of("SUBAGENT_STARTED"), of("TOOL_CALL_FLEW")]
     reply = play(AG_UI, RUN, "", *beside, RAIN[-1], text("END"), call("END"), END, "[DONE]")
     assert reply.deltas[:-1] == [Data(each["type"], each) for each in [*beside, RAIN[-1]]]
@@ -287,15 +288,20 @@ def test_any_shape() -> None:
     fuzz(AG_UI, delta, {"messages": [QUESTION, *NATIVE], "state": {}})
 
 
-@pytest.mark.parametrize("expected", recorded("ag_ui"))
-def test_recorded(expected: dict[str, Any]) -> None:
-    """Recorded streams give the expected results, and are complete at their end alone."""
-    reply = replay(AG_UI, expected)
-    assert (digest(str(reply.error)) if reply.error else None) == expected["error"]
+def check_expected(reply: Reply, expected: dict[str, Any]) -> None:
+    """Check a reply against what is expected of a recorded stream."""
+    assert digest(reply.said) == expected["error"]
     assert digest(reply.message.last_text) == expected["text"]
     wanted = [{name: each[name] for name in each if name != "id"} for each in expected["messages"]]
     found = [{name: each[name] for name in each if name != "id"} for each in reply.message.native["messages"]]
     assert digest(found) == wanted
     assert [each["id"] for each in expected["messages"]] == [each["id"] for each in reply.message.native["messages"]]
     assert [call.id for call in reply.message.tool_calls] == [each["id"] for each in expected["tool_calls"]]
+
+
+@pytest.mark.parametrize("expected", recorded("ag_ui"))
+def test_recorded(expected: dict[str, Any]) -> None:
+    """Recorded streams give the expected results, and are complete at their end alone."""
+    reply = replay(AG_UI, expected)
+    check_expected(reply, expected)
     assert early_ends(AG_UI, expected) == []

@@ -1,5 +1,6 @@
-"""What is true of the protocols of agents alike: any cut of the bytes, any end of the stream, unknown kinds."""
+"""All protocols of agents alike: any cut of the bytes, any end of the stream, deep JSON, unknown kinds."""
 
+import json
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from sse_client.dialects import (
 from . import test_a2a, test_ag_ui, test_cohere, test_dify, test_langgraph, test_mcp, test_vercel
 from .playing import check, outline, play_pieces
 from .playing import play as play_bytes
-from .scripts import encode, event, play
+from .scripts import changed, encode, event, paths, play
 
 SCRIPTS: dict[str, tuple[Dialect[Delta, Message], list[Any]]] = {
     "mcp": (mcp_call(2), [test_mcp.PROGRESS, test_mcp.ELICIT, test_mcp.response(test_mcp.RESULT)]),
@@ -92,6 +93,24 @@ def test_a_lost_connection_after_each_event(name: str) -> None:
             if isinstance(part, ToolCall) and not part.is_whole:
                 with pytest.raises(ValueError, match="not"):
                     _ = part.input
+
+
+@pytest.mark.parametrize("nested", ["[" * 500 + "]" * 500, '{"a":' * 500 + "1" + "}" * 500], ids=["lists", "objects"])
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_deep_json(name: str, nested: str) -> None:
+    """A value that is nested as deeply as Python parses it is read in the place of any other, twice."""
+    dialect, script = SCRIPTS[name]
+    assert dialect.reader is not None
+    for place, each in enumerate(script):
+        kind, value = each if isinstance(each, tuple) else ("message", each)
+        for path in paths(value):
+            data = json.dumps(changed(value, path, "DEEP")).replace('"DEEP"', nested)
+            reader = dialect.reader()
+            for line in [*script[:place], (kind, data), (kind, data), *script[place + 1 :]]:
+                reader.read(event(line))
+            reader.close(None)
+            assert reader.snapshot.ended_well in (True, False)
+            assert all(call.is_whole in (True, False) for call in reader.snapshot.tool_calls)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -9,7 +9,7 @@ import pytest
 from sse_client import Cursor, ErrorEventReceived, LastEventID, Request, ServerSentEvent
 from sse_client.dialects import LANGGRAPH, LANGGRAPH_EVENTS, Data, Finish, PartAdded, ToolResult
 
-from .playing import digest
+from .playing import Reply, digest
 from .scripts import fuzz, play, recorded, replay
 
 META = ("metadata", {"run_id": "r1", "attempt": 1})
@@ -160,7 +160,7 @@ def test_serialized_messages() -> None:
 
 
 def test_what_is_beside_the_messages() -> None:
-    """Updates, custom events, what subgraphs say of their state, and messages of others are data."""
+    """Updates, custom events, the states of subgraphs, and messages of others are data."""
     beside: list[tuple[str, Any]] = [
         *(("updates", {"agent": {}}), ("custom", 1), ("debug", {}), ("events", []), ("tasks", {}), ("checkpoints", {})),
         *(("values|sub:1", {"messages": [ai("no")]}), ("messages|sub:1", [HUMAN, {}]), ("messages", {}), ("end", {})),
@@ -230,7 +230,7 @@ def test_messages_without_ids() -> None:
 
 
 def test_resuming() -> None:
-    """A run is joined where the server says, if it does."""
+    """A run is joined at the path that the server names, if it does."""
     resume = LANGGRAPH.resume
     assert isinstance(resume, LastEventID)
     assert resume.method == "GET"
@@ -248,18 +248,25 @@ def test_any_shape() -> None:
     )
 
 
-@pytest.mark.parametrize("expected", recorded("langgraph"))
-def test_recorded(expected: dict[str, Any]) -> None:
-    """Recorded streams give the expected results, also where the text comes only with the state."""
-    reply = replay(LANGGRAPH, expected)
+def check_expected(reply: Reply, expected: dict[str, Any]) -> None:
+    """Check a reply against what is expected of a recorded stream."""
     if expected["error"]:
-        assert digest(reply.code) == expected["error"]["error"]
-        assert digest(str(reply.error)) == expected["error"]["message"]
+        assert isinstance(reply.error, ErrorEventReceived)
+        assert digest(reply.error.code) == expected["error"]["error"]
+        assert digest(reply.said) == expected["error"]["message"]
         assert reply.message.text == ""  # the expected one is the user's own message
     else:
+        assert reply.error is None
         assert digest(reply.message.last_text) == expected["text"]
     assert reply.message.native_finish_reason == expected["finish_reason"]
     assert [call.id for call in reply.message.tool_calls] == expected["tool_calls"]
+
+
+@pytest.mark.parametrize("expected", recorded("langgraph"))
+def test_recorded(expected: dict[str, Any]) -> None:
+    """Recorded streams give the expected results, also if the text comes only with the state."""
+    reply = replay(LANGGRAPH, expected)
+    check_expected(reply, expected)
 
 
 # Protocol version 3.

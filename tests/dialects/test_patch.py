@@ -1,4 +1,4 @@
-"""JSON Patch: changes to a document that share what they leave alone."""
+"""JSON Patch: changes to a document that share all that they leave alone."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_operations(operation: Any, path: tuple[str, ...], value: Any) -> None:
 
 
 def test_sharing() -> None:
-    """What no operation touches is the same object."""
+    """A value that no operation touches is the same object."""
     after = patched(DOCUMENT, [{"op": "add", "path": "/x~1y/z", "value": 1}, {"op": "remove", "path": "/n"}])
     assert after == {"a": DOCUMENT["a"], "x/y": {"~": 0, "z": 1}}
     assert after["a"] is DOCUMENT["a"]
