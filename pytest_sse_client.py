@@ -1,7 +1,7 @@
 """
 The pytest plugin of sse-client: fixtures for scripted servers, scripted transports and cassettes.
 
-It stands beside the package, not in it, so that a test run that uses none of these fixtures imports pytest alone.
+It is a module outside the package, so that a test run without these fixtures does not import sse_client.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,8 @@ def sse_server() -> "Iterator[Callable[..., EventServer]]":
     """
     Start servers: `sse_server(*scripts)` returns a running `EventServer`.
 
-    Each is closed at the end of the test, which fails with what a function of the script has raised.
+    Each server is closed at the end of the test. If a function of its script raised an exception, the test fails with
+    it.
     """
     from contextlib import ExitStack
 
@@ -31,7 +32,7 @@ def sse_server() -> "Iterator[Callable[..., EventServer]]":
 
 @pytest.fixture
 def sse_transport() -> "Callable[..., ScriptedTransport]":
-    """Make transports: `sse_transport(*scripts)` is `scripted_transport(*scripts)`, without a socket or a wait."""
+    """Make transports: `sse_transport(*scripts)` returns `scripted_transport(*scripts)`, without sockets or waiting."""
     from sse_client.testing import scripted_transport
 
     return scripted_transport
@@ -40,11 +41,11 @@ def sse_transport() -> "Callable[..., ScriptedTransport]":
 @pytest.fixture
 def sse_cassette(request: pytest.FixtureRequest) -> "Callable[..., ScriptedTransport]":
     """
-    Play cassettes: `sse_cassette("chat.jsonl")` returns a transport that answers with what was recorded.
+    Play cassettes: `sse_cassette("chat.jsonl")` returns a transport that plays the recorded responses.
 
-    Of several cassettes, `sse_cassette("a.jsonl", "b.jsonl")`, each answers the requests after those of the one before.
-    The files are looked for in the folder `cassettes` beside the test's own file. `faults=` puts each connection
-    through `Faults`; `speed=` is that of `replay`, `math.inf` where nothing is said.
+    Several cassettes, as in `sse_cassette("a.jsonl", "b.jsonl")`, are played one after the other. The files are in the
+    folder `cassettes` next to the test's file. `faults=` adds `Faults` to each connection. `speed=` is passed to
+    `replay`, and is `math.inf` by default.
     """
     from math import inf
 
@@ -55,7 +56,7 @@ def sse_cassette(request: pytest.FixtureRequest) -> "Callable[..., ScriptedTrans
         for each in (name, *more):
             path = Path(request.path).parent / "cassettes" / each
             if not path.exists():
-                pytest.fail(f"there is no cassette {path}: make one with sse_client.testing.record(stream, path)")
+                pytest.fail(f"there is no cassette {path}: record one with sse_client.testing.record(stream, path)")
             answers += replay(path, speed=speed)
         return scripted_transport(*(answers if faults is None else map(faults, answers)))
 

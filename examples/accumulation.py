@@ -49,7 +49,7 @@ def main() -> None:
     with EventServer(*answers) as server, SSEClient(base_url=server.url) as client:
         # The result alone.
         with client.post("/chat", dialect=CHAT) as stream:
-            print("final:   ", stream.accumulate().final())
+            print("final:   ", stream.final())
 
         # The events as they arrive, and the result so far.
         with client.post("/chat", dialect=CHAT) as stream:

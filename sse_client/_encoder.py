@@ -1,9 +1,9 @@
 """
 Events in, bytes out: the inverse of the parser (WHATWG HTML, sections 9.2.5 and 9.2.6).
 
-No value can forge a field or an event, because a line is written in two ways only. Text that may have several lines
+No value can forge a field or an event, because lines are written in only two ways. Text that may have several lines
 (data, comments) is split at each of the three line ends of the standard, and each line gets the name of its field. Text
-that must fit one line (a name, an ID) is refused if it has a line end.
+that must fit on one line (a name, an ID) is rejected if it contains a line end.
 """
 
 from operator import index
@@ -14,16 +14,15 @@ from ._event import ServerSentEvent
 
 class EventEncoder:
     """
-    An encoder of one event stream, for a server that sends events or relays those of another server.
+    An encoder for one event stream, for a server that sends events or relays those of another server.
 
     Each call returns whole lines and a blank line, ready to send: UTF-8, with LF as the line end. A parser reads back
     the events that were encoded, with one difference: CR, LF and CRLF in the data all become LF. (`EventParser` also
-    takes a `retry` of more than 18 digits for 10**18.)
+    reads a `retry` of more than 18 digits as 10**18.)
 
     An encoder is stateful, so each connection needs its own. An event without an `id` field has the ID of the event
-    before it, so an ID is written only if it differs from that; an ID that is now empty is written as an empty `id`
-    field, which resets it. `last_event_id` is the ID that the receiver already has: the `Last-Event-ID` of its
-    request, if it reconnected.
+    before it, so an ID is written only if it changes; if it changes to the empty string, an empty `id` field resets it.
+    `last_event_id` is the ID that the receiver already has: the `Last-Event-ID` of its request, if it reconnected.
 
     A relay, as the body of a Starlette or FastAPI `StreamingResponse` with `media_type="text/event-stream"`:
 
@@ -47,12 +46,12 @@ class EventEncoder:
         """
         Return the bytes of an event.
 
-        Written are the name, unless it is `"message"`, the ID, if it changes, `retry`, if the event has one, and each
-        line of the data, even if that is empty.
+        They contain the name, unless it is `"message"`; the ID, if it changes; `retry`, if the event has one; and every
+        line of the data, even if the data is empty.
 
         Raises `ValueError` for values that the format cannot carry: an empty name; a name or an ID with CR, LF or NUL;
-        a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not have. After an error
-        the encoder is unchanged.
+        a `retry` below 0; half of a surrogate pair (`UnicodeEncodeError`), which UTF-8 does not have. An error leaves
+        the encoder unchanged.
         """
         lines: list[str] = []
         if event.event != "message":
@@ -65,11 +64,11 @@ class EventEncoder:
             lines += "id: " if event.id else "id:", event.id, "\n"
         if event.retry is not None:
             lines += "retry: ", _digits(event.retry), "\n"
-        # A parser removes one space after the colon. One is always written, so the value keeps its own.
+        # A parser removes one space after the colon. One is always written, so a value keeps its own leading space.
         for line in _lines(event.data):
             lines += "data: ", line, "\n"
         lines.append("\n")
-        # Joined, not formatted: a member of a `str` enumeration is written as its value.
+        # Joined, not formatted, so that a member of a `str` enumeration is written as its value.
         data = "".join(lines).encode()
         self._last_event_id = event.id
         return data
@@ -78,18 +77,18 @@ class EventEncoder:
         """
         Return the bytes of a comment, which keeps a silent connection alive and is not an event.
 
-        The text follows the colon unchanged, as `EventParser` returns it; `comment(" ping")` is `: ping` on the wire.
-        Each line of it becomes a comment of its own. Raises `UnicodeEncodeError` for half of a surrogate pair.
+        The text follows the colon unchanged, as `EventParser` passes it on; `comment(" ping")` is `: ping` on the wire.
+        Each line of the text becomes a separate comment. Raises `UnicodeEncodeError` for half of a surrogate pair.
         """
         return "".join([f":{line}\n" for line in _lines(text)] + ["\n"]).encode()
 
     def retry(self, milliseconds: int) -> bytes:
-        """Return the bytes that set the receiver's reconnection time; raise `ValueError` if it is below 0."""
+        """Return the bytes that set the receiver's reconnection time. Raises `ValueError` if it is below 0."""
         return f"retry: {_digits(milliseconds)}\n\n".encode()
 
 
 def _lines(text: str) -> list[str]:
-    """Split text at CR, LF and CRLF, and nowhere else: `str.splitlines` knows seven more line ends."""
+    """Split text at CR, LF and CRLF only; `str.splitlines` has seven more line ends."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n")
@@ -102,4 +101,4 @@ def _has_any(characters: str, text: str) -> bool:
 def _digits(milliseconds: int) -> str:
     if milliseconds < 0:
         raise ValueError(f"expected retry >= 0 (milliseconds), got {milliseconds!r}")
-    return str(int(index(milliseconds)))  # `int` alone would cut 1.5 to 1
+    return str(int(index(milliseconds)))  # `int` alone would accept 1.5 as 1

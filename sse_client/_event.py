@@ -1,8 +1,8 @@
 """
-The one record that everything here is about: a server-sent event, as it came over the wire.
+A server-sent event as it was received.
 
-It is a plain slotted record and not a pydantic model: building one is the largest single cost of reading a
-stream, and a record costs a quarter of a frozen one and an eighth of a model.
+It is a plain dataclass with slots and not a pydantic model, because creating events is the largest single cost of
+reading a stream: a frozen dataclass costs four times as much, a model eight times.
 """
 
 import json
@@ -17,31 +17,31 @@ class ServerSentEvent:
     """One event of an event stream (WHATWG HTML, section 9.2.6, "dispatch the event")."""
 
     event: str = "message"
-    """The event's type: the `event` field, or `"message"` where the stream named none."""
+    """The event's type: the `event` field, or `"message"` if there is none."""
 
     data: str = ""
     """The `data` lines, joined by line feeds."""
 
     id: str = ""
-    """The last event ID as it stood when this event was dispatched: an event without an `id` has the one before it."""
+    """The last event ID when this event was dispatched: an event without an `id` field has the ID before it."""
 
     retry: int | None = None
-    """The reconnection time that this event's block set, in milliseconds, or `None`."""
+    """The `retry` field in the event's block: the reconnection time in milliseconds, or `None`."""
 
     def json(self) -> Any:
         """
         Parse the data as JSON.
 
-        Half of a surrogate pair (`"\\ud83d"`, of an emoji that the server cut in two) is kept as it is: the other half
-        may come in the next event. `text.encode("utf-16", "surrogatepass").decode("utf-16")` joins the two.
+        Half of a surrogate pair (`"\\ud83d"`, from an emoji that the server cut in two) is kept: the other half may
+        come in the next event. `text.encode("utf-16", "surrogatepass").decode("utf-16")` joins the two.
 
-        Raises `ValueError` (most often `json.JSONDecodeError`) where the data is not JSON.
+        Raises `ValueError` (usually `json.JSONDecodeError`) if the data is not JSON.
         """
         try:
             return from_json(self.data)
         except ValueError:
-            # The fast parser refuses half of a surrogate pair, which servers send when they cut an emoji in two.
-            # The standard library takes it, and words the error better where the data really is not JSON.
+            # The fast parser rejects half of a surrogate pair, which servers send if they cut an emoji in two. The
+            # standard library accepts it, and has better error messages if the data really is not JSON.
             try:
                 return json.loads(self.data)
             except RecursionError:

@@ -3,14 +3,14 @@ Bytes in, events out: the event stream format (WHATWG HTML, sections 9.2.5 and 9
 
 How it stays fast. Lines end at CR, LF or CRLF, and none of these bytes occurs inside a UTF-8 sequence, so:
 
-- A piece with a CR in it has its line ends made LF first; everything after knows LF alone.
-- Bytes are kept until the LF that completes their line, and whole lines are decoded at once: half a character
-  never meets the decoder.
-- A stream repeats itself. Where a text begins with `data: `, or with `event: NAME` and `data: `, `_feed_parts` splits
-  it at each blank line that is followed by the same; a part without a line end in it is the data of an event.
-  Whatever has another shape goes to `_feed_lines`, the standard's algorithm line by line. The events are the same.
+- If a piece contains a CR, its line ends are first converted to LF; all later steps know only LF.
+- Bytes are kept until the LF that completes their line, and whole lines are decoded at once, so the decoder never sees
+  half of a character.
+- A stream repeats itself. If a text begins with `data: `, or with `event: NAME` and `data: `, `_feed_parts` splits it
+  at each blank line that is followed by the same beginning; a part without a line end is the data of an event.
+  Text of any other shape goes to `_feed_lines`, the standard's algorithm line by line. The events are the same.
 
-Nothing is scanned, decoded or copied more than a fixed number of times, however the stream is cut.
+No byte is scanned, decoded or copied more than a fixed number of times, however the stream is cut.
 """
 
 import sys
@@ -25,10 +25,10 @@ DATA = b"data: "
 RETRY = b"retry"
 CR, LF = b"\r\n"
 
-# Far above what a token, a tool call or a picture in base64 needs, far below what hurts a server.
+# Far more than a token, a tool call or a picture in base64 needs, and far too little to hurt a server.
 DEFAULT_MAX_EVENT_SIZE = 64 * 1024 * 1024
 
-# What fits 18 digits fits 63 bits, and is 31 million years of milliseconds: longer runs of digits mean no time.
+# 18 digits fit into 63 bits, and 10**18 ms are 31 million years: more digits are not meant as a time.
 MAX_RECONNECTION_TIME = 10**18
 
 
@@ -36,27 +36,27 @@ new = object.__new__
 
 
 def utf8_length(text: str) -> int:
-    """How many bytes the text has in UTF-8."""
+    """Return the length of the text in UTF-8, in bytes."""
     return len(text) if text.isascii() else len(text.encode())
 
 
 class EventParser:
     """
-    An incremental parser of one event stream.
+    An incremental parser for one event stream.
 
-    Feed it the body of a response, in pieces cut anywhere; it returns the events that they complete. A new
-    connection needs a new parser, which `last_event_id` seeds with the ID that the one before ended with.
+    Feed it the body of a response, in pieces cut anywhere; it returns the events that they complete. A new connection
+    needs a new parser: pass the `last_event_id` of the previous parser to it.
 
-    `on_comment` is called with the text of each comment, behind its colon; `on_unknown` with each line of a field
-    that the standard does not know. Both are called during `feed`, when their line ends.
+    `on_comment` is called with the text of each comment, without its colon; `on_unknown` with each line whose field is
+    not in the standard. Both are called during `feed`, at the end of the line.
 
-    `max_event_size` bounds, in bytes, what is kept for an event together with the line that is being received.
+    `max_event_size` limits the size of an event while it is received, including its incomplete last line, in bytes.
     """
 
     last_event_id: str
-    """The last event ID string: set by the blank line after an `id`, and kept until the next."""
+    """The last event ID: set at the blank line after an `id` field, and kept until the next."""
     reconnection_time: int | None
-    """What the last `retry` field said, in milliseconds; `None` before there is one."""
+    """The value of the last `retry` field, in milliseconds; `None` before the first."""
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class EventParser:
     ) -> None:
         self.last_event_id = last_event_id
         self.reconnection_time = None
-        # For the session: how many events this `feed` had completed before the comment that `on_comment` is told of,
-        # and how many events had an `id` of their own that repeats the ID before them.
+        # For the session: the number of events that this `feed` completed before the current call of `on_comment`, and
+        # the number of events whose `id` field repeats the ID before them.
         self._completed = 0
         self._repeated_ids = 0
 
@@ -78,21 +78,21 @@ class EventParser:
         self._on_unknown = on_unknown
 
         self._line = bytearray()  # the line that has not ended yet
-        self._at_start = True  # nothing but the first line can begin with a BOM
+        self._at_start = True  # only the first line can begin with a BOM
         self._after_cr = False  # an LF that comes next belongs to the CR before it
         self._too_large = False
         self._is_fresh = False  # none of the above, and no open block: the next byte begins a block
-        # An ill-formed byte becomes U+FFFD, three bytes: what is a third of the limit cannot pass it.
+        # An invalid byte becomes U+FFFD, three bytes: a third of the limit can never exceed it.
         self._surely_small = max_event_size // 3
 
-        # The open block: what its lines have set since the last blank line.
+        # The open block: the values that its lines have set since the last blank line.
         self._is_open = False
         self._data: list[str] = []
         self._event = ""
         self._id: str | None = None
         self._retry: int | None = None
-        self._data_size = 0  # in bytes of UTF-8, with the LF behind each line
-        self._size = 0  # of all that is kept for the block
+        self._data_size = 0  # in bytes of UTF-8, with the LF after each line
+        self._size = 0  # of the whole block
 
     def __repr__(self) -> str:
         place = "in the middle of an event" if self.is_mid_block else "between events"
@@ -100,16 +100,16 @@ class EventParser:
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """
-        Take the next piece of the stream; return the events it completes.
+        Parse the next piece of the stream and return the events that it completes.
 
-        Pieces may be cut anywhere, even inside a character or a CR LF pair. An event is returned with the byte
-        that completes its blank line. What the stream ends in the middle of is never returned.
+        Pieces may be cut anywhere, even inside a character or a CRLF pair. An event is returned with the byte that
+        completes its blank line. An incomplete event at the end of the stream is never returned.
 
-        Raises `EventTooLarge` where an event is larger than `max_event_size`. The events that the same piece
-        completes before it are returned first; the next call raises, and so does each one after that.
+        Raises `EventTooLarge` if an event is larger than `max_event_size`. The events that the same piece completes
+        before it are returned first; then the next call raises, and so does every later one.
         """
         if self._is_fresh and len(data) <= self._surely_small:
-            # A server that flushes each event sends just this.
+            # The usual piece of a server that flushes each event.
             end = -2 if data[-2:] == b"\n\n" else -4 if data[-4:] == b"\r\n\r\n" else 0
             if end and "\r" not in (text := data[:end].decode("utf-8", "replace")):
                 events: list[ServerSentEvent] = []
@@ -125,18 +125,18 @@ class EventParser:
 
     @property
     def _open_line(self) -> str:
-        """The line that has begun and not ended, as far as it has come; `""` if there is none."""
+        """The received part of an incomplete line; `""` if there is none."""
         line = self._line.removeprefix(BOM) if self._at_start else self._line
         return line.decode("utf-8", "replace")
 
     @property
     def is_mid_block(self) -> bool:
         """
-        Whether something of an event has begun and not ended: a line, or a block with a field.
+        Whether an event has begun and not ended, by a part of a line or by a block with a field.
 
-        A comment and a `retry` are no part of an event: neither counts, whether its line has ended or not.
+        Comments and `retry` fields do not count, complete or not, because they do not belong to an event.
         """
-        # The name of a field is all that is needed of a line that may have many megabytes.
+        # Only the name of the field: the line may have many megabytes.
         line = bytes(self._line[: len(BOM) + len(RETRY) + 1])
         if self._at_start:
             line = line.removeprefix(BOM)
@@ -145,10 +145,10 @@ class EventParser:
 
     def _unfinished(self) -> ServerSentEvent | None:
         """
-        Return what the stream would end in the middle of, as if its last line and its blank line had come.
+        Return the incomplete last block as an event, as if its last line and its blank line were complete.
 
-        It is no event: the standard drops it, and so must you. But servers forget the last blank line, and whether
-        the stream was complete can be told from what stands before it. `None` where that has no data.
+        It must not be delivered, because the standard drops it. But some servers forget the last blank line, and this
+        block shows whether the stream was complete. `None` if the block has no data.
         """
         if not self.is_mid_block:
             return None
@@ -156,12 +156,12 @@ class EventParser:
         twin._line = self._line.copy()
         twin._data = self._data.copy()
         twin._on_comment = twin._on_unknown = None
-        twin._max_event_size = sys.maxsize  # what was received has passed the limit
+        twin._max_event_size = sys.maxsize  # the received bytes have been checked already
         events = [] if self._too_large else twin.feed(b"\n\n")
         return events[0] if events else None
 
     def _feed_any(self, data: bytes) -> list[ServerSentEvent]:
-        """Take a piece cut anywhere."""
+        """Parse a piece cut anywhere."""
         events: list[ServerSentEvent] = []
         if not self._too_large:
             if self._after_cr or CR in data:
@@ -170,7 +170,7 @@ class EventParser:
                 self._feed_lines_of(data, events)
             else:
                 self._line += data
-            # A BOM is no part of the line that it stands in.
+            # A BOM does not count as a part of its line.
             received = len(self._line) - 3 if self._at_start and self._line.startswith(BOM) else len(self._line)
             if self._size + received > self._max_event_size:
                 self._too_large = True
@@ -180,7 +180,7 @@ class EventParser:
         return events
 
     def _with_lf(self, data: bytes) -> bytes:
-        """Make line ends LF. A CR acts at once; an LF behind it, in the next piece too, is swallowed."""
+        """Convert line ends to LF. A CR ends its line at once; an LF after it, even in the next piece, is dropped."""
         if not data:
             return data
         if self._after_cr and data[0] == LF:
@@ -192,7 +192,7 @@ class EventParser:
         return b"\n".join(lines)
 
     def _feed_lines_of(self, data: bytes, events: list[ServerSentEvent]) -> None:
-        """Take a piece that ends at least one line; keep what comes behind its last LF."""
+        """Parse a piece that ends at least one line, and keep the bytes after its last LF."""
         end = data.rfind(b"\n") + 1
         line, self._line = self._line, bytearray(data[end:])
         line += data[:end]
@@ -214,7 +214,7 @@ class EventParser:
             lines = line[end + 2 :]
             del line[end:]
             if line.startswith(DATA):
-                del line[: len(DATA)]  # before it is decoded: one copy less of an event of many megabytes
+                del line[: len(DATA)]  # before decoding, which saves a copy of an event of many megabytes
                 self._feed_parts("data: ", "message", line.decode("utf-8", "replace"), events)
             else:
                 self._feed_blocks(line.decode("utf-8", "replace"), events)
@@ -223,7 +223,7 @@ class EventParser:
             self._feed_lines(line[:-1].decode("utf-8", "replace").split("\n"), events)
 
     def _feed_blocks(self, text: str, events: list[ServerSentEvent]) -> None:
-        """Take whole blocks, without the blank line behind the last."""
+        """Parse whole blocks, given without the blank line after the last."""
         if text[:6] == "data: ":
             self._feed_parts("data: ", "message", text[6:], events)
             return
@@ -237,14 +237,14 @@ class EventParser:
         self._feed_lines([*text.split("\n"), ""], events)
 
     def _feed_parts(self, head: str, name: str, text: str, events: list[ServerSentEvent]) -> None:
-        """Take whole blocks, most of which begin with `head`, as the first does whose `head` is cut off already."""
+        """Parse whole blocks, most of which begin with `head`; the text starts after the `head` of the first."""
         last_event_id = self.last_event_id
         for data in text.split(f"\n\n{head}") if "\n" in text else (text,):
             if "\n" in data:
                 self._feed_lines([*f"{head}{data}".split("\n"), ""], events)
                 last_event_id = self.last_event_id
             else:
-                # ServerSentEvent(name, data, last_event_id) without the call, which is a third of what an event costs.
+                # ServerSentEvent(name, data, last_event_id) without the call, which is a third of the cost of an event.
                 event = new(ServerSentEvent)
                 event.event = name
                 event.data = data
@@ -253,7 +253,7 @@ class EventParser:
                 events.append(event)
 
     def _feed_lines(self, lines: list[str], events: list[ServerSentEvent]) -> None:
-        """Take lines, without their ends: the standard's own algorithm (section 9.2.6)."""
+        """Parse lines without their ends, by the standard's own algorithm (section 9.2.6)."""
         data = self._data
         known = len(data)
         last_event_id = self.last_event_id
@@ -275,7 +275,7 @@ class EventParser:
                     self._size = self._data_size = 0
                 continue
             field, _, value = line.partition(": ")
-            if ":" in field:  # no space behind the first colon
+            if ":" in field:  # no space after the first colon
                 field, _, value = line.partition(":")
             if field == "data":
                 data.append(value)
@@ -285,7 +285,7 @@ class EventParser:
                 if "\0" not in value:
                     self._id = value
             elif field == "retry":
-                # Not int() alone, which takes "1_0" and "+5", nor str.isdigit() alone, which takes "٣".
+                # Not int() alone, which accepts "1_0" and "+5", nor str.isdigit() alone, which accepts "٣".
                 if value.isascii() and value.isdigit():
                     digits = value.lstrip("0") or "0"
                     self._retry = int(digits) if len(digits) <= 18 else MAX_RECONNECTION_TIME
@@ -303,7 +303,7 @@ class EventParser:
             self._size = self._data_size + utf8_length(self._event) + utf8_length(self._id or "")
 
     def _feed_within_limit(self, data: bytearray, events: list[ServerSentEvent]) -> None:
-        """Take whole lines, one at a time, and stop at the one that makes its event too large."""
+        """Parse whole lines, one at a time, and stop at the one that makes its event too large."""
         for line in data.split(b"\n")[:-1]:
             if self._size + len(line) > self._max_event_size:
                 self._too_large = True

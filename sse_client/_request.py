@@ -1,4 +1,4 @@
-"""A request as the user asked for it: httpx's arguments, kept until an attempt needs them."""
+"""A request as the user specified it: httpx's arguments, kept for each attempt."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,20 +13,20 @@ Headers: TypeAlias = (
 HeadersSource: TypeAlias = Headers | Callable[[], Headers | None]
 AsyncHeadersSource: TypeAlias = HeadersSource | Callable[[], Awaitable[Headers | None]]
 
-# RFC 9110, section 9.2.2: sent twice, these mean the same as sent once.
+# RFC 9110, section 9.2.2: sending these twice has the same effect as sending them once.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
-# Up to its host, the host with its user, the path, and what follows it.
+# The part before the host, the host with its user, the path, and the rest.
 URL = re.compile(r"((?:[^:/?#]*:)?//|)([^/?#]*)([^?#]*)(.*)", re.DOTALL)
 HOST = re.compile(r"([^:@\[\]]*|\[[^@\[\]]*\])(:[0-9]*)?")
 
 
 def public_url(url: str) -> str:
     """
-    Return the URL as texts name it: without its user, query and fragment, which hold secrets.
+    Return the URL for a text: without its user, query and fragment, which may hold secrets.
 
-    By hand: what is named may be no URL at all, and that is just what the text is about. A password with a "/", "?"
-    or "#" in it looks like the end of a host. If an "@" may be the end of one, nothing but the scheme is named.
+    It is parsed by hand, because the text may be about a URL that is invalid. A password that contains "/", "?" or "#"
+    looks like the end of the host. So if an "@" may be the end of a password, only the scheme is returned.
     """
     match = URL.fullmatch(url)
     assert match is not None
@@ -38,7 +38,7 @@ def public_url(url: str) -> str:
 
 
 def public_path(url: str) -> str:
-    """Return the path of the URL, if that can be told."""
+    """Return the path of the URL, if it is known."""
     shown = public_url(url)
     _, slashes, rest = shown.partition("//")
     return f"/{rest.partition('/')[2]}" if slashes and rest != "…" else shown
@@ -46,20 +46,20 @@ def public_path(url: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Request:
-    """What to send. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` mean what they mean in httpx."""
+    """A request. `json`, `content`, `data`, `files`, `params`, `cookies` and `auth` have the meaning of httpx."""
 
     method: str
     """The method, in upper case."""
     url: str
-    """The URL, as it was given: it may be relative to the client's `base_url`."""
+    """The URL as the user passed it: it may be relative to the client's `base_url`."""
     params: Params | None = None
     """Query parameters, added to those of the URL."""
     headers: AsyncHeadersSource | None = None
-    """The call's own headers, or the function that makes them for each attempt."""
+    """Headers of this call, or a function that returns them for each attempt."""
     cookies: Cookies | None = None
-    """The call's own cookies."""
+    """Cookies of this call."""
     json: Any = None
-    """The body, as a value that JSON can have."""
+    """The body, as a value to encode as JSON."""
     content: Content | None = None
     """The body, as text, bytes, or an iterator of bytes."""
     data: Data | None = None
@@ -67,20 +67,20 @@ class Request:
     files: Files | None = None
     """The files of a form."""
     auth: Auth | None = None
-    """The call's own credentials."""
+    """Credentials of this call."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public_url(str(self.url))}>"
 
     @property
     def is_idempotent(self) -> bool:
-        """Whether the method means the same sent twice as sent once (RFC 9110, section 9.2.2)."""
+        """Whether sending the method twice has the same effect as sending it once (RFC 9110, section 9.2.2)."""
         return self.method in IDEMPOTENT
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the body can be sent again: an iterator or a file is used up by the first attempt."""
-        # As in httpx, `data` that is not a form is a body like `content`, whatever its type says.
+        """Whether the body can be sent again: the first attempt uses up an iterator or a file."""
+        # As in httpx, `data` that is not a mapping is sent like `content`, although its type does not allow it.
         fields = self.data if isinstance(self.data, Mapping) else None
         return (
             _is_text(self.content)
@@ -94,14 +94,14 @@ def _is_text(body: Any) -> bool:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether the value of a form field can be written again; httpx makes text of nearly anything."""
+    """Whether the value of a form field can be sent again; httpx converts nearly anything to text."""
     if isinstance(value, list | tuple):
         return all(map(_is_value, cast("Sequence[Any]", value)))
     return not any(hasattr(value, name) for name in ("__next__", "__anext__", "read"))
 
 
 def _are_text(files: Any) -> bool:
-    """Whether all files are given by their content: alone, or behind a name."""
+    """Whether all files are text or bytes, alone or after a name."""
     if not files:
         return True
     if isinstance(files, Mapping):
@@ -109,6 +109,6 @@ def _are_text(files: Any) -> bool:
     elif isinstance(files, list | tuple):
         values = [file for _, file in cast("Sequence[Any]", files)]
     else:
-        return False  # an iterator of files is used up itself
+        return False  # an iterator of files is itself used up
     contents: list[Any] = [value[1] if isinstance(value, tuple) else value for value in values]
     return all(isinstance(content, str | bytes) for content in contents)

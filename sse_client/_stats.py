@@ -1,29 +1,33 @@
-"""The numbers of one stream: what `stream.stats` returns, and what an error carries."""
+"""The statistics of a stream: the value of `stream.stats` and `error.stats`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class StreamStats:
-    """Counts and times of one stream, over all its attempts; a snapshot, complete on every path. Times in seconds."""
+    """
+    Statistics of one stream over all its attempts. Times are in seconds.
+
+    A snapshot, which does not change afterwards. It is available however the stream ends.
+    """
 
     attempts: int = 0
-    """Requests sent, redirects not counted."""
+    """Requests sent, without redirects."""
     connections: int = 0
-    """Attempts that were answered with an event stream."""
+    """Attempts whose response was an event stream."""
     events: int = 0
-    """Events handed to the user."""
+    """Events delivered to the user."""
     unknown: int = 0
-    """Of these, events that their type has no place for."""
+    """Delivered events that the `events` type does not cover."""
     comments: int = 0
     """Comments, which servers send to keep a connection alive."""
     bytes: int = 0
-    """Bytes of the bodies, without transfer coding and decompressed."""
+    """Bytes of the bodies, decompressed and without the transfer coding."""
     time_to_headers: float | None = None
     """From the first attempt to the headers of the first event stream."""
     time_to_first_event: float | None = None
     """From the first attempt to the first event."""
     longest_gap: float = 0.0
-    """The longest time from one event to the next, as they were received."""
+    """The longest time from one received event to the next."""
     duration: float = 0.0
-    """From the first attempt to the end, or to now."""
+    """From the first attempt to the end, or until now."""

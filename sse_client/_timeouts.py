@@ -1,4 +1,4 @@
-"""The clocks of a stream. Each is its own question, and each can be switched off with `None`."""
+"""The timeouts of a stream, called clocks. Each is independent, and `None` switches it off."""
 
 from dataclasses import dataclass, fields
 from typing import cast
@@ -7,36 +7,36 @@ from typing import cast
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """
-    How long to wait for what, in seconds; `None` and infinity wait for ever.
+    Time limits in seconds; `None` and infinity mean no limit.
 
-    A plain number where a `Timeouts` is expected means `total`. A clock that waits for data counts only while the
-    stream is waiting, not while your own code handles an event.
+    Unlike in httpx, a plain number passed as `timeout=` limits the whole stream: it means `total`. A clock that waits
+    for data counts only while the stream is waiting, not while your own code handles an event.
 
-    In the sync client, `first_event`, `idle` and `total` end a blocked read by shutting its socket down. Where there is
-    none to shut (a transport that does not show it), a silence ends by the transport's own read
-    timeout, which can be one number only: what is left of `total`, or the longer of `first_event` and `idle`.
+    In the sync client, `first_event`, `idle` and `total` end a blocked read by shutting down its socket. If the
+    transport does not give access to the socket, its own read timeout ends a silence. That is a single number: the rest
+    of `total`, or the longer of `first_event` and `idle`.
 
-    Over HTTP/2, streams share a connection. In the sync client, `read` and `response` then end all of its streams; an
-    event may wait while a request of your own reads from it; and a request beyond the server's limit of streams waits
-    without a clock. A server that closes the connection gracefully interrupts its streams. If that matters, use one
-    client per stream, or HTTP/1.1.
+    Over HTTP/2, streams share a connection. In the sync client, `read` and `response` then end all streams of the
+    connection; an event may wait while another request of yours reads from it; and a request beyond the server's limit
+    of streams waits without a clock. A server that closes the connection gracefully interrupts its streams. If that
+    matters, use one client per stream, or HTTP/1.1.
 
-    Before there is a connection, the sync client cannot interrupt two things: a name that is being resolved, and your
+    Before there is a connection, the sync client cannot interrupt two things: the resolution of a host name, and your
     own `headers=` function. It tries each address of a name for as long as `connect` and `total` allow at that moment.
     """
 
     connect: float | None = 10.0
-    """For a connection: a place in the pool, TCP, a proxy and TLS together. `ConnectionFailed`."""
+    """The time to get a connection: the pool, TCP, a proxy and TLS together. Raises `ConnectionFailed`."""
     response: float | None = 300.0
-    """For the headers, once connected: a model may think for minutes before it answers. `ConnectionFailed`."""
+    """The time from the connection to the headers; a model may think for minutes. Raises `ConnectionFailed`."""
     read: float | None = 300.0
-    """Without a single byte, comments included. `StreamTimeout`."""
+    """The longest time without a single byte; comments count as bytes. Raises `StreamTimeout`."""
     first_event: float | None = None
-    """From the headers to the first event of the stream. `StreamTimeout`."""
+    """The time from the headers to the first event of the stream. Raises `StreamTimeout`."""
     idle: float | None = None
-    """For the next event after the first; comments do not count as one. `StreamTimeout`."""
+    """The longest time to wait for each event after the first; comments are not events. Raises `StreamTimeout`."""
     total: float | None = None
-    """For the whole call, from its first attempt on. `StreamTimeout`."""
+    """The time for the whole stream, from its first attempt. Raises `StreamTimeout`."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -48,7 +48,7 @@ class Timeouts:
 
     @classmethod
     def _of(cls, timeout: "Timeouts | float | None") -> "Timeouts":
-        """Take what users write for a timeout: ours, seconds for the whole call, or None for no clock at all."""
+        """Convert a `timeout` argument: a `Timeouts`, seconds for the whole stream, or `None` for no clocks at all."""
         if isinstance(timeout, Timeouts):
             return timeout
         if timeout is None:

@@ -1,9 +1,9 @@
 """
-From an event's name and data to the user's own type, straight from the JSON text.
+Typed events: an event's name and data are validated as the user's own type, directly from the JSON text.
 
-A type says by itself how its members are told apart: a discriminated union by a field, a plain union by which fields
-are there, and members with `Named` by the event's name. `Decoder` reads that off the type once, and then only calls
-pydantic.
+The type itself says how its members are distinguished: a discriminated union by a field, a plain union by the fields
+that are present, and members with `Named` by the event's name. `Decoder` reads that from the type once; after that it
+only calls pydantic.
 """
 
 import enum
@@ -23,24 +23,25 @@ T = TypeVar("T", default=ServerSentEvent)
 
 Unknown: TypeAlias = Literal["skip", "keep", "raise"]
 
-# An escape of one half of a surrogate pair: what JSON has for a character beyond the first 65,536, like an emoji.
+# An escape for half of a surrogate pair: JSON needs two for a character above U+FFFF, such as an emoji.
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 Validate: TypeAlias = Callable[[str], Any]
 
 
 class Named:
     """
-    Marks the member of a union by the names of its events: `Annotated[Token, Named("message", "data")]`.
+    Marks a member of a union with the names of its events: `Annotated[Token, Named("message", "data")]`.
 
-    The name wins over a field, unless it is `message`, which is every event's that has none.
+    An event's name takes precedence over a discriminator field, unless it is `message`, the name of all events that
+    have none.
     """
 
     names: tuple[str, ...]
-    """The names of the events; `"message"` is an event that has none."""
+    """The names of the events; `"message"` is an event without a name."""
 
     def __init__(self, *names: str) -> None:
         if not names:
-            raise TypeError("Named() needs the name of an event")
+            raise TypeError("Named() requires at least one event name")
         self.names = names
 
     def __repr__(self) -> str:
@@ -48,14 +49,14 @@ class Named:
 
 
 class Nothing(enum.Enum):
-    """What comes of an event that the type has no place for."""
+    """The result for an event that the type does not cover."""
 
-    EMPTY = "an event without data, as some servers send to set an ID"
+    EMPTY = "an event without data, which some servers send to set an ID"
     UNKNOWN = "a name, or a value of the discriminator, that the type does not list"
 
 
 class Decoder(Generic[T]):
-    """Makes values of one type from events."""
+    """Converts events to values of one type."""
 
     def __init__(self, form: TypeForm[T]) -> None:
         if isinstance(form, str):
@@ -68,12 +69,12 @@ class Decoder(Generic[T]):
                 named.setdefault(name, []).append(member)
             if not names:
                 others.append(member)
-        # A form without named members is pydantic's as it stands, with whatever is annotated to it.
+        # A type without named members goes to pydantic unchanged, with all of its annotations.
         self._by_data = _validator(others if named else [form])
         self._by_name = {name: _validator(members) for name, members in named.items()}
 
     def decode(self, event: ServerSentEvent) -> T | Nothing:
-        """Return the value of the event. Raises `DecodeError` where the type lists the event, but it does not fit."""
+        """Return the value of the event. Raises `DecodeError` if the type covers the event but its data is invalid."""
         if not event.data:
             return Nothing.EMPTY
         validate, named = self._by_data, None
@@ -96,26 +97,26 @@ class Decoder(Generic[T]):
             raise self._error(event, error) from error
 
     def unknown(self, event: ServerSentEvent) -> DecodeError:
-        """The error for an event that the type does not list, where that is one."""
-        return DecodeError(f"{self._label} has no place for this {quote(event.event)} event", event=event)
+        """Return the error for an event that the type does not cover, with `unknown="raise"`."""
+        return DecodeError(f"{self._label} does not cover this {quote(event.event)} event", event=event)
 
     def _error(self, event: ServerSentEvent, error: ValidationError) -> DecodeError:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         said = first["msg"] + (f" ({where})" if where else "")
         if first["type"] == "json_invalid" and HALF.search(event.data) and _is_json(event):
-            said = "its JSON has half of a surrogate pair, which pydantic cannot take; the event's json() can"
+            said = "its JSON has half of a surrogate pair, which pydantic cannot parse; the event's json() can"
         return DecodeError(f"{quote(event.event)} event does not match {self._label}: {said}", event=event)
 
 
 def shape(form: Any) -> Any:
-    """What tells two types apart for a cache: with the order of their members, which `==` of unions leaves out."""
+    """Return the key of a type for a cache, with the order of its members, which `==` of unions ignores."""
     arguments = get_args(form)
     return (get_origin(form), *map(shape, arguments)) if arguments else (type(form), form)
 
 
 def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The members of a union, or the one type, with the names of their events."""
+    """Yield the members of a union, or the single type, each after the names of its events."""
     form, metadata = unwrap(form)
     names = tuple(name for each in metadata if isinstance(each, Named) for name in each.names)
     rest = [each for each in metadata if not isinstance(each, Named)]
@@ -126,14 +127,14 @@ def _members(form: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     if not rest:
         yield from members
         return
-    # What is annotated to the union, its discriminator, is for those of its members that have no names.
+    # An annotation of the union, such as its discriminator, applies to the members without names.
     yield from (member for member in members if member[0])
     if others := [member for names, member in members if not names]:
         yield (), _annotate(_union(others), rest if len(others) > 1 else [])
 
 
 def unwrap(form: Any) -> tuple[Any, list[Any]]:
-    """Look through aliases and annotations; return the type, and what is annotated to it."""
+    """Resolve aliases and annotations; return the type and its metadata."""
     metadata: list[Any] = []
     while True:
         if hasattr(form, "__value__"):  # `type X = …`, and typing_extensions.TypeAliasType
@@ -169,7 +170,7 @@ def _annotate(form: Any, metadata: list[Any]) -> Any:
 def _validator(members: list[Any]) -> Validate | None:
     if not members:
         return None
-    # Through the module, which loads the larger half of pydantic only now: who wants raw events does not wait for it.
+    # `pydantic` loads `TypeAdapter` only on this access: a program that reads raw events never loads half of pydantic.
     return pydantic.TypeAdapter(members[0] if len(members) == 1 else _union(members)).validator.validate_json
 
 
@@ -182,22 +183,22 @@ def _is_json(event: ServerSentEvent) -> bool:
 
 
 def _is_unknown(error: ValidationError) -> bool:
-    """Whether all that is wrong is a value of the discriminator that the union does not list."""
+    """Whether the only error is a value of the discriminator that the union does not list."""
     first, *more = error.errors(include_url=False, include_context=False, include_input=False)
     return not more and first["type"] == "union_tag_invalid" and first["loc"] == ()
 
 
-# As many types as a large application streams; pydantic takes up to milliseconds to build a validator.
+# More types than a large application streams. Building a validator takes pydantic up to some milliseconds.
 MAX_DECODERS = 256
 _decoders: dict[Any, Decoder[Any]] = {}
 
 
 def decoder_of(form: Any) -> Decoder[Any]:
-    """A decoder for the type, made once."""
+    """Return the decoder for the type, which is made once."""
     try:
         key = shape(form)
         found = _decoders.get(key)
-    except TypeError:  # annotated with something that cannot be hashed
+    except TypeError:  # an annotation cannot be hashed
         return Decoder(form)
     if found is None:
         if len(_decoders) >= MAX_DECODERS:

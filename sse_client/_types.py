@@ -1,9 +1,9 @@
 """
-The types of the arguments that go to httpx or httpx2, and what this package needs of their clients and responses.
+The types of the arguments for httpx or httpx2, and protocols for their clients and responses.
 
-The classes of both are described by their methods and not by their names. Only one of the two may be installed, and a
-type checker takes a class that it cannot find for `Any`: a union with `httpx2.Client` would then allow everything.
-Neither is imported, so that the types are also there when the program runs. `Any` stands for a class of the user's own
+The classes of both libraries are described by their methods, not by their names. Perhaps only one of the two is
+installed, and a type checker treats a class that it cannot find as `Any`: a union with `httpx2.Client` would then allow
+everything. Neither is imported, so that the types also exist at run time. `Any` stands for a class of the installed
 library.
 """
 
@@ -23,21 +23,21 @@ from typing import IO, Any, Protocol, TypeAlias
 
 
 class Response(Protocol):
-    """The attributes of `stream.response` that you can rely on. It is the response of your own HTTP client."""
+    """The attributes of `stream.response` that you can rely on. The object itself comes from your HTTP client."""
 
     @property
     def status_code(self) -> int:
-        """The status."""
+        """The status code."""
         ...
 
     @property
     def reason_phrase(self) -> str:
-        """The text after the status; empty over HTTP/2."""
+        """The text after the status code; empty over HTTP/2."""
         ...
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; names are looked up in any case."""
+        """The headers; lookups ignore the case of names."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Fixtures that run a test on every backend, library and shell; and how the whole suite is spread over processes."""
+"""Fixtures that run a test on every backend, library and shell, and hooks that spread the suite over processes."""
 
 import gc
 import os
@@ -19,42 +19,42 @@ if HAS_UVLOOP:
 
 @pytest.fixture(params=[*BACKENDS.values()], ids=[*BACKENDS])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """Async tests run on both backends, and on uvloop, whose sockets are not those of asyncio."""
+    """Run async tests on both backends, and on uvloop, whose sockets differ from those of asyncio."""
     backend: tuple[str, dict[str, Any]] = request.param
     return backend
 
 
 @pytest.fixture(params=[httpx, httpx2], ids=lambda library: library.__name__)
 def library(request: pytest.FixtureRequest) -> ModuleType:
-    """Tests of a client run over both libraries."""
+    """Run tests of a client with both libraries."""
     library: ModuleType = request.param
     return library
 
 
 @pytest.fixture(params=KINDS, ids=str)
 def shell(request: pytest.FixtureRequest) -> Shell:
-    """Tests of what a stream does run in shells of each kind, and with `@every_shell` in all that there are."""
+    """Run tests of a stream in shells of each kind; with `@every_shell`, in all shells."""
     shell: Shell = request.param
     return shell
 
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Have whatever is left open warn in the test that left it."""
+    """Collect garbage after the test, so that warnings about open resources appear in the test that left them open."""
     yield
     gc.collect()
-    gc.freeze()  # for the next time there are only its own objects to look at
+    gc.freeze()  # so that the next test collects only its own objects
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c() -> Iterator[None]:
-    """Ctrl-C is a KeyboardInterrupt, also where the shell has it ignored, as for what runs in the background."""
+    """Let Ctrl-C raise KeyboardInterrupt, even if the shell ignores it, as it does for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-# Tests of clocks and wake-ups in real time. They run one at a time, so that they do not delay each other.
+# Tests in real time run one at a time, so that they do not delay each other.
 REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
 LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
 
@@ -62,9 +62,9 @@ LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """
-    Run the whole suite in several processes, one more than there are cores: much of its time is spent waiting.
+    Run the whole suite in several processes, one more than there are cores, because it spends much of its time waiting.
 
-    Tests that are named on the command line run in this process, and so does everything with `--pdb`.
+    Tests that are named on the command line run in this process, and so do all tests with `--pdb`.
     """
     option = config.option
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
@@ -77,7 +77,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a process all rows of a test at once: to hand out ten thousand rows one by one takes long."""
+    """Give all rows of a test to one process, because distributing ten thousand rows one by one takes long."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class ByTest(LoadScopeScheduling):  # type: ignore[misc]
@@ -88,13 +88,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the long tests first, so that no process is left alone with one at the end."""
+    """Run the long tests first, so that at the end no process works alone."""
     items.sort(key=lambda item: (not item.nodeid.startswith(REAL_TIME), not item.nodeid.startswith(LONG)))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Spare the garbage collector the tests themselves: there are thousands to walk over, and many tests call it."""
+    """Hide the collected tests from the garbage collector: there are thousands of them, and many tests call it."""
     gc.disable()
     try:
         return (yield)
@@ -106,5 +106,5 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
-    """Let plugins ask the collector about their own objects again."""
+    """Let plugins use the garbage collector on their own objects again."""
     gc.unfreeze()

@@ -1,11 +1,11 @@
 """
 One way to run a stream through every shell: sync, asyncio and trio, each on httpx and on httpx2, and uvloop on httpx.
 
-A test runs in as many of them as can differ in what it shows:
+A test runs in those shells that can differ in the tested behaviour:
 
-- with the fixture `shell`, in the four `KINDS`: what a shell makes of the core's decisions and of the library's objects
-- with `@every_shell`, in all of them: what waits on a socket, or is told by how a socket fails
-- with `@in_turn(...)`, the rows of a table in one shell each, and the first in all of them: what the core decides
+- with the fixture `shell`, in the four `KINDS`: how a shell executes the core's decisions and uses httpx's objects
+- with `@every_shell`, in all shells: waits on sockets, and errors of sockets
+- with `@in_turn(...)`, each row of a table in one shell, and the first row in all shells: decisions of the core
 """
 
 import importlib.util
@@ -28,26 +28,26 @@ from sse_client import AsyncEventStream, AsyncSSEClient, EventStream, ServerSent
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None  # it is not made for Windows or PyPy
+HAS_UVLOOP = importlib.util.find_spec("uvloop") is not None  # there is no uvloop for Windows and PyPy
 
-# The whole suite runs in several processes on a few cores: what must come soon may come later there. A test that is
-# named on the command line has the machine for itself, and strict bounds.
+# The whole suite runs in several processes on a few cores, so things may take longer. A test that is named on the
+# command line has the machine for itself, and strict bounds.
 PATIENCE = 8.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 
 OnEvent: TypeAlias = Callable[[], float | None]
 
 
 def nothing() -> None:
-    """The user's own code, where there is none."""
+    """Do nothing, as the default for the user's own code."""
 
 
-# Loading the system's certificates takes ten times as long as reading a stream: once for all clients.
+# Loaded once for all clients: loading the system's certificates takes ten times as long as reading a stream.
 TLS = ssl.create_default_context()
 
 
 @dataclass
 class Run:
-    """What came of a stream, and when."""
+    """The events and the error of a stream, with times."""
 
     events: list[Any] = field(default_factory=list)
     error: SSEError | None = None
@@ -56,7 +56,7 @@ class Run:
     opened: float = 0.0
     finished: float = 0.0
     times: list[float] = field(default_factory=list)
-    """When each of the events came."""
+    """When each event came."""
 
     @property
     def data(self) -> list[str]:
@@ -72,14 +72,14 @@ class Run:
         return self.finished - self.started
 
     def since(self, mark: str) -> float:
-        """How many seconds before its end the stream was started, was open, or had its last event."""
+        """Return the seconds from the start, the opening or the last event of the stream to its end."""
         return self.finished - {"start": self.started, "open": self.opened, "event": [0.0, *self.times][-1]}[mark]
 
     def read(self, stream: EventStream[Any], limit: int | None = None, on_event: OnEvent = nothing) -> Self:
         """
         Read a stream to its end, its error, or `limit` events, and leave it.
 
-        `on_event` is the user's own code: it takes as many seconds as it returns.
+        `on_event` stands for the user's own code: it takes as many seconds as it returns.
         """
         self.stream, self.started = stream, time.monotonic()
         try:
@@ -97,7 +97,7 @@ class Run:
         return self
 
     async def aread(self, stream: AsyncEventStream[Any], limit: int | None = None, on_event: OnEvent = nothing) -> Self:
-        """The same of an async stream."""
+        """Read an async stream in the same way."""
         self.stream, self.started = stream, time.monotonic()
         try:
             async with stream:
@@ -120,7 +120,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Reader:
-    """A stream that was entered, sync or async, to be read as an async one: `async for`, or `anext()`."""
+    """An entered stream, sync or async, with the interface of an async one: `async for`, or `anext()`."""
 
     stream: EventStream | AsyncEventStream
 
@@ -149,7 +149,7 @@ async def entered(stream: EventStream | AsyncEventStream) -> AsyncIterator[Reade
 
 @dataclass(frozen=True)
 class Shell:
-    """A client of one kind, over one library."""
+    """A kind of client with one of the two libraries."""
 
     kind: Literal["sync", "asyncio", "trio"]
     library: ModuleType
@@ -174,8 +174,8 @@ class Shell:
         """
         Read a stream, as `Run.read` does.
 
-        `client` are arguments of the SSE client, `http` of the HTTP client below it. `method` may be "SUBSCRIBE".
-        `wrap` gets the stream before it is entered.
+        `client` has arguments for the SSE client, `http` for the HTTP client that it uses. `method` may be "SUBSCRIBE".
+        `wrap` is called with the stream before it is entered, and returns the stream to enter.
         """
 
         def made(sse: Any) -> Any:
@@ -191,7 +191,7 @@ class Shell:
             return Run().read(made(sse), limit, on_event)
 
     def run(self, main: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts) -> T:
-        """Run a test that is written as async for all shells; the sync one blocks in it, which hurts nobody."""
+        """Run a test that is async for all shells. The sync client blocks the event loop, which does no harm here."""
         backend = "asyncio" if self.kind == "sync" else self.kind
         options = {"use_uvloop": True} if self.has_uvloop else {}
         return anyio.run(main, *args, backend=backend, backend_options=options)
@@ -227,7 +227,7 @@ if HAS_UVLOOP:
     SHELLS.append(Shell("asyncio", httpx, has_uvloop=True))
 
 KINDS = [Shell("sync", httpx), Shell("asyncio", httpx2), Shell("sync", httpx2), Shell("trio", httpx)]
-"""Sync and async, each over both libraries, with both backends: no code of ours is left out by these."""
+"""Sync and async, each with both libraries, and both backends: together they run all code of the shells."""
 
 every_shell = pytest.mark.parametrize("shell", SHELLS, ids=str)
 
@@ -236,9 +236,9 @@ def in_turn(
     names: str | Sequence[str], table: Iterable[Any], *, ids: Iterable[str] | Callable[[Any], str] | None = None
 ) -> pytest.MarkDecorator:
     """
-    Deal the rows of a table out to the kinds of shells, one after the other; the first row goes to every shell.
+    Distribute the rows of a table over the kinds of shells, in turn; the first row runs in every shell.
 
-    It is used as `parametrize` is, in a test that takes `shell` too.
+    Use it like `parametrize`, in a test that also takes `shell`.
     """
     arguments = names.split(",") if isinstance(names, str) else list(names)
     rows = []

@@ -298,7 +298,7 @@ def test_a_circle_of_redirects(shell: Shell) -> None:
     with EventServer(redirect(307, "/again")) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
-    assert "after 20" in str(result.error)
+    assert "limit is 20" in str(result.error)
     assert len(server.requests) == 21
 
 

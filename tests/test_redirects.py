@@ -381,11 +381,11 @@ def test_a_user_in_the_url_is_sent_along(shell: Shell) -> None:
 
 @pytest.mark.parametrize("location", ["http://[/?key=secret", "http://home:secret/"], ids=["host", "port"])
 def test_a_location_that_is_no_url(shell: Shell, location: str) -> None:
-    """A redirect to what is no URL is final, also with httpx, which raises an error for it; no text quotes it."""
+    """A redirect to an invalid URL is final, also with httpx, which raises an error for it. No text quotes the URL."""
     world = World(home=[redirect(location, 302)])
     error = shell.read("http://home/a", method="GET", http={"transport": world.transport}, retry=QUICK).error
     assert isinstance(error, StatusError | ConnectionFailed)
-    assert "no URL" in str(error)
+    assert "not a URL" in str(error)
     assert "secret" not in "".join(format_exception(error))
     assert len(world.requests) == 1
 

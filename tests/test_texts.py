@@ -21,6 +21,7 @@ from shells import Run, Shell, in_turn
 import sse_client
 from sse_client import (
     AsyncSSEClient,
+    Comment,
     Cursor,
     DecodeError,
     Dialect,
@@ -86,7 +87,7 @@ def test_half_a_surrogate_pair(shell: Shell, data: str, caplog: pytest.LogCaptur
     """A typed stream raises an error that says what is wrong, can be logged and pickled, and has the event."""
     error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
     assert isinstance(error, DecodeError)
-    half = "its JSON has half of a surrogate pair, which pydantic cannot take; the event's json() can"
+    half = "its JSON has half of a surrogate pair, which pydantic cannot parse; the event's json() can"
     assert str(error) == f"'message' event does not match Text: {half}"
     logging.getLogger("sse_client").error("%s %r", error, error.event)
     for text in (*chain(error), repr(error.event), caplog.text):
@@ -463,6 +464,7 @@ PUBLIC: list[Any] = [
     ),
     *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
     EventEncoder(),
+    Comment(" ping"),
 ]
 
 

@@ -241,7 +241,7 @@ def test_shells_decode_alike(shell: Shell, name: str) -> None:
 
 def test_named() -> None:
     """`Named` needs a name, and shows its names."""
-    with pytest.raises(TypeError, match="the name of an event"):
+    with pytest.raises(TypeError, match="at least one event name"):
         Named()
     assert repr(Named("a", "b")) == "Named('a', 'b')"
 
@@ -402,7 +402,7 @@ def test_unknown_is_raised(shell: Shell, form: Any, known: str, unknown: str) ->
     with EventServer(Answer(f"{unknown}\n\n{known}\n\n")) as server:
         errors, values = read_on(shell, server.url, events=form, unknown="raise")
     (error,) = errors
-    assert str(error) == "Text | Done has no place for this 'mood' event"
+    assert str(error) == "Text | Done does not cover this 'mood' event"
     assert error.event.event == "mood"
     assert values == [Text(content="a")]
 

@@ -1,8 +1,8 @@
 """
-Try again, when, or why not; and the headers of each attempt.
+Attempts: whether and when there is another one, and the headers of each.
 
-`verdict` is one pure function of what failed and of how far the stream has come: it changes nothing. It does call the
-user's own code, a policy's `on` and the request of a resume, and only if nothing else forbids the attempt.
+`verdict` is a function of the fault and the situation of the stream, and changes nothing. It may call the user's code
+(the policy's `on`, and the `request` function of a resume), but only if nothing else forbids the attempt.
 """
 
 import logging
@@ -25,7 +25,7 @@ from .steps import Connect
 
 logger = logging.getLogger("sse_client")
 
-# The least time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
+# The shortest time between two connections of one stream, whatever `retry` says: a loop must not hurt a server.
 MIN_DELAY = 0.05
 
 USED_UP = "not sent again: a body that is an iterator or a file is used up by one attempt"
@@ -33,7 +33,7 @@ USED_UP = "not sent again: a body that is an iterator or a file is used up by on
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What an attempt, or an open stream, failed with."""
+    """A failure of an attempt or of an open stream."""
 
     error: SSEError
     is_worth_it: bool = True
@@ -41,32 +41,32 @@ class Fault:
     is_ambiguous: bool = False
     """Whether the server may have acted upon the request."""
     server_delay: float | None = None
-    """How many seconds the server asked for."""
+    """The delay that the server asked for, in seconds."""
     why_not: str = ""
-    """Why there is no other attempt, if there is none."""
+    """The reason to give if there is no other attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """How far a stream has come when it fails."""
+    """The state of a stream when it fails."""
 
     attempts: int
-    """How many requests were made."""
+    """The number of attempts so far."""
     failures: int
-    """How many of them, or of the streams that they opened, failed in a row, with this one."""
+    """The number of failures in a row, including this one."""
     has_begun: bool
     """Whether the next attempt would be a resume."""
     last_event_id: str
-    """That of the last event that the user has finished with."""
+    """The ID of the last event that the user has finished with."""
     reconnection_time: float | None
-    """What the server's latest `retry` said, in seconds."""
+    """The server's latest `retry`, in seconds."""
     left: float
-    """What is left of the total, in seconds."""
+    """The rest of `total`, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Send the request after so many seconds."""
+    """Send the request after the delay, in seconds."""
 
     delay: float
     request: Request
@@ -74,20 +74,20 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class No:
-    """There is no other attempt; the text says why, if the user can do something about it."""
+    """Make no other attempt. The text says why, if the user can do something about it."""
 
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Ask for the headers once more, and send the request again at once."""
+    """Call the headers function once more, and send the request again at once."""
 
 
 def verdict(
     plan: Plan, place: NoPlace, fault: Fault, situation: Situation, *, random: Callable[[], float]
 ) -> Again | No:
-    """Decide whether there is another attempt, when, and by which request."""
+    """Decide whether there is another attempt, and return its delay and request, or why there is none."""
     policy, why_no_policy = _policy(plan, place, situation)
     if policy is None:
         return No(why_no_policy or fault.why_not)
@@ -125,7 +125,7 @@ def verdict(
 
 
 def _policy(plan: Plan, place: NoPlace, situation: Situation) -> tuple[RetryPolicy | None, str]:
-    """Return the policy of another attempt, or `None` and why there is none."""
+    """Return the policy for another attempt, or `None` and the reason."""
     resume = plan.resume
     if plan.rules.reconnects:
         return (plan.retry if resume is None or resume.retry is DEFAULT else resume.retry), ""
@@ -138,7 +138,7 @@ def _policy(plan: Plan, place: NoPlace, situation: Situation) -> tuple[RetryPoli
 
 
 def _is_safe_to_repeat(plan: Plan, policy: RetryPolicy, situation: Situation) -> bool:
-    """Whether the server may get the request twice."""
+    """Whether the server may receive the request twice."""
     if plan.rules.can_repeat or situation.has_begun or plan.request.is_idempotent:
         return True
     return policy.retry_ambiguous or plan.idempotency_key is not None
@@ -147,7 +147,7 @@ def _is_safe_to_repeat(plan: Plan, policy: RetryPolicy, situation: Situation) ->
 def refusal_of(
     error: ResponseError, plan: Plan, request: Request, now: datetime, *, can_refresh: bool, has_begun: bool
 ) -> Refresh | Fault:
-    """Return what a refused attempt calls for. `can_refresh` says whether its headers may be out of date."""
+    """Return the fault of a refused attempt, or `Refresh`. `can_refresh` means that its headers may be out of date."""
     wants_refresh = can_refresh and error.status_code == 401
     if wants_refresh and request.is_repeatable:
         return Refresh()
@@ -156,7 +156,7 @@ def refusal_of(
 
 def fault_of(error: ResponseError, plan: Plan, now: datetime, *, has_begun: bool, why_not: str = "") -> Fault:
     """Return the fault of a response that is not a stream."""
-    # In the middle of a stream another media type is a proxy's page, at its beginning it is the server's response.
+    # On a resume, another media type is most likely a proxy's page; on the first request it is the server's response.
     is_page = isinstance(error, ContentTypeError) and has_begun and not plan.rules.reconnects
     wish = server_wish(error.headers)
     return Fault(
@@ -171,7 +171,8 @@ def loss_of(error: SSEError, failures: int, so_far: str) -> SSEError:
     """
     Return the error of a reply that had begun and is not resumed.
 
-    What the user lost is the stream: if a resume failed, its error is the cause. `so_far` says how far it came.
+    The user lost a stream in the middle. So if a resume failed, its error becomes the cause of a `StreamInterrupted`.
+    `so_far` says how many events came before.
     """
     if isinstance(error, StreamError) and (failures == 1 or isinstance(error, StreamInterrupted)):
         return error
@@ -181,12 +182,12 @@ def loss_of(error: SSEError, failures: int, so_far: str) -> SSEError:
 
 
 def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str, cursor: Any) -> None:
-    """Tell the error that ends a stream why there was no other attempt, and how far the stream came."""
+    """Add to the error that ends a stream why there was no other attempt, and how far the stream came."""
     if why:
         error.args = (f"{error}; {why}",)
     error.stats = stats
     if stats.attempts > 1:
-        # In the text, not in a note: a note does not reach a log.
+        # In the text and not in a note, because notes do not reach logs.
         error.args = (f"{error}; gave up after {stats.attempts} attempts in {stats.duration:.1f} s",)
     if isinstance(error, StreamError):
         error.last_event_id = last_event_id
@@ -195,7 +196,7 @@ def explain(error: SSEError, why: str, stats: StreamStats, last_event_id: str, c
 
 def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_event_id: str, left: float) -> Connect:
     """
-    Return the step that makes an attempt, or follows a redirect.
+    Return the step that makes an attempt or follows a redirect.
 
     Raises `ValueError` if the stream depends on an ID that HTTP cannot carry.
     """
@@ -213,7 +214,7 @@ def connect(plan: Plan, place: NoPlace, request: Request, route: Route, *, last_
 
 def headers_of(plan: Plan, request: Request, last_event_id: str) -> dict[str, bytes]:
     """
-    Return the headers that are set above all others: the idempotency key, and `Last-Event-ID`.
+    Return the headers that override all others: the idempotency key, and `Last-Event-ID`.
 
     Raises `ValueError` like `connect`.
     """

@@ -1,8 +1,9 @@
 """
 The body of one connection: bytes in, events out.
 
-Most bodies go straight to the parser. Three do not: JSON in place of a stream is one event, once it is whole; a body
-in a coding that cannot be decoded may be plain text all the same; and a resumed stream may begin with a repeat.
+Most bodies go straight to the parser. There are three exceptions: a JSON response becomes one event once it is
+complete; a body whose content coding cannot be decoded may still be plain text; and a resumed stream may begin with a
+repeated event.
 """
 
 import logging
@@ -23,9 +24,9 @@ class Body:
     """
     The body of one connection.
 
-    `feed` changes while it is being called, until `is_plain`. `head` is `None` if there has not been a connection yet.
-    `request` is how texts name the request, `last` is the last event that the user has finished with, and `shares_ids`
-    is that of the body before.
+    `feed` may replace itself with another function, until `is_plain`. `head` is `None` before the first connection.
+    `request` names the request in texts, `last` is the last event that the user has finished with, and `shares_ids` is
+    that of the previous body.
     """
 
     __slots__ = (
@@ -34,16 +35,16 @@ class Body:
     )
 
     feed: Callable[[bytes], list[ServerSentEvent]]
-    """What takes the next piece and returns the events that it completes."""
+    """The function that takes the next piece and returns the events that it completes."""
     parser: EventParser
     json: bytearray | None
-    """The bytes of a JSON response, in place of events."""
+    """The bytes of a JSON response; `None` if the body is an event stream."""
     beginning: bytes
-    """The bytes that do not show yet, or have shown, that the body is not a stream."""
+    """The first bytes of a body that cannot be decoded, until they show that it is a stream; kept if it is not."""
     is_refused: bool
-    """Whether the body is not a stream after all."""
+    """Whether the body turned out not to be a stream."""
     is_understood: bool
-    """Whether it had something that never became an event: a ping, or a repeat."""
+    """Whether the body had a ping or a repeated event, which are parsed but not delivered."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Body:
         self._last = last
         self._shares_ids = shares_ids
         self._strays: Strays | None = None
-        self._ahead = 0  # events of this piece that the parser has returned before the rest of it
+        self._ahead = 0  # events of this piece that the parser returned before it was fed the rest
         if head is not None and plan.accepts_json and media_type(head) != EVENT_STREAM:
             self.json = bytearray()
             self.feed = self._collect
@@ -83,17 +84,17 @@ class Body:
 
     @property
     def is_plain(self) -> bool:
-        """Whether `feed` is that of the parser from now on."""
+        """Whether `feed` is the parser's own from now on."""
         return self.feed == self.parser.feed
 
     @property
     def shares_ids(self) -> bool:
-        """Whether two events in a row had one ID of their own, in this body or in one before it."""
+        """Whether two events in a row had the same `id` field, in this body or in an earlier one."""
         return self._shares_ids or self.parser._repeated_ids > 0
 
     @property
     def completed(self) -> int:
-        """During a comment: how many events of the piece came before it."""
+        """While `on_comment` is called: the number of events of this piece that came before the comment."""
         return self._ahead + self.parser._completed
 
     @property
@@ -102,12 +103,12 @@ class Body:
         return self._feed_first if may_repeat else self.parser.feed
 
     def whole(self, _: bytes) -> list[ServerSentEvent]:
-        """Return the one event that the JSON is."""
+        """Return the JSON response as one event."""
         assert self.json is not None
         return [ServerSentEvent(data=self.json.decode("utf-8", "replace"))]
 
     def strays_at_end(self) -> Strays | None:
-        """Return the unknown lines of a body that has ended, also that in the middle of which it did."""
+        """Return the unknown lines of a body that has ended, including an incomplete last line."""
         open_line = self.parser._open_line
         if open_line and self._plan.rules.keeps_strays and is_stray(open_line):
             self._keep_stray(open_line)
@@ -115,7 +116,7 @@ class Body:
 
     @property
     def has_open_event(self) -> bool:
-        """Whether the body has ended in the middle of an event, not of an unknown line."""
+        """Whether the body ended in the middle of an event, and not of an unknown line."""
         return self.parser.is_mid_block and not is_stray(self.parser._open_line)
 
     def _keep_stray(self, line: str) -> None:
@@ -124,7 +125,7 @@ class Body:
         self._strays.add(line)
 
     def _collect(self, data: bytes) -> list[ServerSentEvent]:
-        """Take a piece of a JSON response."""
+        """Add a piece of a JSON response."""
         assert self.json is not None
         self.json += data
         if len(self.json) > self._plan.max_event_size:
@@ -133,9 +134,10 @@ class Body:
 
     def _look(self, data: bytes) -> list[ServerSentEvent]:
         """
-        Take the first bytes of a body that is said to be compressed, in a way that cannot be decoded here.
+        Inspect the first bytes of a body whose `Content-Encoding` cannot be decoded here.
 
-        Servers also say so of bodies that are not, so it is read if it plainly is an event stream, and refused if not.
+        Some servers send that header with a body that is not compressed. So the body is read if it is clearly an event
+        stream, and refused if not.
         """
         self.beginning += data
         is_stream = begins_a_stream(self.beginning)
@@ -150,16 +152,16 @@ class Body:
 
     def _feed_first(self, data: bytes) -> list[ServerSentEvent]:
         """
-        Take the beginning of a stream that may be resumed, up to its first event, and drop that if it is a repeat.
+        Feed the beginning of a stream that may be resumed, and drop its first event if that is a repeat.
 
         A server may repeat the event that it was asked to resume after. An equal ID alone does not make a repeat:
-        servers give one ID to several events, and an event without an ID of its own has the last one.
+        some servers give one ID to several events, and an event without an `id` field has the ID before it.
         """
         parser, pings = self.parser, self._plan.pings
         events: list[ServerSentEvent] = []
         lines = data.splitlines(keepends=True)  # of bytes: at CR, LF and CRLF, and nowhere else
         for number, line in enumerate(lines, start=1):
-            # Line by line: the parser counts repeated IDs, and does not say whose they are.
+            # Line by line, because the parser counts repeated IDs without saying which events have them.
             before, repeated_ids = parser.last_event_id, parser._repeated_ids
             events += parser.feed(line)
             if not events or events[-1].event in pings:
@@ -167,18 +169,18 @@ class Body:
             first = events[-1]
             has_own_id = first.id != before or parser._repeated_ids > repeated_ids
             if has_own_id and not self._shares_ids and self._is_repeat(first):
-                logger.info("%s: the server repeated the last event, which is skipped", self.request)
+                logger.info("%s: skipped the first event, because the server repeated the last one", self.request)
                 del events[-1]
                 parser._repeated_ids = repeated_ids
                 self.is_understood = True
             elif self._last is None:
-                parser._repeated_ids = 0  # the ID before it is that of another stream
+                parser._repeated_ids = 0  # the ID before it came from another stream
             self.feed = parser.feed
             self._ahead = len(events)
             try:
                 events += parser.feed(b"".join(lines[number:]))
             except EventTooLarge:
-                if not events:  # else the next call raises it
+                if not events:  # otherwise the next call raises it
                     raise
             finally:
                 self._ahead = 0
@@ -186,7 +188,7 @@ class Body:
         return events
 
     def _is_repeat(self, event: ServerSentEvent) -> bool:
-        """Whether the event equals the last that the user has finished with."""
+        """Whether the event equals the last one that the user has finished with."""
         last = self._last
         return (
             last is not None

@@ -1,7 +1,7 @@
 """
-Which clock of a stream runs out, and when: pure functions of the timeouts and of times.
+The clocks of a stream as pure functions: which one runs out first, and when.
 
-They name the clock. The session makes the error, since only it knows how far the stream has come.
+They return the clock's name. The session makes the error, because only it knows how many events came before.
 """
 
 from math import inf
@@ -9,22 +9,22 @@ from math import inf
 from .._timeouts import Timeouts
 from .steps import Failure
 
-# A transport takes 0 for "at once", or for "never"; neither is meant.
+# Transports read a timeout of 0 as "at once" or as "never"; neither is meant.
 MIN_TIMEOUT = 0.001
 
-# A transport's clock differs a little from ours, and rounds.
+# The transport's clock differs a little from ours, and is rounded.
 CLOCK_TOLERANCE = 0.01
 
 
 def total_deadline(timeouts: Timeouts, started_at: float) -> float:
-    """Return when the total of a stream runs out."""
+    """Return when the `total` of a stream runs out."""
     return inf if timeouts.total is None else started_at + timeouts.total
 
 
 def reading_deadline(
     timeouts: Timeouts, total_deadline: float, waiting_since: float, has_event: bool
 ) -> tuple[float, str]:
-    """Return when the first of the clocks that run while reading runs out, and which one it is, `""` for none."""
+    """Return the earliest deadline of the clocks that run while reading, and its clock; `""` if none runs."""
     seconds = timeouts.idle if has_event else timeouts.first_event
     if seconds is not None and waiting_since + seconds < total_deadline:
         return waiting_since + seconds, "idle" if has_event else "first_event"
@@ -35,9 +35,9 @@ def connecting_clock(
     timeouts: Timeouts, failure: Failure, started_at: float | None, attempted_at: float, now: float
 ) -> str | None:
     """
-    Return which clock has run out before the headers, or `None`.
+    Return the clock that ran out before the headers, or `None`.
 
-    By our own time: a client may call a refused connection a timeout.
+    By our own time, because an HTTP client may report a refused connection as a timeout.
     """
     if has_elapsed(timeouts.total, started_at, now):
         return "total"
@@ -49,10 +49,10 @@ def connecting_clock(
 
 def read_timeout(timeouts: Timeouts, left: float, *, is_watched: bool) -> float | None:
     """
-    Return the time without a byte after which the transport gives up, which it keeps for the whole of the body.
+    Return the transport's read timeout, which stays the same for the whole body.
 
-    `left` is what is left of the total. If the deadlines are not watched, this one number has to do for the other
-    clocks too: it is never too early for them.
+    `left` is the rest of `total`. If no watchdog watches the deadlines, this one number also stands in for the other
+    clocks: it may be late for them, but never early.
     """
     limits = [timeouts.read]
     if not is_watched:
@@ -63,25 +63,25 @@ def read_timeout(timeouts: Timeouts, left: float, *, is_watched: bool) -> float 
 
 
 def at_most(seconds: float | None, left: float) -> float | None:
-    """Return the time that a clock has, within what is left of the total."""
+    """Return the timeout of a clock, limited by the rest of `total`."""
     if seconds is None:
         return None if left == inf else max(left, MIN_TIMEOUT)
     return max(min(seconds, left), MIN_TIMEOUT)
 
 
 def has_elapsed(seconds: float | None, since: float | None, now: float) -> bool:
-    """Return whether a clock has run out; one that is switched off or has not started never does."""
+    """Whether a clock has run out. A clock that is switched off or has not started never runs out."""
     return seconds is not None and since is not None and now - since >= seconds - CLOCK_TOLERANCE
 
 
 def seconds_of(timeouts: Timeouts, clock: str) -> float:
-    """Return how long the clock of that name runs."""
+    """Return the duration of the clock of this name."""
     seconds: float = getattr(timeouts, clock)
     return seconds
 
 
 def silence(timeouts: Timeouts, clock: str) -> str:
-    """Say what did not happen in time, for the text of an error."""
+    """Return the text of the error for this clock."""
     seconds = seconds_of(timeouts, clock)
     return {
         "read": f"no byte came for {seconds:g} s",

@@ -1,8 +1,8 @@
 """
-Where a stream ends: at a marked event, or with its body, cleanly or not. What is found is returned as a value.
+The end of a stream: at a marked event, or at the end of its body. The functions return it as a value.
 
-Every event of a stream with marks passes `Marks.first`, so that the raw text is searched before anything is parsed.
-The other functions are for the end of a body: did it end in a terminator, in an error outside any event, or too early?
+`Marks.first` sees every event of a stream with marks, so it searches the raw text before it parses anything. The other
+functions are for the end of a body, which may be a terminator, an error outside any event, or too early.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from .plan import DONE_EVENT, Plan
 from .reading import Reading
 from .strays import Strays
 
-# What ends a stream by default.
+# The marks that end a stream by default.
 UNNAMED_DONE = Terminator(data=DONE_EVENT.data, event=DONE_EVENT.event)
 ANY_ERROR = ErrorEvent(event="error")
 
@@ -30,15 +30,15 @@ class Ending:
 
     event: ServerSentEvent
     index: int
-    """Its place among the events of its piece."""
+    """Its index among the events of its piece."""
     is_delivered: bool = False
     is_done: bool = False
-    """Whether it is `[DONE]`, of which only a reader hears."""
+    """Whether it is `[DONE]`, which only a reader receives."""
     error: SSEError | None = None
 
     @property
     def count(self) -> int:
-        """How many events of the piece are delivered."""
+        """The number of events of the piece that are delivered."""
         return self.index + self.is_delivered
 
 
@@ -57,12 +57,12 @@ class Marks:
         self._tests = None if needles is None else needles.tests
 
     def first(self, events: Iterable[ServerSentEvent], past_ids: frozenset[str], last_event_id: str) -> Ending | None:
-        """Return the first event that ends the stream; `last_event_id` is for the text of its error."""
+        """Return the first event that ends the stream. `last_event_id` is for the text of an error."""
         texts, names, tests = None if past_ids else self._texts, self._names, self._tests
         for index, event in enumerate(events):
             data = event.data
             if texts is not None:
-                # Nearly every event of a stream ends here. One character is found five times as fast as two.
+                # Nearly all events leave the loop here. A search for one character is five times as fast as for two.
                 for text in texts:
                     if text in data:
                         break
@@ -90,7 +90,7 @@ class Marks:
 
 
 def error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEventReceived:
-    """Return the error that the server has sent in an event, in words that begin with the text."""
+    """Return the error that the server sent in an event; its message begins with the text."""
     message, code = mark.read(event)
     if message:
         text = f"{text}: {quote(message)}"
@@ -100,24 +100,24 @@ def error_event(text: str, event: ServerSentEvent, mark: ErrorEvent) -> ErrorEve
 
 
 def unfinished_terminator(parser: EventParser, plan: Plan) -> ServerSentEvent | None:
-    """Return the block in which a body ended, if it is the terminator but for its blank line."""
+    """Return the incomplete last block of a body, if only its blank line is missing to make it the terminator."""
     event = parser._unfinished()
     terminator = plan.terminator or (UNNAMED_DONE if plan.ends_at_done else None)
     if event is None or terminator is None:
         return None
     open_field = parser._open_line.partition(":")[0]
     if open_field == "retry":
-        open_field = ""  # like a comment, whose field is "": no part of the event
+        open_field = ""  # like a comment, whose field is "": it does not belong to the event
     return None if terminator._match_unfinished(event, open_field) is None else event
 
 
 def stray_error(strays: Strays | None, plan: Plan, last_event_id: str) -> ErrorEventReceived | None:
-    """Return the error that the server reported outside any field of an event."""
+    """Return the error that the server reported in lines outside any event, or `None`."""
     event = None if strays is None else strays.error()
     if event is None:
         return None
     event.id = last_event_id
-    mark = None if plan.errors is None else plan.errors.match(event)  # the user may have said how to read it
+    mark = None if plan.errors is None else plan.errors.match(event)  # the user's mark may say how to read it
     return error_event("the server sent an error outside any event", event, mark or ANY_ERROR)
 
 
@@ -125,9 +125,9 @@ def clean_end(
     plan: Plan, reading: Reading | None, so_far: str, *, is_whole: bool = True, is_mid_block: bool = False
 ) -> StreamTruncated | None:
     """
-    Return the error of a stream that its server has closed cleanly, or `None` if nothing is missing.
+    Return the error of a stream that the server closed cleanly, or `None` if nothing is missing.
 
-    `is_whole` says whether a compressed body came to its end, `is_mid_block` whether an event had begun.
+    `is_whole` says whether a compressed body was complete, `is_mid_block` whether an event had begun.
     """
     is_complete = None if reading is None else reading.is_complete
     if plan.terminator is not None and plan.is_terminator_required:
@@ -157,10 +157,10 @@ def end_of_body(
     has_begun: bool,
 ) -> Fault | SSEError | None:
     """
-    Return how the stream goes on after a clean end of its body, which was not a terminator.
+    Judge a clean end of the body that was not a terminator.
 
-    That is a fault, which another attempt may mend; an error, which ends the stream; or `None` if it is complete.
-    `is_understood` says whether the body had anything but unknown lines.
+    Returns a fault, if another attempt may help; an error, if the stream is over; or `None`, if it is complete.
+    `is_understood` says whether the body had anything other than unknown lines.
     """
     if plan.rules.reconnects:
         return Fault(error=StreamTruncated("the server ended the stream"))

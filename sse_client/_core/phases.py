@@ -1,4 +1,4 @@
-"""The phases of a stream and the ways between them, and the words for how it ended."""
+"""The phases of a stream, the transitions between them, and the outcomes."""
 
 from typing import Literal, TypeAlias
 
@@ -16,7 +16,7 @@ Outcome: TypeAlias = Literal[
 State: TypeAlias = Literal["waiting", "streaming", "closed"]
 Phase: TypeAlias = Literal["connecting", "reading", "refusing", "draining", "pausing", "stopped"]
 
-# The session asserts it on every change; the docstring of the package shows it as a diagram.
+# Asserted by the session on every change of phase; the docstring of `_core` shows it as a diagram.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     "connecting": frozenset({"reading", "connecting", "refusing", "pausing", "stopped"}),
     "refusing": frozenset({"connecting", "pausing", "stopped"}),
@@ -28,12 +28,12 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return the outcome of a stream that the user leaves: by a cancellation or Ctrl-C, or in any other way."""
+    """Return the outcome of a stream that the user leaves: "cancelled" after a cancellation or Ctrl-C."""
     return "abandoned" if error is None or isinstance(error, Exception | GeneratorExit) else "cancelled"
 
 
 def failed_outcome(error: SSEError) -> Outcome:
-    """Return the outcome of a stream that ends with the error."""
+    """Return the outcome of a stream that ends with this error."""
     match error:
         case StreamTruncated():
             return "truncated"

@@ -1,9 +1,9 @@
 """
-How far the user has read, as far as a resume needs it: which request asks for the rest, and which IDs must not repeat.
+The place in a stream, for a resume: the request for the rest, and the IDs that must not come again.
 
 There are three kinds of place: `NoPlace` without `resume=`, `IdPlace` for `LastEventID`, `CursorPlace` for `Cursor`.
-Nothing else in the core asks which of them it has. The ID of the last finished event is the session's, since every
-piece of the body changes it; so it is an argument here.
+The rest of the core does not distinguish them. The ID of the last finished event is an argument here: the session keeps
+it, because every piece of the body may change it.
 """
 
 from collections import deque
@@ -21,12 +21,12 @@ from .plan import Plan
 from .redirects import Route
 from .steps import Head
 
-# Optional white space around a header's value is no part of it (RFC 9110, section 5.5).
+# White space around a header's value does not belong to the value (RFC 9110, section 5.5).
 BLANKS = " \t"
 
-# Of the IDs before the last one: a server that starts over begins with one of them.
+# The latest IDs before the last one, and their length: a server that starts over begins with an ID from the past.
 MAX_IDS = 1024
-MAX_ID = 1024  # characters: the longest of real servers, tokens of where they are, have some hundreds
+MAX_ID = 1024  # characters: the longest IDs of real servers, position tokens, have some hundreds
 
 NO_PAST_IDS: frozenset[str] = frozenset()
 
@@ -43,41 +43,41 @@ def place_of(plan: Plan) -> "NoPlace":
 
 
 class NoPlace:
-    """The place in a stream without `resume=`: after a failure it starts again, or is over. The base of the others."""
+    """The place in a stream without `resume=`, which can only start again. The base class of the others."""
 
     __slots__ = ("_plan",)
 
     runs_user_code = False
-    """Whether `remember` calls functions of the user, which may raise anything."""
+    """Whether `remember` calls the user's functions, which may raise anything."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
     def opened(self, head: Head, route: Route) -> None:
-        """Take the response that has become a stream, and the redirects to it."""
+        """Record the response that was accepted as a stream, and the redirects that led to it."""
 
     def remember(self, batch: Sequence[ServerSentEvent]) -> None:
-        """Take the events that the user has finished with."""
+        """Record events that the user has finished with."""
 
     @property
     def cursor(self) -> Any:
-        """The cursor after the last event that the user has finished with; `None` without one."""
+        """The cursor after the last event that the user has finished with; `None` without a cursor."""
         return None
 
     def has_begun(self, last_event_id: str, *, has_delivered: bool) -> bool:  # noqa: ARG002
         """
-        Whether the first request must not simply be sent again.
+        Whether another attempt would be a resume, and not a repetition of the first request.
 
-        The user has had something; or the stream has a place to resume from, be it an ID or a cursor.
+        It is if the user received anything, or if the stream has an ID or a cursor to resume from.
         """
         return has_delivered
 
     def has_id(self, last_event_id: str) -> bool:
-        """Whether this stream has given an ID to resume after; one from an earlier stream would replay this one."""
+        """Whether this stream had an ID to resume after. An ID from an earlier stream would replay all of this one."""
         return last_event_id != self._plan.last_event_id and bool(last_event_id.strip(BLANKS))
 
     def why_not(self, last_event_id: str) -> str:  # noqa: ARG002
-        """Say why the stream cannot be resumed from here; `""` if it can."""
+        """Return why the stream cannot be resumed from here; `""` if it can."""
         return ""
 
     def past_ids(self, last_event_id: str) -> frozenset[str]:  # noqa: ARG002
@@ -89,21 +89,22 @@ class NoPlace:
         return last_event_id if self._plan.rules.always_sends_id else self._plan.last_event_id
 
     def next_request(self, *, has_begun: bool) -> Request | None:
-        """Return the request of the next attempt; `None` if the user's own code says that there is none."""
+        """Return the request of the next attempt; `None` if the user's function returned `None`, which forbids it."""
         return self._resumed() if has_begun else self._plan.request
 
     def next_route(self, route: Route, *, has_begun: bool) -> Route:
         """
-        Return where the next attempt is sent, after the redirects of the last one.
+        Return the route of the next attempt.
 
-        A resume goes where the stream was, as in browsers. A stream that starts again starts at the beginning.
+        A resume goes to the URL that the redirects led to, as in browsers. A stream that starts again goes to the first
+        URL.
         """
         if has_begun:
             return self._resumed_route(route)
         return route.again() if self._plan.rules.reconnects else Route()
 
     def is_exact(self, request: Request) -> bool:
-        """Whether the URL of the request is one of a resume, which parameters of the client would change."""
+        """Whether the URL comes from a resume and has a query, which the client's default parameters would change."""
         return request.params is None and request.url != self._plan.request.url and "?" in request.url
 
     def _resumed(self) -> Request | None:
@@ -121,8 +122,8 @@ class IdPlace(NoPlace):
     def __init__(self, plan: Plan, resume: LastEventID) -> None:
         super().__init__(plan)
         self._resume = resume
-        self._first_head: Head | None = None  # of the first stream, which a resume may ask for its URL
-        self._is_foreign = False  # whether that came from another origin
+        self._first_head: Head | None = None  # of the first response; a `resume` may compute its URL from that
+        self._is_foreign = False  # whether that response came from another origin
         self._first_id = self._latest_id = ""
         self._recent_ids = deque[str](maxlen=MAX_IDS)
 
@@ -163,12 +164,12 @@ class IdPlace(NoPlace):
     def _resumed_route(self, route: Route) -> Route:
         if self._resume.url is None:
             return route.again()
-        # A URL that another origin has named is as foreign as that.
+        # A URL that another origin supplied is treated as foreign, even if it leads back.
         return Route(is_foreign=callable(self._resume.url) and self._is_foreign)
 
 
 class CursorPlace(NoPlace):
-    """The place in a stream that is resumed by a cursor of the user's own."""
+    """The place in a stream that is resumed by the user's cursor."""
 
     __slots__ = ("_cursor", "_has_advanced", "_resume")
 
@@ -177,7 +178,7 @@ class CursorPlace(NoPlace):
     def __init__(self, plan: Plan, resume: Cursor[Any]) -> None:
         super().__init__(plan)
         self._resume = resume
-        # A copy: `advance` may change it in place, and the plan may be that of many streams.
+        # A copy: `advance` may change it in place, and several streams may share one `Cursor`.
         self._cursor: Any = deepcopy(resume.initial)
         self._has_advanced = False
 
@@ -197,14 +198,14 @@ class CursorPlace(NoPlace):
         return self._resume.request(self._cursor, self._plan.request)
 
     def _resumed_route(self, route: Route) -> Route:  # noqa: ARG002
-        return Route()  # the request names its URL
+        return Route()  # the request has its own URL
 
 
 def id_header(last_event_id: str) -> bytes:
     """
-    Return the value of `Last-Event-ID`, `b""` for no header at all.
+    Return the value of `Last-Event-ID` in UTF-8, as the standard says; `b""` means that no header is sent.
 
-    In UTF-8, as in the standard. Raises `ValueError` if HTTP cannot carry the ID (RFC 9110, section 5.5).
+    Raises `ValueError` if HTTP cannot carry the ID (RFC 9110, section 5.5).
     """
     value = last_event_id.strip(BLANKS).encode()
     if any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value):
@@ -213,7 +214,7 @@ def id_header(last_event_id: str) -> bytes:
 
 
 def joined(base: str, url: str) -> str:
-    """Return the URL as seen from the base; unchanged if it is not a URL, of which the client makes an error."""
+    """Return the URL resolved against the base. If it is invalid it is returned unchanged, and the client raises."""
     try:
         return urljoin(base, url)
     except ValueError:

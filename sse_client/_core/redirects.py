@@ -1,8 +1,8 @@
 """
-Redirects: follow, or why not.
+Redirects: whether to follow one, and if not, why.
 
-They are followed here and not by the HTTP client, which would send a POST as a GET, or the user's credentials to
-another origin. `follow` decides about one response; a `Route` is where the redirects of an attempt have led.
+They are followed here and not by the HTTP client, which would turn a POST into a GET, or send the user's credentials to
+another origin. `follow` decides about one response; a `Route` holds the result of an attempt's redirects.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from .._request import Request
 from .steps import Head
 
-# As many as httpx and the browsers follow.
+# The same limit as in httpx and in browsers.
 MAX_REDIRECTS = 20
 
 
@@ -25,21 +25,21 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Take the redirect for a response like any other."""
+    """Treat the redirect like any other response."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where redirects have led."""
+    """The redirects followed so far."""
 
     hops: int = 0
-    """How many were followed in this attempt."""
+    """The number of redirects followed in this attempt."""
     url: str | None = None
-    """The URL of the latest one, which stands in for that of the request."""
+    """The URL of the latest redirect, which replaces that of the request."""
     is_foreign: bool = False
-    """Whether another origin is, or was, on the way."""
+    """Whether any of the redirects led to another origin."""
 
     def followed(self, target: Follow) -> "Route":
         """Return the route after one more redirect."""
@@ -50,12 +50,12 @@ class Route:
         return replace(self, hops=0)
 
     def applied_to(self, request: Request) -> Request:
-        """Return the request as it goes out at the end of the route."""
+        """Return the request as it is sent at the end of the route."""
         return request if self.url is None else replace(request, url=self.url, params=None)
 
 
 def follow(head: Head, request: Request, route: Route, *, cross_origin: bool) -> Follow | Refuse | None:
-    """Return where a redirect leads, or why it is not followed; `None` if the response is not a redirect."""
+    """Return the target of a redirect, or the reason not to follow it; `None` if the response is not a redirect."""
     if head.status_code not in (301, 302, 303, 307, 308) or (location := head.headers.get("location")) is None:
         return None
     try:
@@ -64,9 +64,9 @@ def follow(head: Head, request: Request, route: Route, *, cross_origin: bool) ->
     except ValueError:
         target, is_foreign = "", False
     if not location.strip() or not target:
-        return Refuse("its Location is empty, or no URL")
+        return Refuse("its Location is empty or not a URL")
     if route.hops >= MAX_REDIRECTS:
-        return Refuse(f"it is the one after {MAX_REDIRECTS}")
+        return Refuse(f"the limit is {MAX_REDIRECTS} redirects")
     if request.method not in ("GET", "HEAD") and head.status_code not in (307, 308):
         return Refuse(f"a {request.method} would become a GET")
     if not request.is_repeatable:
@@ -79,20 +79,20 @@ def follow(head: Head, request: Request, route: Route, *, cross_origin: bool) ->
 
 
 def with_user_of(url: str, target: str) -> str:
-    """Return the target with the user of the URL, unless it names one: an origin's credentials are for all of it."""
+    """Return the target with the credentials of the URL, which hold for the whole origin, unless it has its own."""
     user, at, _ = urlsplit(url).netloc.rpartition("@")
     parts = urlsplit(target)
     return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
 
 
 def origin(url: str) -> str:
-    """Return the origin of a URL (RFC 6454), as far as a text needs it."""
+    """Return the origin of a URL (RFC 6454) for an error text."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Whether both URLs are of one origin; from http to https of one host, each at its default port, counts as one."""
+    """Whether both URLs have one origin. http and https on one host, both at the default port, count as one."""
     here, there = _origin_of(url), _origin_of(other)
     return here == there or (
         (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443) and here[1] == there[1]

@@ -1,8 +1,8 @@
 """
-All that a session knows, and what can be asked of it at any time. Questions change nothing.
+The state of a session, and its properties, which can be read at any time and change nothing.
 
-The decisions, which do, are in `session`. The two are one object, because what every piece of a body touches has to
-be an attribute of the session itself.
+The decisions, which change the state, are in `session`. Both are one object, because attributes that are used for every
+piece of a body must be attributes of the session itself.
 """
 
 from collections import deque
@@ -30,10 +30,10 @@ NO_EVENTS: list[ServerSentEvent] = []
 
 
 class SessionState:
-    """What a session knows about its stream."""
+    """The state of one stream."""
 
-    # A process may hold thousands of streams: with a dict each, a session would take three times as much memory. What
-    # is used for every piece of a body is here, and not in a part: a second hop to an attribute costs.
+    # A process may hold thousands of streams, and with a `__dict__` a session would take three times as much memory.
+    # Attributes that are used for every piece of a body are here and not in a part, because a second lookup costs time.
     __slots__ = (
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "total_deadline"),
         *("attempted_at", "reading", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
@@ -51,22 +51,22 @@ class SessionState:
     head: Head | None
     """The head of the latest response."""
     is_reading: bool
-    """Whether the next step is `Read` and nothing else, until something but `received` happens or `is_closing`. It
-    spares a shell the question, which is a good part of what an event costs."""
+    """Whether the next step is certainly `Read`, as long as only `received` is called and `is_closing` is false. It
+    saves the shell a call of `next_step`, which is a large part of the cost of an event."""
     is_closing: bool
     """Whether `close` was called."""
     notes: deque[Note] | None
-    """What has happened besides events; `None` if there are no listeners."""
+    """Notes that are not delivered yet; `None` if there are no listeners."""
     has_deadlines: bool
     """Whether `deadline` can ever be anything but infinite."""
     total_deadline: float
-    """When the total runs out; infinite before the first step."""
+    """When `total` runs out; infinite before the first step."""
     attempted_at: float
     """When the latest request was made."""
     reading: Reading | None
-    """The dialect's reader at work; `None` without one."""
+    """The dialect's reader and its values; `None` without a reader."""
     unfinished: ServerSentEvent | None
-    """The block that counted as the terminator though its blank line did not come; it is not delivered."""
+    """A last block that counted as the terminator although its blank line was missing; it is not delivered."""
 
     def __init__(
         self,
@@ -88,42 +88,42 @@ class SessionState:
         self._random = random
         self._utc_now = utc_now
         self._phase: Phase = "connecting"
-        self._error: SSEError | None = None  # what the stream ends with, once it is stopped or draining
+        self._error: SSEError | None = None  # the error that ends the stream, once it is draining or stopped
 
-        # Attempts. A failure in a row is one since the last event; in a subscription, since the last open stream.
+        # Attempts. An event ends a row of failures; in a subscription, an opened stream does.
         self._place = place_of(plan)
         self._route = Route()
-        self._request = plan.request  # what the next attempt sends, or the latest has sent
-        self._failures = 0
-        self._fruitless = 0  # those before the user has had anything
+        self._request = plan.request  # the request of the current or next attempt
+        self._failures = 0  # in a row
+        self._fruitless = 0  # failures before the user received anything
         self._last_failure: SSEError | None = None
         self._wait_until = 0.0
         self._has_refreshed = False
 
-        # Events. A batch is what one piece completed; the user has finished with all before it.
+        # Events. A batch is the events that one piece completed; the user has finished with all events before it.
         self._body = Body(plan, None, plan.last_event_id, on_comment=on_comment)
         self._parser = self._body.parser
         self._feed: Callable[[bytes], list[ServerSentEvent]] = self._parser.feed
         self._batch: list[ServerSentEvent] = []
-        self._previous = NO_EVENTS  # the batch before, which the user has finished with
+        self._previous = NO_EVENTS  # the previous batch, which the user has finished with
         self._finished = 0
         self._finished_id = plan.last_event_id
         self._reconnection_time: float | None = None  # in seconds
         self._remembers = plan.resume is not None
         self._pings = plan.pings
         self._first_mark = Marks(plan).first
-        self._past_ids = NO_PAST_IDS  # which must not come again after a resume
-        self._at_open = 0, 0, ""  # how many events and comments, and which ID, there were before this connection
+        self._past_ids = NO_PAST_IDS  # IDs that must not come again after a resume
+        self._at_open = 0, 0, ""  # the numbers of events and comments, and the last ID, before this connection
         self._has_marks = bool(plan.errors or plan.terminator or plan.resume or plan.pings)
-        self._has_only_done = plan.ends_at_done and not self._has_marks  # what most streams have
+        self._has_only_done = plan.ends_at_done and not self._has_marks  # as in most streams
 
-        # The end, as others have decided it.
+        # An end that the user or the shell decided.
         self._closing_outcome: Outcome = "cancelled"
-        self._is_cut_short = False  # closed before all that had come was delivered
+        self._is_cut_short = False  # closed before all received events were delivered
         self._settled: Outcome | None = None
         self._is_told = False  # the user knows how the stream ended, or has left it
 
-        # Numbers and times.
+        # Statistics and times.
         clocks = plan.timeouts.first_event, plan.timeouts.idle, plan.timeouts.total
         self.has_deadlines = any(clock is not None and clock < inf for clock in clocks)
         self.total_deadline = inf
@@ -131,31 +131,31 @@ class SessionState:
         self._tally = Tally()
         self._bytes = 0
         self._longest_gap = 0.0
-        self._received_at = 0.0  # the last byte, or the head
-        self._waiting_since = 0.0  # for an event, on this connection
+        self._received_at = 0.0  # when the last byte, or the head, was received
+        self._waiting_since = 0.0  # since when the user waits for an event on this connection
         self._event_at = -inf  # when the last event was received
-        self._has_event = False  # whether one has been received, on any connection
+        self._has_event = False  # whether an event was received, on any connection
 
     @property
     def state(self) -> State:
-        """For a screen to show."""
+        """The state for display: waiting for the first event, streaming, or closed."""
         if self._phase == "stopped" or self.is_closing:
             return "closed"
         return "streaming" if self._has_event else "waiting"
 
     @property
     def is_open(self) -> bool:
-        """Whether entering the stream is done: it has been accepted, or is over without an error."""
+        """Whether entering the stream is complete: a response was accepted, or the stream ended without an error."""
         return self._phase in ("reading", "draining") or (self._phase == "stopped" and self._error is None)
 
     @property
     def has_started(self) -> bool:
-        """Whether its first step has been taken."""
+        """Whether the first step was taken."""
         return self._tally.started_at is not None
 
     @property
     def last_event(self) -> ServerSentEvent | None:
-        """The event that was delivered last."""
+        """The last delivered event."""
         delivered = self._delivered
         if delivered:
             return self._batch[delivered - 1]
@@ -163,7 +163,7 @@ class SessionState:
 
     @property
     def last_event_id(self) -> str:
-        """The ID of the last event that the user has finished with, blocks of an ID alone included."""
+        """The ID of the last event that the user has finished with, or of a block after it that has only an ID."""
         delivered = self._delivered
         return self._batch[delivered - 2].id if delivered >= 2 else self._finished_id
 
@@ -173,57 +173,58 @@ class SessionState:
         return self._place.cursor
 
     def stats(self, now: float) -> StreamStats:
-        """Return the numbers so far."""
+        """Return the statistics so far."""
         events = self._finished + self._delivered
         return self._tally.stats(now, events=events, bytes=self._bytes, longest_gap=self._longest_gap)
 
     @property
     def deadline(self) -> float:
-        """When the read that comes next must have ended, by the clocks that the transport does not keep itself."""
+        """The deadline of the next read, by the clocks that the transport does not have itself."""
         return self._deadline()[0]
 
     def read_timeout(self, now: float, *, is_watched: bool) -> float | None:
         """
-        Return the time without a byte after which the transport gives up, which it keeps for the whole of the body.
+        Return the transport's read timeout, which stays the same for the whole body.
 
-        If the `deadline` is not watched, this has to do for the other clocks too: it is never too early for them.
+        If no watchdog watches the `deadline`, it also stands in for the other clocks: it may be late for them, but
+        never early.
         """
         return read_timeout(self._plan.timeouts, self._left(now), is_watched=is_watched)
 
     def may_send(self, now: float) -> bool:
-        """Whether the request of this attempt may still go out, which the time before it may have changed."""
+        """Whether the request of this attempt may still be sent: preparing it takes time, and the user may close."""
         return not self.is_closing and now < self.total_deadline
 
     @property
     def _delivered(self) -> int:
-        """How many events of the batch the user has got."""
+        """The number of events of the batch that were delivered."""
         return len(self._batch) - length_hint(self.ready)
 
     @property
     def _has_begun(self) -> bool:
-        """Whether another attempt would be a resume, and not the first request again."""
+        """Whether another attempt would be a resume, and not a repetition of the first request."""
         return self._place.has_begun(self._finished_id, has_delivered=self._has_delivered)
 
     @property
     def _has_delivered(self) -> bool:
-        """Whether the user has had something that another stream would double: an event, or a value of a reader."""
+        """Whether the user received anything that a repeated request would duplicate: an event, or a reader's value."""
         return self._finished > 0 if self.reading is None else self.reading.has_values
 
     @property
     def _is_over(self) -> bool:
-        """Whether what happens does not matter any more: the user does not hear of it, and nothing is tried again."""
+        """Whether reports of the shell are ignored: the stream is being closed, or is stopped."""
         return self.is_closing or self._phase == "stopped"
 
     @property
     def _so_far(self) -> str:
-        """How far the stream has come, for a text."""
+        """The number of finished events, for a text."""
         count = self._finished
         return f" after {count} event{'s' if count != 1 else ''}"
 
     def _deadline(self) -> tuple[float, str]:
-        """Return when the clocks that run while reading run out, and which one is first."""
+        """Return the earliest deadline of the clocks that run while reading, and its clock."""
         return reading_deadline(self._plan.timeouts, self.total_deadline, self._waiting_since, self._has_event)
 
     def _left(self, now: float) -> float:
-        """Return what is left of the total, in seconds."""
+        """Return the rest of `total`, in seconds."""
         return max(self.total_deadline - now, 0.0)

@@ -1,9 +1,9 @@
 """
 The words between a session and its shell, as plain values.
 
-Steps say what to do: `Connect` to `Stop`. Notes say what has happened besides events: `Opened`, `Commented`,
-`Retrying`. With `Head` and `Failure` a shell reports what came of a step. Illegal combinations cannot be written: a
-`Wait` has no error, and a `Stop` no seconds.
+Steps are instructions to the shell: `Connect` to `Stop`. Notes are occurrences other than events: `Opened`,
+`Commented`, `Retrying`. `Head` and `Failure` are the shell's reports on a step. Illegal combinations cannot be
+written: a `Wait` has no error, and a `Stop` no seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ from .._request import Request
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Send the request; keep to the two clocks, in seconds."""
+    """Send the request, within the two timeouts, in seconds."""
 
     request: Request
     headers: Mapping[str, bytes]
-    """Headers of this attempt, above all others."""
+    """Headers of this attempt, which override all others."""
     is_foreign: bool
-    """The request goes to another origin: without auth, cookies, or any header but `headers`, Accept, Content-Type."""
+    """Whether the request goes to another origin: no auth, no cookies, and only `headers`, Accept and Content-Type."""
     is_exact: bool
-    """The URL is requested as it is: parameters that the client adds to all requests are not added to it."""
+    """Whether the URL is requested unchanged: the client's default query parameters are not added to it."""
     connect: float | None
     response: float | None
     accepts_json: bool = False
@@ -40,7 +40,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Read the body of a response that is not a stream, up to that many bytes and for up to that many seconds."""
+    """Read the body of a response that is not a stream: at most `size` bytes, for at most `seconds`."""
 
     size: int
     seconds: float
@@ -48,7 +48,7 @@ class ReadBody:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Read what is left of the body, so that the connection can be used again; give up at either bound."""
+    """Read the rest of the body, so that the connection can be reused; give up after `size` bytes or `seconds`."""
 
     size: int
     seconds: float
@@ -56,7 +56,7 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Close the response, and wait for that many seconds."""
+    """Close the response, and wait."""
 
     seconds: float
 
@@ -73,23 +73,23 @@ Step: TypeAlias = Connect | Read | ReadBody | Drain | Wait | Stop
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A connection has been accepted as a stream."""
+    """A response was accepted as an event stream."""
 
     response: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Commented:
-    """A comment came."""
+    """A comment was received."""
 
     text: str
     after: int = 0
-    """How many events of the stream came before it."""
+    """The number of events of the stream that came before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """An attempt, or a connection, has failed, and another one follows."""
+    """An attempt or an open stream failed, and another attempt follows."""
 
     error: SSEError
     delay: float
@@ -108,21 +108,21 @@ class Head:
 
     status_code: int
     headers: Mapping[str, str]
-    """Names are looked up in any case."""
+    """Lookups ignore the case of names."""
     url: str
     response: Any = None
-    """The response itself, for a resume that asks it for a URL."""
+    """The response object, for a `resume` whose `url` is a function of it."""
     reason: str = ""
-    """The reason phrase, of the server or of the HTTP client: what Python calls a status changes between versions."""
+    """The reason phrase, from the server or the HTTP client. Python's own phrases differ between versions."""
     undecodable: str = ""
-    """The content coding of the body, if the shell cannot decode it and hands the body on as it is."""
+    """The content coding of the body, if the shell cannot decode it and passes the body on unchanged."""
     can_stop_reads: Callable[[], bool] = always
-    """Whether the shell can end a read of the body that takes too long; if not, the body is not drained."""
+    """Whether the shell can interrupt a read of the body that takes too long. If not, the body is not drained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What the HTTP client reported instead of a response, or of the rest of one."""
+    """An error of the HTTP client, before the response or while its body was read."""
 
     cause: Exception | None
     text: str

@@ -1,9 +1,9 @@
 """
 Lines of a body outside any field of an event stream.
 
-The standard ignores them. But servers report errors in them: `error: {…}` as a field of its own, a JSON object without
-`data:`, a proxy's page under the wrong media type. So they are kept, up to a bound, until it is known how the body
-ends: what explains a bad end, or an empty one, is looked for then. A stream without such lines pays nothing.
+The standard ignores them. But servers and proxies report errors in them: `error: {…}` as a field, a JSON object
+without `data:`, a proxy's page with the wrong media type. So they are kept, up to a limit, until the body ends. If it
+ends badly or without an event, they are searched for the reason. A stream without such lines pays nothing.
 """
 
 import json
@@ -15,7 +15,7 @@ from .._event import ServerSentEvent
 
 KNOWN = ("data", "event", "id", "retry")
 
-# As much as of any other error's body.
+# The same limit as for the body of any other error.
 MAX_KEPT = 64 * 1024
 
 
@@ -36,13 +36,13 @@ class Strays:
         self._kept = bytearray()  # one buffer: a list of short lines would take many times their size
 
     def add(self, line: str) -> None:
-        """Keep a line, as far as there is room."""
+        """Keep a line, or as much of it as there is room for."""
         if left := MAX_KEPT - len(self._kept):
             self._kept += f"{line[:left]}\n".encode()[:left]
 
     @property
     def body(self) -> bytes:
-        """All that is kept, with an LF after each line."""
+        """All kept lines, each followed by an LF."""
         return bytes(self._kept)
 
     @property
@@ -54,7 +54,8 @@ class Strays:
         """
         Return the error that the lines report, as an event named "error", or `None`.
 
-        It is a field `error` whose value is a JSON object, or JSON that is, or lists, an object with a truthy `error`.
+        An error is a field `error` with a JSON object as its value, or a JSON object with a truthy `error`, alone or in
+        a list.
         """
         for text in self._texts():
             found = _parsed(text)
@@ -62,7 +63,7 @@ class Strays:
                 return ServerSentEvent("error", text)
             listed = cast("list[object]", found) if isinstance(found, list) else []
             if errors := [each for each in listed if _is_error(each)]:
-                with suppress(RecursionError):  # nested too deeply, it can be read and not written
+                with suppress(RecursionError):  # JSON nested this deeply can be read, but not written
                     return ServerSentEvent("error", json.dumps(errors[0], ensure_ascii=False))
         for line in self._lines:
             field, _, value = line.partition(":")
@@ -75,13 +76,13 @@ class Strays:
         return self._kept.decode("utf-8", "replace").removesuffix("\n").split("\n")
 
     def _texts(self) -> Iterator[str]:
-        """What may be JSON: all from the first line that looks like it, then each line that does."""
+        """Yield the texts that may be JSON: everything from the first line that looks like it, then each such line."""
         lines = self._lines
         starts = [index for index, line in enumerate(lines) if line.lstrip(" \t").startswith(("{", "["))]
         if starts:
             yield "\n".join(lines[starts[0] :])
         for index in starts:
-            # Not each of a thousand lines that only open something.
+            # Skips lines that only open an object: there may be thousands of them.
             if lines[index].rstrip(" \t").endswith(("}", "]")):
                 yield lines[index]
 

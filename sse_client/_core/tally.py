@@ -1,10 +1,10 @@
-"""The numbers of one stream over all its attempts, but for those that change with every piece of the body."""
+"""The statistics of one stream over all its attempts, except those that change with every piece of the body."""
 
 from .._stats import StreamStats
 
 
 class Tally:
-    """What `stream.stats` is made of. Times are in seconds, of the shell's clock."""
+    """The source of `stream.stats`. Times are in seconds, by the shell's clock."""
 
     __slots__ = (
         *("attempts", "connections", "comments", "started_at", "stopped_at"),
@@ -21,17 +21,17 @@ class Tally:
         self._time_to_first_event: float | None = None
 
     def opened(self, now: float) -> None:
-        """Take that a connection has become a stream."""
+        """Record that a response was accepted as a stream."""
         self.connections += 1
         if self._time_to_headers is None:
             self._time_to_headers = self._since_start(now)
 
     def first_event(self, now: float) -> None:
-        """Take that the first event has come."""
+        """Record the time of the first event."""
         self._time_to_first_event = self._since_start(now)
 
     def stats(self, now: float, *, events: int, bytes: int, longest_gap: float) -> StreamStats:
-        """Return the numbers so far."""
+        """Return the statistics so far."""
         return StreamStats(
             attempts=self.attempts,
             connections=self.connections,

@@ -245,7 +245,7 @@ def failure_of(error: Exception, library: ModuleType, channel: Channel | None = 
         return Failure(None, "the answer is no HTTP")
     if isinstance(error, library.RemoteProtocolError) and str(error).startswith("Invalid URL in location header"):
         # httpx looks at a redirect that it is not to follow. Its text quotes the URL.
-        return Failure(None, "the Location of a redirect is no URL", was_sent=False, is_final=True)
+        return Failure(None, "the Location of a redirect is not a URL", was_sent=False, is_final=True)
     if isinstance(error, (library.InvalidURL, *_aiohttp_errors("InvalidURL"))):
         # The same of a password in it that was taken for a port.
         return Failure(None, "the URL is not valid", was_sent=False, is_final=True)

@@ -1,9 +1,9 @@
 """
-What a test of an event stream needs: scripted servers and transports, faults, cassettes, the inverse of the parser.
+Tools to test event streams: scripted servers and transports, faults, cassettes, and an encoder.
 
 A script is an `Answer`, or a function that returns one. `EventServer` plays it on a real socket, `scripted_transport`
-without one and without waiting; `Faults` does to it what networks do. Nothing of this is imported by the rest of the
-package. The fixtures of the pytest plugin are `sse_server`, `sse_transport` and `sse_cassette`.
+without a socket and without waiting. `Faults` adds the faults of real networks. The rest of the package imports nothing
+from here. The fixtures of the pytest plugin are `sse_server`, `sse_transport` and `sse_cassette`.
 """
 
 from sse_client.testing._cassette import record, replay

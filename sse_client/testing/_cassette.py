@@ -1,13 +1,13 @@
 """
-Real streams on file: recorded piece by piece as they come, and played again as a script.
+Recordings of real streams: written to a file piece by piece, and played again as a script.
 
-A cassette has one JSON object a line. For each connection of the stream: its `request` (the method; URL, headers), its
-`response` (the status; headers), then each piece as `data`, or as `base64` where it is no UTF-8 by itself, and at
-last `end`, or `lost` with the name of the error. Without either, the recording stops there: the reader left, or one
-of its clocks ran out. `time` is in seconds, from the beginning of the recording, by the stream's own clock.
+A cassette has one JSON object per line. Each connection of the stream has a `request` (the method; URL, headers), a
+`response` (the status; headers), then each piece as `data`, or as `base64` if the piece alone is not UTF-8, and finally
+`end`, or `lost` with the name of the error. Without either, the recording stopped there: the reader left, or one of its
+clocks ran out. `time` is in seconds since the beginning of the recording, by the stream's own clock.
 
-Nothing secret is written: a header's value only where its name is known to be harmless, no value of the URL's query,
-no user of it, and no body of the request. What the server sent in the body is there whole; that is what it is for.
+Secrets are left out: the values of all headers that are not known to be harmless, the values of the URL's query, the
+user in the URL, and the body of the request. The body of the response is recorded in full.
 """
 
 import base64
@@ -29,7 +29,7 @@ from sse_client.testing._script import FIN, RST, Answer, Framing, Pause, Step
 
 REDACTED = "[redacted]"
 
-# By what they mean in RFC 9110 and 9111, none of these says who somebody is. Every other name is taken for a secret.
+# By their meaning in RFC 9110 and 9111, these identify no person. The value of any other header may be a secret.
 HARMLESS = frozenset(
     {
         "accept",
@@ -53,7 +53,7 @@ HARMLESS = frozenset(
     }
 )
 
-# These say how one connection carried the body; the replay carries it in its own way.
+# These describe how one connection carried the body. The replay carries it differently.
 HOP_BY_HOP = frozenset({"connection", "content-encoding", "keep-alive", "transfer-encoding"})
 
 
@@ -65,14 +65,14 @@ def record(
 ) -> AsyncEventStream[T]: ...
 def record(stream: Any, path: str | PathLike[str], *, keep: Collection[str] = ()) -> Any:
     """
-    Write a cassette of the stream to `path` while it is read; return the stream, to be entered and read as ever.
+    Write a cassette of the stream to `path` while it is read. Returns the stream, to enter and read as usual.
 
-    Each piece is written when it comes, with its time, so that a cassette is whole up to the moment where a program
-    died. All connections of a stream that comes back are in it. `keep` names headers whose values are no secrets
-    here; all but the common ones are replaced by "[redacted]".
+    Each piece is written when it is received, with its time, so if the program dies the cassette is complete up to that
+    moment. If the stream reconnects, all of its connections are recorded. `keep` names headers whose values are not
+    secret; the values of all others, except common ones, are replaced by "[redacted]".
 
-    Raises `RuntimeError` for a stream that has been entered, whose beginning is lost; so does reading it, where the
-    file cannot be written.
+    Raises `RuntimeError` for a stream that was already entered, because its beginning is lost. Reading the stream
+    raises it if the file cannot be written.
     """
     stream._record(_Recorder(Path(path), frozenset(name.lower() for name in keep) | HARMLESS))
     return stream
@@ -80,13 +80,15 @@ def record(stream: Any, path: str | PathLike[str], *, keep: Collection[str] = ()
 
 def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ...]:
     """
-    Read a cassette; return the answers to its requests, one for each connection, in order.
+    Read a cassette and return its responses as scripts, one per connection, in order.
 
-    The pieces are those that came, with the pauses between them divided by `speed`: 2 is twice as fast, `math.inf` at
-    once. A connection that was lost is cut behind its last piece; one whose recording stops before its end goes silent
-    there. The script goes to `EventServer(*replay(path))`, or `scripted_transport`; `Faults` cuts its pieces anew.
+    The pieces are the recorded ones. The pauses between them are divided by `speed`: 2 is twice as fast, `math.inf`
+    removes them. A lost connection is cut after its last piece; a connection whose recording stops before its end goes
+    silent there. Pass the scripts to `EventServer(*replay(path))` or `scripted_transport`, and each through `Faults` to
+    cut the pieces differently.
 
-    Raises `ValueError` for a speed that is not above 0, and for a file that is no cassette: it names the wrong line.
+    Raises `ValueError` for a speed that is not above 0, and for a file that is not a cassette; the error names the
+    wrong line.
     """
     if isnan(speed) or speed <= 0:
         raise ValueError(f"expected speed > 0, got {speed!r}")
@@ -101,7 +103,7 @@ def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ..
         elif connections:
             connections[-1][1].append(entry)
         else:
-            raise ValueError(f"{Path(path)}, line {number}: expected a response before what came of it")
+            raise ValueError(f"{Path(path)}, line {number}: expected a response before its body")
     if not connections:
         raise ValueError(f"expected a cassette in {path}, got a file without a response")
     return tuple(_answer(delay, *entries, speed=speed) for delay, entries in connections)
@@ -131,7 +133,7 @@ class _Entry(BaseModel, strict=True, extra="forbid"):
 
 
 def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer:
-    """What the server did with one request, whose answer began after this delay."""
+    """Return the script of one connection; its response began after this delay."""
     assert head.response is not None
     headers = {name.lower(): value for name, value in head.headers if value != REDACTED}
     hop_by_hop = HOP_BY_HOP
@@ -139,7 +141,7 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
         if decoder_for(coding) is None:
             hop_by_hop -= {"content-encoding"}  # the body was recorded as it came
         else:
-            headers.pop("content-length", None)  # the length of what was decompressed before it was recorded
+            headers.pop("content-length", None)  # of the compressed body, and the recorded one is decompressed
     framing: Framing = "length" if "content-length" in headers else "chunked"
     if headers.get("connection") == "close" and "transfer-encoding" not in headers and framing == "chunked":
         framing = "close"
@@ -156,7 +158,7 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
         elif entry.base64 is not None:
             steps.append(entry.base64)
         elif entry.lost is not None:
-            steps.append(RST if framing == "close" else FIN)  # a FIN would be the end of this body in good order
+            steps.append(RST if framing == "close" else FIN)  # a FIN would end this body cleanly
     if not any(entry.end or entry.lost is not None for entry in pieces):
         steps.append(Pause(inf))
 
@@ -167,7 +169,7 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
 
 
 class _Recorder:
-    """Writes the lines of one cassette; a `Recorder` of a stream."""
+    """Writes the lines of one cassette: the `Recorder` of a stream."""
 
     def __init__(self, path: Path, harmless: Collection[str]) -> None:
         self._path = path
@@ -210,12 +212,12 @@ class _Recorder:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
         except OSError as error:
-            # As it is, it would be taken for an error of the connection.
+            # An `OSError` would look like an error of the connection.
             raise RuntimeError(f"the cassette cannot be written: {error}") from error
 
 
 def redacted_url(url: str) -> str:
-    """The URL without its user, and without the values of its query."""
+    """Return the URL without its user and without the values of its query."""
     parts = urlsplit(url)
     fields = (field.partition("=") for field in parts.query.split("&") if field)
     query = "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in fields)

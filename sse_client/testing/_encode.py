@@ -1,8 +1,8 @@
 """
-Events to bytes, for a script: exactly the events that a parser reads back.
+Events to bytes, for a script: a parser reads back exactly the same events.
 
-`EventEncoder` turns the line ends of data into LF. This refuses them: a test that sends something other than it says
-proves nothing.
+`EventEncoder` converts the line ends in data to LF. `encode` rejects a CR instead, because a test that does not send
+the data that it names proves nothing.
 """
 
 from sse_client._encoder import EventEncoder
@@ -11,12 +11,12 @@ from sse_client._event import ServerSentEvent
 
 def encode(*events: ServerSentEvent) -> bytes:
     """
-    Write events as an event stream (WHATWG HTML, section 9.2.6), as a new `EventEncoder` does.
+    Encode events as an event stream (WHATWG HTML, section 9.2.6), like a new `EventEncoder`.
 
-    A parser that begins with an empty last event ID reads exactly these events from it. An `id` line is written only
-    if the ID differs from that of the event before, in the same call.
+    A parser with an empty last event ID reads back exactly these events. An `id` line is written only if the ID differs
+    from that of the event before it in the same call.
 
-    Raises `ValueError` for everything that `EventEncoder` refuses, and for CR in the data, which it would change.
+    Raises `ValueError` for everything that `EventEncoder` rejects, and for CR in the data, which it would change.
     """
     encoder = EventEncoder()
     for event in events:

@@ -1,8 +1,8 @@
 """
-What networks and servers do to a stream, done to any script: it is cut short, cut up, damaged, repeated.
+The faults of real networks and servers, added to any script: a stream cut short, cut up, damaged or repeated.
 
-A fault is said in terms of the body, its events and bytes; a script has steps. So each is an offset into the body
-first, and is then done to the step that this offset lies in: all else goes out in the pieces that the script has.
+A fault is described by the events and bytes of the body, but a script consists of steps. So each fault is first
+converted to an offset into the body, and then changes the step at this offset. All other steps stay as they are.
 """
 
 import random
@@ -30,56 +30,55 @@ MAX_RANDOM_PIECE = 24
 @dataclass(frozen=True, kw_only=True)
 class Faults:
     """
-    What goes wrong with a script. Call it with an `Answer`, or a function that returns one, to get a faulty script.
+    Faults to inject into a script. Call it with an `Answer`, or a function that returns one, to get the faulty script.
 
-    Where it stops. Behind `after_events` whole events, or `after_bytes` bytes of the body, `then` is played in the
-    place of the rest: `FIN` (the default) or `RST` cut the connection, `Pause(math.inf)` stalls it, `pings()` keep it
-    alive with nothing to say; behind other steps the body ends, by `FIN` where the head has announced its length, which
-    stays that of the whole.
-    A body that does not come that far is played as it is.
+    To stop early: after `after_events` whole events, or `after_bytes` bytes of the body, `then` is played instead of
+    the rest. `FIN` (the default) or `RST` cuts the connection, `Pause(math.inf)` stalls it, and `pings()` keep it alive
+    without any event. After other steps the body ends; if the head has a Content-Length, that stays the length of the
+    whole body, and `FIN` follows. A body that is shorter than that is played unchanged.
 
-    What it says. `duplicate` is the number of an event, from 1 on, that is sent twice; `damage` that of one whose
-    UTF-8 is spoilt: its first character of several bytes lacks the last, or a byte that no character has stands at
-    its end. `line_end` takes the place of each end of a line.
+    To change the content: the event with the number `duplicate` is sent twice. In the event with the number `damage`,
+    the UTF-8 is damaged: the first character of several bytes loses its last byte, or, if there is none, a byte that
+    is not valid in UTF-8 is added at the end. `line_end` replaces every line end.
 
-    How it is cut. `cut="bytes"` sends each byte alone; `"random"` sends short pieces, as `seed` has it; `"crlf"` cuts
-    between CR and LF, and `"characters"` inside of each character that has several bytes.
+    To cut the body: `cut="bytes"` sends each byte alone; `"random"` sends short pieces, which depend on `seed`;
+    `"crlf"` cuts between CR and LF; `"characters"` cuts inside each character of several bytes.
 
-    `answer` is given in the place of the script: JSON with status 200, an error, a page.
+    `answer` replaces the whole script: JSON with status 200, an error, a page.
 
-    `requests` is how many of the first requests are answered like this; later ones get the script as it is.
+    `requests` limits the faults to the first requests; later ones get the unchanged script.
 
-    Raises `ValueError` for two places to stop, and for an answer that is replaced and changed at once. A raw answer
-    has no body of its own: a server that is asked for one with faults raises `ValueError`.
+    Raises `ValueError` for both `after_events` and `after_bytes`, and for `answer` together with other faults. A raw
+    `Answer` has no body to change: with faults, it raises `ValueError` when it is requested.
     """
 
     after_events: int | None = None
-    """Stop after so many whole events."""
+    """Stop after this number of whole events."""
     after_bytes: int | None = None
-    """Stop after so many bytes of the body."""
+    """Stop after this number of bytes of the body."""
     then: Step | tuple[Step, ...] = FIN
-    """The steps that are played instead of the rest."""
+    """The steps to play instead of the rest."""
     duplicate: int | None = None
-    """The number of the event that is sent twice, from 1 on."""
+    """The number of the event to send twice, from 1."""
     damage: int | None = None
-    """The number of the event whose UTF-8 is damaged, from 1 on."""
+    """The number of the event to damage, from 1."""
     line_end: Literal["\n", "\r\n", "\r"] | None = None
-    """Replaces the end of every line."""
+    """Replaces every line end."""
     cut: Cut | None = None
-    """How the body is cut into pieces."""
+    """How to cut the body into pieces."""
     seed: int = 0
-    """The seed of random pieces."""
+    """The seed for random pieces."""
     answer: Answer | None = None
     """Replaces the whole script."""
     requests: int | None = None
-    """How many of the first requests are hit; by default all are."""
+    """The number of requests with faults, from the first; by default all requests."""
 
     def __post_init__(self) -> None:
         if self.after_events is not None and self.after_bytes is not None:
             raise ValueError("expected after_events or after_bytes, got both")
         changes = (self.after_events, self.after_bytes, self.duplicate, self.damage, self.line_end, self.cut)
         if self.answer is not None and any(change is not None for change in changes):
-            raise ValueError("expected an answer in the place of the script, or changes to it, got both")
+            raise ValueError("expected answer= to replace the script, or faults that change it, got both")
         for name, least in (("after_events", 0), ("after_bytes", 0), ("duplicate", 1), ("damage", 1), ("requests", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
@@ -100,11 +99,11 @@ class Faults:
         if self.answer is not None:
             return self.answer
         if answer.framing == "raw":
-            raise ValueError("expected an answer with a body to do faults to, got a raw one")
+            raise ValueError("expected an Answer with a body to inject faults into, got a raw one")
         steps = list(answer.steps)
         if self.line_end is not None:
             steps = list(with_line_end(steps, self.line_end.encode()))
-        # From behind, so that one fault does not move the place of the other.
+        # The last event first, so that one fault does not move the offset of the other.
         for number in sorted({self.duplicate or 0, self.damage or 0} - {0}, reverse=True):
             steps = self._with_event_changed(steps, number)
         if self.cut is not None:
@@ -122,7 +121,7 @@ class Faults:
             return steps
         start, end = ends[number - 1], ends[number]
         if number == 1 and body.startswith(BOM):
-            start = len(BOM)  # anywhere else it is a part of a line
+            start = len(BOM)  # a duplicate must not repeat it: after the start of a body it is part of a line
         if number == self.damage:
             half = LAST_OF_A_CHARACTER.search(body, start, end)
             if half is not None:
@@ -146,7 +145,7 @@ class Faults:
             case "characters":
                 return list(INSIDE_CHARACTER.split(step))
             case _:
-                chance = random.Random(f"{self.seed} {len(step)}")  # noqa: S311 - a test's pieces are no secret
+                chance = random.Random(f"{self.seed} {len(step)}")  # noqa: S311 - the pieces of a test are not secret
                 pieces: list[PlayedStep] = []
                 while step:
                     size = chance.randint(1, MAX_RANDOM_PIECE)
@@ -167,12 +166,12 @@ class Faults:
 
 
 def body_of(steps: list[PlayedStep]) -> bytes:
-    """All that the steps write."""
+    """Return the bytes that the steps write."""
     return b"".join(step for step in steps if isinstance(step, bytes))
 
 
 def event_ends(body: bytes) -> Iterator[int]:
-    """Yield the offset behind each event's last byte, which is the one that hands it out."""
+    """Yield the offset after each event's last byte: the byte with which a parser returns the event."""
     parser = EventParser()
     for place in range(len(body)):
         if parser.feed(body[place : place + 1]):
@@ -180,11 +179,11 @@ def event_ends(body: bytes) -> Iterator[int]:
 
 
 def edited(steps: list[PlayedStep], place: int, data: bytes, drop: int = 0) -> list[PlayedStep]:
-    """Return the steps with data at this offset of the body, in the place of as many bytes as are to be dropped."""
+    """Return the steps with data inserted at this offset of the body, in place of the next `drop` bytes."""
     result: list[PlayedStep] = []
     for step in steps:
         if isinstance(step, bytes):
-            # At the seam of two steps, what is inserted belongs to the first, and what is dropped is of the second.
+            # Between two steps, insert at the end of the first, but drop from the start of the second.
             if 0 <= place < len(step) or (place == len(step) and not drop):
                 result.append(step[:place] + data + step[place + drop :])
                 place = -1
@@ -207,7 +206,7 @@ def steps_before(steps: list[PlayedStep], place: int) -> Iterator[PlayedStep]:
 
 
 def with_line_end(steps: list[PlayedStep], line_end: bytes) -> Iterator[PlayedStep]:
-    """Yield the steps with another end of each line."""
+    """Yield the steps with all line ends replaced."""
     ended_with_cr = False
     for step in steps:
         if isinstance(step, bytes) and step:

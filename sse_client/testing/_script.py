@@ -1,8 +1,8 @@
 """
-What a server is to do: the answers to requests, step by step, and what comes of them on the wire.
+Scripts: the responses of a server, step by step, and the bytes that they write.
 
-No I/O. `EventServer` plays an answer on a socket and `ScriptedTransport` plays it without one; both write what `wire`
-yields, so that a script means the same to both.
+No I/O. `EventServer` plays a script on a socket, `ScriptedTransport` without one. Both write the output of `wire`, so
+a script has the same meaning in both.
 """
 
 import json
@@ -31,19 +31,19 @@ FIN: Final = Close.FIN
 """A step that closes the connection at once: no final chunk and, over TLS, no `close_notify`."""
 
 RST: Final = Close.RST
-"""A step that resets the connection; what the client has not received by then may be lost."""
+"""A step that resets the connection; data that the client has not received yet may be lost."""
 
 
 @dataclass(frozen=True)
 class Pause:
     """
-    A step that waits, in seconds; `math.inf` waits until somebody leaves.
+    A step that waits; `math.inf` waits until the client or the server closes the connection.
 
-    It is cut short where the server closes, and where the client closes its sending half of the connection.
+    It ends early if the server is closed, or if the client closes its sending half of the connection.
     """
 
     seconds: float
-    """How long it waits."""
+    """The time to wait, in seconds."""
 
     def __post_init__(self) -> None:
         if not self.seconds >= 0:
@@ -51,7 +51,7 @@ class Pause:
 
 
 def pings(every: float = 15.0, count: int = 1000) -> "tuple[Step, ...]":
-    """Return the steps of a server that has nothing to say: a comment and so many seconds of silence, `count` times."""
+    """Return the steps of a server without events: a comment and `every` seconds of silence, `count` times."""
     return (": ping\n\n", Pause(every)) * count
 
 
@@ -61,7 +61,7 @@ Framing: TypeAlias = Literal["chunked", "length", "close", "raw"]
 
 
 def played(steps: tuple[Step, ...]) -> tuple[PlayedStep, ...]:
-    """The steps, with text and events as the bytes that they are sent as."""
+    """Return the steps with text and events encoded to bytes."""
     if any(isinstance(step, Close) for step in steps[:-1]):
         raise ValueError(f"expected FIN or RST as the last step only, got {steps!r}")
     return tuple(
@@ -73,37 +73,39 @@ def played(steps: tuple[Step, ...]) -> tuple[PlayedStep, ...]:
 @dataclass(frozen=True, init=False)
 class Answer:
     """
-    The answer to one request: a status, headers, and steps that are played one after the other.
+    The scripted response to one request: a status, headers, and steps that are played one after the other.
 
-    `bytes` go out in one write, and as one chunk if the framing is `"chunked"`; `str` is sent as UTF-8, an event as
-    `encode()` writes it alone; an empty step writes nothing. `FIN` and `RST` end the connection, and can
-    only be the last step. A callable is called on the connection's thread; while it blocks, nothing is noticed.
+    `bytes` are sent in one write, and as one chunk if the framing is `"chunked"`. `str` is sent as UTF-8, and an event
+    as the output of `encode()` for it alone. An empty step writes nothing. `FIN` and `RST` end the connection, and can
+    only be the last step. A callable is called on the connection's thread; while it blocks, the end of the connection
+    is not noticed.
 
-    `delay` is how long the head of the answer is waited for, in seconds.
+    `delay` is the time from the request to the head of the response, in seconds.
 
-    `framing` says how the client knows where the body ends: `"chunked"`; `"length"`, by the sum of the bytes;
-    `"close"`, by the end of the connection. With `"raw"` the steps are all that is written, the head included, and
-    the connection ends behind them. HEAD, 204 and 304 get no body: then the other steps are played, and bytes skipped.
+    `framing` determines how the client finds the end of the body: `"chunked"`; `"length"`, by a Content-Length of all
+    steps; `"close"`, by the end of the connection. With `"raw"` the steps write the whole response, including its head,
+    and the connection ends after them. Responses to HEAD, and those with status 204 and 304, have no body: their bytes
+    are skipped, and their other steps are played.
 
-    `headers` are added to Content-Type, Cache-Control and those of the framing, or replace them, whatever their case;
-    the value `None` removes one.
+    `headers` are added to Content-Type, Cache-Control and the headers of the framing, or replace them; their case does
+    not matter. The value `None` removes a header.
 
-    Raises `ValueError` for a step behind `FIN` or `RST`, an event that `encode()` refuses, and a raw answer with
-    a status or headers.
+    Raises `ValueError` for a step after `FIN` or `RST`, for an event that `encode()` rejects, and for a status or
+    headers with `"raw"`.
     """
 
     steps: tuple[PlayedStep, ...]
-    """The steps, with text and events as the bytes that they are sent as."""
+    """The steps, with text and events encoded to bytes."""
 
     status: int
     """The status of the response."""
     headers: tuple[tuple[str, str], ...]
-    """All headers that are sent, but for the `Connection: close` that answers the request's own."""
+    """All headers of the response, except a `Connection: close` in response to that of the request."""
 
     framing: Framing
-    """How the client knows where the body ends."""
+    """How the client finds the end of the body."""
     delay: float
-    """Seconds from the request to the head of the response."""
+    """The time from the request to the head of the response, in seconds."""
 
     def __init__(
         self,
@@ -122,7 +124,7 @@ class Answer:
         if framing == "close":
             defaults["Connection"] = "close"
         elif status in (204, 304):
-            pass  # no body, so nothing that says where it ends
+            pass  # no body, so no header for its end
         elif framing == "chunked":
             defaults["Transfer-Encoding"] = "chunked"
         elif framing == "length":
@@ -138,17 +140,17 @@ class Answer:
 
     @classmethod
     def json(cls, value: Any, *, status: int = 200) -> Self:
-        """Answer with JSON, as a server does that has an error to report, or has misunderstood."""
+        """Return a response with JSON, such as an error, or the response of a server without streaming."""
         return cls(json.dumps(value), status=status, headers={"Content-Type": "application/json"}, framing="length")
 
     def playing(self, steps: Iterable[Step]) -> Self:
-        """Return the same answer, word for word in its head, with other steps behind it."""
+        """Return a copy with exactly the same head and other steps."""
         other = copy(self)
         object.__setattr__(other, "steps", played(tuple(steps)))
         return other
 
     def announcing(self, size: int) -> Self:
-        """Return the same answer with this Content-Length, where it has announced the size of its body."""
+        """Return a copy with this Content-Length, if the response has a Content-Length with the size of its body."""
         other = copy(self)
         before = ("content-length", str(size_of(self.steps)))
         headers = ((name, str(size) if (name.lower(), value) == before else value) for name, value in self.headers)
@@ -157,12 +159,12 @@ class Answer:
 
 
 def size_of(steps: Iterable[PlayedStep]) -> int:
-    """How many bytes of body the steps write."""
+    """Return the number of bytes that the steps write."""
     return sum(len(step) for step in steps if isinstance(step, bytes))
 
 
 class Headers(Mapping[str, str]):
-    """Headers by name, whatever its case; those of one name joined by `", "`."""
+    """Headers by name, in any case; several values of one name are joined with `", "`."""
 
     def __init__(self, headers: Iterable[tuple[str, str]]) -> None:
         self._values: dict[str, str] = {}
@@ -188,7 +190,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(eq=False)
 class RecordedRequest:
-    """A request as it came over the wire."""
+    """A request as the server received it."""
 
     method: str
     """The method, as sent."""
@@ -196,42 +198,42 @@ class RecordedRequest:
     """Path and query, as sent."""
 
     headers: Headers
-    """By name, whatever its case. Values are read as UTF-8; other bytes become lone surrogates (`surrogateescape`)."""
+    """The headers by name, in any case. Values are UTF-8; other bytes become lone surrogates (`surrogateescape`)."""
 
     body: bytes
     """The whole body, without its transfer coding."""
     connection: int
-    """The number of the connection that it came over, from 1 on."""
+    """The number of its connection, from 1."""
 
     received_at: float = field(default_factory=time.monotonic)
-    """When it was complete, by `time.monotonic()`; by the stream's own clock where time is virtual."""
+    """When the request was complete, by `time.monotonic()`; in virtual time, by the stream's own clock."""
 
     done: threading.Event = field(default_factory=threading.Event, repr=False)
-    """Set when the answer has ended in any way."""
+    """Set when the response has ended, in any way."""
 
-    answered: bool = False
+    responded: bool = False
     """
-    Whether the answer was written to its end, known once `done` is set.
+    Whether the response was written to its end. Known once `done` is set.
 
-    It is not where the client was found gone, in a write or a `Pause`; the first write to a client that has just left
-    succeeds, as the network has it.
+    It is false if a write or a `Pause` found that the client had left. The first write after the client left still
+    succeeds, because the network reports it later.
     """
 
     def json(self) -> Any:
-        """Parse the body as JSON; raise `ValueError` where it is not JSON."""
+        """Parse the body as JSON. Raises `ValueError` if it is not JSON."""
         return json.loads(self.body)
 
 
 Script: TypeAlias = Answer | Callable[[RecordedRequest], Answer]
-"""An answer, or a function that makes it from the request."""
+"""An `Answer`, or a function of the request that returns one."""
 
 
 class Scripts:
     """
-    Which script answers which request.
+    The scripts of a server, in the order of requests.
 
-    A single script answers every request. Of several, each answers one, in the order of arrival, and a request more
-    gets a 500.
+    A single script is played for every request. Several scripts are played once each, in the order of the requests, and
+    any request after them gets a 500.
     """
 
     def __init__(self, scripts: tuple[Script, ...]) -> None:
@@ -244,23 +246,23 @@ class Scripts:
         return f"{len(self._scripts)} script{'' if len(self._scripts) == 1 else 's'}"
 
     def answer(self, request: RecordedRequest, number: int) -> Answer:
-        """Answer a request, the `number`th from 1 on. What a function of the user's raises comes out unchanged."""
+        """Return the response to the `number`th request, from 1. Exceptions of the user's function are not caught."""
         if len(self._scripts) == 1:
             script = self._scripts[0]
         elif number <= len(self._scripts):
             script = self._scripts[number - 1]
         else:
-            text = f"the script has no answer for request {number}\n"
+            text = f"the script has no response for request {number}\n"
             script = Answer(text, status=500, headers={"Content-Type": "text/plain"}, framing="length")
         return script if isinstance(script, Answer) else script(request)
 
 
 def resumable(*events: ServerSentEvent | str) -> Callable[[RecordedRequest], Answer]:
     """
-    Script a server that remembers its stream: it answers with the events behind the request's `Last-Event-ID`.
+    Script a server that can resume its stream: it sends the events after the request's `Last-Event-ID`.
 
-    Text is an event with this data, and an event without an ID gets its number, from 1 on, as one. Without the
-    header, or with an ID that it does not know, a request is answered from the beginning, as by servers in general.
+    Text becomes an event with this data, and the ID of an event without one is its number, from 1. Without the header,
+    or with an unknown ID, the stream begins at its first event, as with most servers.
     """
     numbered = [
         replace(event, id=event.id or str(number))
@@ -268,8 +270,8 @@ def resumable(*events: ServerSentEvent | str) -> Callable[[RecordedRequest], Ans
             (ServerSentEvent(data=event) if isinstance(event, str) else event for event in events), start=1
         )
     ]
-    encode(*numbered)  # what no stream can carry is an error here, and not at the first request
-    # Without the blanks around it, as a header brings it.
+    encode(*numbered)  # raises here and not at the first request
+    # Stripped, because HTTP removes blanks around a header's value.
     places = {event.id.strip(" \t").encode(): number for number, event in enumerate(numbered, start=1)}
 
     def answer(request: RecordedRequest) -> Answer:
@@ -281,9 +283,9 @@ def resumable(*events: ServerSentEvent | str) -> Callable[[RecordedRequest], Ans
 
 def wire(answer: Answer, request: RecordedRequest) -> Iterator[PlayedStep]:
     """
-    Yield what an answer does to the connection, in order: what is written, and the other steps.
+    Yield the steps of a response on its connection: the bytes to write, and the other steps, in order.
 
-    Where it `ends_connection`, an end in good order follows the last.
+    If the response `ends_connection`, the connection is closed cleanly after the last step.
     """
     if answer.delay:
         yield Pause(answer.delay)
@@ -305,6 +307,6 @@ def wire(answer: Answer, request: RecordedRequest) -> Iterator[PlayedStep]:
 
 
 def ends_connection(answer: Answer, request: RecordedRequest) -> bool:
-    """Whether the connection is of no use behind the answer."""
+    """Whether the connection ends after the response."""
     says_close = Headers(answer.headers).says_close() or request.headers.says_close()
     return says_close or answer.framing in ("raw", "close")

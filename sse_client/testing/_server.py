@@ -1,10 +1,10 @@
 """
-A scripted HTTP/1.1 server on a real loopback socket: each request is answered by the steps of an `Answer`.
+A scripted HTTP/1.1 server on a real loopback socket, which plays the steps of an `Answer` for each request.
 
-One thread accepts and each connection has its own; no lock is held while one of them waits. Every wait of a
-connection (a read, a write that the client does not take, a `Pause`) is a wait on its socket, so that `close()` ends
-all of them in the same way: it shuts the sockets down. `_Gone` is the one exception for a connection that is over;
-whatever else a thread raises is a fault of the script, and comes out of `close()`.
+One thread accepts connections, and each connection has its own thread; none of them waits while it holds a lock. Every
+wait of a connection (a read, a write that the client does not take, a `Pause`) is a wait on its socket, so `close()`
+ends all of them in the same way: it shuts down the sockets. `_Gone` means that a connection is over. Any other
+exception in a thread is a fault of the script, and is raised by `close()`.
 """
 
 import os
@@ -32,35 +32,36 @@ from sse_client.testing._script import (
     wire,
 )
 
-MAX_HEAD = 65_536  # bytes: as much as http.server takes in a single line
-JOIN_TIMEOUT = 5.0  # seconds: only a callable that blocks can use it up
+MAX_HEAD = 65_536  # bytes: the limit of http.server for a single line
+JOIN_TIMEOUT = 5.0  # seconds: only a callable that blocks can take this long
 
 
 class EventServer:
     """
-    A server on a free port of 127.0.0.1 that answers from a script; used with `with`, or `start()` and `close()`.
+    A scripted server on a free port of 127.0.0.1. Use it in a `with` block, or call `start()` and `close()`.
 
-    A single answer is given to every request. Of several, each is given to one request, in the order of arrival, and
-    a request more gets a 500. A function in place of an answer is called with the request, on the connection's thread.
+    A single script is played for every request. Several scripts are played once each, in the order of the requests, and
+    any request after them gets a 500. A script that is a function is called with the request, on the connection's
+    thread.
 
-    Raises from `close()`, or at the end of the `with` block unless that ends in an exception, what a function of the
-    script raised first: its connection was reset.
+    If a function of the script raises, its connection is reset. The first such exception is raised again by `close()`,
+    or at the end of the `with` block, unless the block raises itself.
     """
 
     def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
         self.requests: list[RecordedRequest] = []
-        """All requests so far, each complete with its body, in the order of arrival."""
+        """All requests so far, complete with their bodies, in the order of arrival."""
         self.connections = 0
-        """How many connections were accepted so far."""
+        """The number of connections accepted so far."""
         self.port = 0
-        """The port, from `start()` on; nobody listens on it any more after `close()`."""
+        """The port, set by `start()`. After `close()` the server no longer listens on it."""
         self._scripts = Scripts(scripts)
         self._ssl_context = ssl_context
         self._arrived = threading.Condition()
         self._errors: list[BaseException] = []
         self._waker: socket.socket | None = None  # closing it ends the acceptor
         self._acceptor: threading.Thread | None = None
-        # Never thinned out: a finished thread costs less than the requests that are kept for the user anyway.
+        # Never shortened: a finished thread takes less memory than its requests, which are kept for the user anyway.
         self._served: list[tuple[_Connection, threading.Thread]] = []
 
     def __repr__(self) -> str:
@@ -74,9 +75,9 @@ class EventServer:
         return f"{'http' if self._ssl_context is None else 'https'}://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        """Listen. A server is started once; `RuntimeError` otherwise."""
+        """Listen, and return the server. Raises `RuntimeError` if it was already started."""
         if self._acceptor is not None:
-            raise RuntimeError("expected the first start of this server, got another")
+            raise RuntimeError("a server can be started only once: make a new EventServer")
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
@@ -86,7 +87,7 @@ class EventServer:
         return self
 
     def close(self) -> None:
-        """Close all connections, end all threads, and raise what the script raised. Safe to call again."""
+        """Close all connections, end all threads, and raise the first exception of the script. Safe to call again."""
         self._stop()
         if self._errors:
             first = self._errors[0]
@@ -95,9 +96,9 @@ class EventServer:
 
     def wait_for_requests(self, n: int, timeout: float = 5.0) -> list[RecordedRequest]:
         """
-        Wait until `n` requests have come, and return all that have.
+        Wait until `n` requests have arrived, and return all requests so far.
 
-        Raises `TimeoutError` if they have not within `timeout` seconds.
+        Raises `TimeoutError` after `timeout` seconds.
         """
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.requests) >= n, timeout):
@@ -125,7 +126,7 @@ class EventServer:
 
     def _begin(self, client: socket.socket) -> None:
         self.connections += 1
-        client.setblocking(True)  # some systems hand on the listener's mode
+        client.setblocking(True)  # on some systems the socket inherits the listener's mode
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._ssl_context is not None:
             client = self._ssl_context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
@@ -141,21 +142,21 @@ class EventServer:
                 pass
         except _Gone:
             pass
-        except ValueError as error:  # from reading alone: `_answer` keeps those of the script
+        except ValueError as error:  # only from reading: `_answer` catches those of the script
             with suppress(_Gone):
                 connection.write(f"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n{error}\n".encode())
         finally:
             connection.close()
 
     def _answer(self, connection: "_Connection", request: RecordedRequest) -> bool:
-        """Answer a request; return whether the connection is good for another."""
+        """Respond to a request; return whether the connection can be used for another."""
         try:
             stays = connection.play(self._next_answer(request), request)
-            request.answered = True
+            request.responded = True
             return stays
         except _Gone:
             return False
-        except BaseException as error:  # noqa: BLE001 - also pytest's own, which are no Exception
+        except BaseException as error:  # noqa: BLE001 - also those of pytest, which are not subclasses of Exception
             self._errors.append(error)
             connection.close(RST)
             return False
@@ -173,7 +174,7 @@ class EventServer:
         if self._waker is None or self._acceptor is None:
             return
         self._waker.close()
-        self._acceptor.join()  # from here on there is no new connection
+        self._acceptor.join()  # after this there are no new connections
         for connection, _ in self._served:
             connection.shut_down()
         deadline = time.monotonic() + JOIN_TIMEOUT
@@ -185,11 +186,11 @@ class EventServer:
 
 
 class _Gone(Exception):
-    """The connection is over: the client left, or the server closes."""
+    """The connection is over, because the client left or the server closes."""
 
 
 class _Connection:
-    """The server's side of a connection. All but `shut_down()` belongs to the connection's thread."""
+    """The server's side of a connection. Only `shut_down()` may be called by other threads."""
 
     def __init__(self, client: socket.socket, number: int) -> None:
         self.number = number
@@ -204,9 +205,9 @@ class _Connection:
                 raise _Gone from error
 
     def shut_down(self) -> None:
-        """Wake the connection's thread: every wait on the socket ends. The one method for other threads."""
+        """Wake the connection's thread, by ending every wait on the socket. May be called by other threads."""
         with suppress(OSError):
-            # Not the SSL socket's own method, which would let a blocked read return raw TLS records.
+            # Not the SSL socket's own method, after which a blocked read would return raw TLS records.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self, how: Close = FIN) -> None:
@@ -217,7 +218,7 @@ class _Connection:
         self._socket.close()
 
     def read_request(self) -> RecordedRequest:
-        """Read the next request; raise `ValueError` if it is none, `_Gone` if none comes or it breaks off."""
+        """Read the next request. Raises `ValueError` if it is invalid, `_Gone` if the connection ends first."""
         head = self._read_until(b"\r\n\r\n").decode(errors="surrogateescape")
         request_line, *lines = head.split("\r\n")
         try:
@@ -231,7 +232,7 @@ class _Connection:
         return RecordedRequest(method, target, headers, self._read_body(headers), self.number)
 
     def play(self, answer: Answer, request: RecordedRequest) -> bool:
-        """Play an answer's steps; return whether the connection is good for another request."""
+        """Play the steps of a response; return whether the connection can be used for another request."""
         for step in wire(answer, request):
             match step:
                 case bytes():
@@ -255,9 +256,9 @@ class _Connection:
             raise _Gone from error
 
     def _end(self) -> None:
-        """Close in good order: over TLS, tell the client that this is the end (RFC 9112, section 9.8)."""
+        """Close cleanly: over TLS, send a `close_notify` (RFC 9112, section 9.8)."""
         if isinstance(self._socket, ssl.SSLSocket):
-            self._socket.setblocking(False)  # the client's own close_notify is not waited for
+            self._socket.setblocking(False)  # do not wait for the client's `close_notify`
             with suppress(OSError):
                 self._socket.unwrap()
         self.close()
@@ -268,7 +269,7 @@ class _Connection:
             selector.register(self._socket, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
                 if selector.select(min(left, 3600.0)):  # a selector cannot wait for math.inf
-                    # Read, not peeked at: what came is kept for the next request, and an end behind it is seen too.
+                    # Read instead of peek: the bytes are kept for the next request, and an end after them is noticed.
                     self._socket.setblocking(False)
                     with suppress(BlockingIOError, ssl.SSLWantReadError):
                         self._receive()
@@ -286,7 +287,7 @@ class _Connection:
         return bytes(body)
 
     def _read_until(self, mark: bytes) -> bytes:
-        """Read up to a mark, which is dropped."""
+        """Read up to a mark, and drop the mark."""
         while (end := self._buffer.find(mark, 0, MAX_HEAD)) < 0:
             if len(self._buffer) >= MAX_HEAD:
                 raise ValueError(f"expected {mark!r} within {MAX_HEAD} bytes")
@@ -303,7 +304,7 @@ class _Connection:
         return data
 
     def _receive(self) -> None:
-        """Add to the buffer what the client sent next."""
+        """Add the client's next bytes to the buffer."""
         try:
             data = self._socket.recv(MAX_HEAD)
         except (BlockingIOError, ssl.SSLWantReadError):

@@ -1,9 +1,10 @@
 """
-The scripts of `EventServer` without a socket and without waiting, as a transport of an httpx or httpx2 client.
+A transport for a client of httpx or httpx2 that plays the scripts of `EventServer` without a socket or waiting.
 
-What a script would write goes through h11, which is what httpx's own transport reads with: a cut chunk, a missing
-byte or a broken head is found, and named, as it is there. Nobody waits: a `Pause` moves the time of the stream that
-reads, and so do the delays between its attempts. A client that is not ours has no such time; its pauses take none.
+The bytes of a script go through h11, like those that httpx's own transport reads: a cut chunk, a missing byte or a
+broken head causes the same error with the same text. Nothing waits: a `Pause` advances the virtual time of the stream
+that reads, and so do the delays between its attempts. Without a stream of sse_client there is no such time, and pauses
+take no time at all.
 """
 
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -43,37 +44,37 @@ if TYPE_CHECKING:
 else:
 
     class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
-        """What httpx asks for; httpx2 does not look at a transport's class."""
+        """The base classes that httpx requires; httpx2 does not check a transport's class."""
 
 
 MAX_HEAD = 100 * 1024  # bytes: httpcore's own bound
 
-# Of real time: long enough for another thread or task that is about to close the stream, shorter than a test may take.
+# In real time: long enough for another thread or task to close the stream, and shorter than a test may take.
 PATIENCE = 3.0
 
 
 def scripted_transport(*scripts: Script) -> "ScriptedTransport":
     """
-    Return a transport that answers from a script, as `EventServer` does, without a socket and without waiting.
+    Return a transport that plays a script, like `EventServer`, without a socket and without waiting.
 
-    Give it to a client of httpx or httpx2, sync or async: `httpx.Client(transport=scripted_transport(answer))`. What a
-    function of the script raises is raised from the request: `httpx.ConnectError` for a server that is not there.
+    Pass it to a client of httpx or httpx2, sync or async: `httpx.Client(transport=scripted_transport(answer))`. An
+    exception of a function of the script is raised by the request, so a function can raise `httpx.ConnectError` for a
+    server that cannot be reached.
 
-    Time is virtual: a stream of `sse_client` has its clocks run out, and its retries wait, in no time at all. A
-    `Pause` that nothing would ever end is a `RuntimeError`: if no clock runs out, another thread or task has three real
-    seconds to close the stream.
+    Time is virtual: the clocks and retry delays of an `sse_client` stream pass at once. A `Pause` that would never end
+    raises `RuntimeError`: if no clock runs out, another thread or task has three real seconds to close the stream.
 
-    It can be called with a request too, which is what respx wants as a `side_effect`.
+    The transport can also be called with a request, so it works as a `side_effect` of respx.
     """
     return ScriptedTransport(*scripts)
 
 
 class ScriptedTransport(Transport):
-    """A transport that answers from a script; `scripted_transport()` tells how."""
+    """A transport that plays a script, made by `scripted_transport()`."""
 
     def __init__(self, *scripts: Script) -> None:
         self.requests: list[RecordedRequest] = []
-        """All requests so far, in the order of arrival; each counts as a connection of its own."""
+        """All requests so far, in the order of arrival; each counts as a separate connection."""
         self._scripts = Scripts(scripts)
 
     def __repr__(self) -> str:
@@ -81,7 +82,7 @@ class ScriptedTransport(Transport):
         return f"<{type(self).__name__} {self._scripts}, {count} request{'' if count == 1 else 's'}>"
 
     def __call__(self, request: Any) -> Any:
-        """Answer a request whose body has been read, sync or async."""
+        """Return the response to a request, sync or async, whose body has been read."""
         with self._begun(request) as exchange:
             while not exchange.has_head:
                 if not exchange.advance():
@@ -89,12 +90,12 @@ class ScriptedTransport(Transport):
             return exchange.response()
 
     def handle_request(self, request: Any) -> Any:
-        """Answer a request, as the transport of a sync client."""
+        """Return the response to a request of a sync client."""
         request.read()
         return self(request)
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Answer a request, as the transport of an async client."""
+        """Return the response to a request of an async client."""
         await request.aread()
         await anyio.lowlevel.checkpoint()
         with self._begun(request) as exchange:
@@ -118,20 +119,20 @@ class ScriptedTransport(Transport):
 
 
 WAITED = (
-    "the script pauses for ever, and nothing would ever end that: no timeout is set that would run out, and the stream "
+    "the script pauses for ever, and nothing would end the pause: no timeout is set that would run out, and the stream "
     f"was not closed within {PATIENCE:g} s"
 )
 
 
 async def await_for_ever() -> NoReturn:
-    """Wait, in a task, for a cancellation, which is what closes the stream there too."""
+    """Wait for a cancellation: in a task, that is how a stream is closed."""
     with anyio.move_on_after(PATIENCE):
         await anyio.sleep_forever()
     raise RuntimeError(WAITED)
 
 
 class _Exchange:
-    """A request and its answer, on a connection of their own."""
+    """A request and its response, on a connection of their own."""
 
     def __init__(self, request: Any, number: int) -> None:
         self._library = library_of(request, "Request")
@@ -150,18 +151,18 @@ class _Exchange:
         if self._time is not None:
             self.recorded.received_at = self._time.now()
         self.steps: Iterator[PlayedStep] = iter(())
-        self.end: Close | Pause = Close.FIN  # what a connection does behind the steps
+        self.end: Close | Pause = Close.FIN  # played after the steps
 
     @property
     def has_head(self) -> bool:
         return self._head is not None
 
     def response(self) -> Any:
-        """The response, whose body is read on from here."""
+        """Return the response, whose body is read later."""
         assert self._head is not None
         match event := self._received():
             case h11.EndOfMessage():
-                self._finish()  # there is no body, and nobody will read one
+                self._finish()  # there is no body to read
             case h11.Data():
                 self._pieces.append(bytes(event.data))
             case _:
@@ -174,7 +175,7 @@ class _Exchange:
         )
 
     def read(self) -> bytes | None:
-        """Return the next piece of the body: `b""` if nothing would ever come, `None` at its end."""
+        """Return the next piece of the body: `b""` if the script pauses for ever, `None` at the end."""
         while not self._pieces:
             if self._is_over:
                 return None
@@ -183,7 +184,7 @@ class _Exchange:
         return self._pieces.pop(0)
 
     def advance(self) -> bool:
-        """Play on, by a step at most; return whether that is any use, or the script waits for ever."""
+        """Play at most one more step; return `False` if the script pauses for ever."""
         match event := self._received():
             case h11.Response():
                 self._head = event
@@ -195,13 +196,13 @@ class _Exchange:
             case h11.NEED_DATA:
                 return self._play(next(self.steps, self.end))
             case _:
-                pass  # a 1xx answer
+                pass  # a 1xx response
         return True
 
     def wait_for_ever(self) -> NoReturn:
-        """Wait, on a thread, for somebody who closes the stream."""
+        """Wait until another thread closes the stream."""
         if self._time is None or self._time.wait_until_closed is None:
-            raise RuntimeError("the script pauses for ever, and no timeout would ever end that")
+            raise RuntimeError("the script pauses for ever, and no timeout would end the pause")
         if not self._time.wait_until_closed(PATIENCE):
             raise RuntimeError(WAITED)
         raise self._library.ReadError("the stream was closed")
@@ -210,8 +211,8 @@ class _Exchange:
         self.recorded.done.set()
 
     def _finish(self) -> None:
-        """Take the end of the body; play what stands behind it, which nobody waits for."""
-        self._is_over = self.recorded.answered = True
+        """Record the end of the body, and call the callables after it; the client does not wait for them."""
+        self._is_over = self.recorded.responded = True
         for step in self.steps:
             if isinstance(step, Pause | Close):
                 break
@@ -220,7 +221,7 @@ class _Exchange:
         self.close()
 
     def _send(self) -> None:
-        """Have h11 know, and check, what is answered."""
+        """Pass the request to h11, which checks it and needs it to read the response."""
         request = self._request
         try:
             self._connection.send(
@@ -241,24 +242,24 @@ class _Exchange:
         match step:
             case bytes():
                 if self._time is None or self._head is not None:
-                    self._silence = 0.0  # the clock `response` is for all of the head
+                    self._silence = 0.0  # a part of the head does not reset the clock `response`
                 self._connection.receive_data(step)
             case Pause(seconds):
                 return self._pause(seconds)
             case Close.FIN:
-                self.recorded.answered = True
+                self.recorded.responded = True
                 if self._connection.their_state is h11.SEND_RESPONSE:
-                    raise self._library.RemoteProtocolError("the server disconnected without an answer")
+                    raise self._library.RemoteProtocolError("the server disconnected without a response")
                 self._connection.receive_data(b"")
             case Close.RST:
-                self.recorded.answered = True
+                self.recorded.responded = True
                 raise self._library.ReadError("the connection was reset")
             case _:
                 step()
         return True
 
     def _pause(self, seconds: float) -> bool:
-        """Let time pass, up to the first clock that runs out; return whether the pause has an end."""
+        """Advance the time, at most to the first clock that runs out; return whether the pause has an end."""
         read_timeout = self._request.extensions.get("timeout", {}).get("read")
         left = inf if read_timeout is None else max(read_timeout - self._silence, 0.0)
         if self._time is not None:
@@ -275,7 +276,7 @@ class _Exchange:
 
 
 class _Body:
-    """The body of a scripted answer: a stream for sync and for async clients."""
+    """The body of a scripted response: a stream for sync and async clients."""
 
     def __init__(self, exchange: _Exchange) -> None:
         self._exchange = exchange
@@ -295,7 +296,7 @@ class _Body:
 
 
 class _Pieces(AsyncIterator[bytes]):
-    """The pieces of a body, without an async generator that somebody would have to close."""
+    """The pieces of a body; a class, because an async generator would have to be closed."""
 
     def __init__(self, exchange: _Exchange) -> None:
         self._exchange = exchange
@@ -312,5 +313,5 @@ class _Pieces(AsyncIterator[bytes]):
 
 @cache
 def body_class(library: ModuleType) -> Any:
-    """Make the class that a library's client accepts as a stream."""
+    """Return a class that the library's client accepts as a stream."""
     return type("ScriptedBody", (_Body, library.SyncByteStream, library.AsyncByteStream), {})

@@ -83,9 +83,9 @@ def test_accepted(head: Head, body: bytes, plan: Plan, has_begun: bool, expected
         pytest.param(
             head(307),
             b"",
-            "it is the one after 20",
+            "the limit is 20 redirects",
             StatusError,
-            "POST /chat returned 307; the redirect is not followed: it is the one after 20",
+            "POST /chat returned 307; the redirect is not followed: the limit is 20 redirects",
             id="redirect",
         ),
         pytest.param(

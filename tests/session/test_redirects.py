@@ -55,11 +55,11 @@ NOT_FOLLOWED = rows(
     ("post-302", "POST", URL, 302, "/b", "a POST would become a GET"),
     ("post-303", "POST", URL, 303, "/b", "a POST would become a GET"),
     ("put-302", "PUT", URL, 302, "/b", "a PUT would become a GET"),
-    ("empty", "GET", URL, 302, "", "Location is empty, or no URL"),
-    ("blank", "GET", URL, 302, "  ", "Location is empty, or no URL"),
-    ("broken", "GET", URL, 302, "http://[", "Location is empty, or no URL"),
-    ("broken-port", "GET", URL, 302, "http://test:x/", "Location is empty, or no URL"),
-    ("broken-secret", "GET", URL, 302, "http://[/?token=secret", "Location is empty, or no URL"),
+    ("empty", "GET", URL, 302, "", "Location is empty or not a URL"),
+    ("blank", "GET", URL, 302, "  ", "Location is empty or not a URL"),
+    ("broken", "GET", URL, 302, "http://[", "Location is empty or not a URL"),
+    ("broken-port", "GET", URL, 302, "http://test:x/", "Location is empty or not a URL"),
+    ("broken-secret", "GET", URL, 302, "http://[/?token=secret", "Location is empty or not a URL"),
 )
 
 

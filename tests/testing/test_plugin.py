@@ -146,7 +146,7 @@ def test_fixtures(tmp_path: Path, way: str) -> None:
     }, said
     assert "ZeroDivisionError: of the script" in said
     missing = tmp_path / "cassettes" / "other.jsonl"
-    assert f"Failed: there is no cassette {missing}: make one with sse_client.testing.record(stream, path)" in said
+    assert f"Failed: there is no cassette {missing}: record one with sse_client.testing.record(stream, path)" in said
     assert (
         f"{tmp_path / 'cassettes' / 'broken.jsonl'}, line 1: expected an entry of a cassette, got: Invalid JSON" in said
     )

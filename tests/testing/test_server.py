@@ -167,7 +167,7 @@ def test_fin() -> None:
         assert read(client).endswith(b"\r\n\r\n2\r\nab\r\n")
         [request] = server.requests
         assert request.done.wait(5)
-        assert request.answered
+        assert request.responded
 
 
 def test_rst() -> None:
@@ -191,7 +191,7 @@ def test_client_gone_in_a_pause() -> None:
         left_at = time.monotonic()
         assert request.done.wait(5)
         assert time.monotonic() - left_at < 0.1 * PATIENCE
-        assert not request.answered
+        assert not request.responded
 
 
 def test_client_gone_in_a_write() -> None:
@@ -202,7 +202,7 @@ def test_client_gone_in_a_write() -> None:
             read(client, 1)
         [request] = server.requests
         assert request.done.wait(5)
-        assert not request.answered
+        assert not request.responded
 
 
 def test_bytes_sent_in_a_pause_are_kept() -> None:
@@ -212,7 +212,7 @@ def test_bytes_sent_in_a_pause_are_kept() -> None:
         server.wait_for_requests(1)
         client.sendall(GET_AND_CLOSE)
         assert read(client).count(b"\r\n\r\na") == 2
-        assert all(request.done.wait(5) and request.answered for request in server.requests)
+        assert all(request.done.wait(5) and request.responded for request in server.requests)
 
 
 def test_pause() -> None:
@@ -243,13 +243,13 @@ def test_more_requests_than_answers() -> None:
     with EventServer(Answer(b"1"), Answer(b"2", status=503)) as server:
         assert get(server) == (200, b"1")
         assert get(server) == (503, b"2")
-        assert get(server) == (500, b"the script has no answer for request 3\n")
+        assert get(server) == (500, b"the script has no response for request 3\n")
 
 
 def test_no_answers() -> None:
     """A script of nothing answers nothing."""
     with EventServer() as server:
-        assert get(server) == (500, b"the script has no answer for request 1\n")
+        assert get(server) == (500, b"the script has no response for request 1\n")
 
 
 def test_an_answer_by_the_request() -> None:
@@ -287,7 +287,7 @@ def test_a_script_that_raises(script: Answer | Callable[[RecordedRequest], Answe
         server.close()
     server.close()
     assert server.requests[0].done.is_set()
-    assert not server.requests[0].answered
+    assert not server.requests[0].responded
 
 
 def test_a_script_that_raises_in_a_test_that_fails() -> None:
@@ -326,7 +326,7 @@ def test_recorded_request() -> None:
     assert request.json() == [1, 2]
     assert request.connection == 1
     assert begin < request.received_at < time.monotonic()
-    assert request.answered
+    assert request.responded
 
 
 def test_chunked_request() -> None:
@@ -407,7 +407,7 @@ def test_close_while_answering(answer: Answer) -> None:
         while client.recv(65_536):
             pass
     assert request.done.is_set()
-    assert not request.answered
+    assert not request.responded
 
 
 def test_close_while_reading() -> None:
@@ -429,7 +429,7 @@ def test_close_without_start() -> None:
     server = EventServer()
     server.close()
     server.start().close()
-    with pytest.raises(RuntimeError, match="expected the first start of this server"):
+    with pytest.raises(RuntimeError, match="a server can be started only once"):
         server.start()
 
 
@@ -524,7 +524,7 @@ def test_tls_client_gone_in_a_pause(tls: Contexts, politely: bool) -> None:
             client.close()
         assert request.done.wait(5)
         client.close()
-        assert not request.answered
+        assert not request.responded
 
 
 def test_tls_half_a_record_in_a_pause(tls: Contexts) -> None:

@@ -266,7 +266,7 @@ def test_an_answer_that_was_read(shell: Shell) -> None:
     """An answer that was read to its end is done and answered."""
     transport = scripted_transport(Answer(EVENT))
     assert shell.read(URL, http={"transport": transport}).data == ["1"]
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
 
 
 def test_an_answer_that_was_left(shell: Shell) -> None:
@@ -275,7 +275,7 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
     result = shell.read(URL, http={"transport": transport}, limit=1)
     assert result.stream is not None
     assert result.stream.outcome == "abandoned"
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, False)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, False)]
     del result
     if shell.kind == "trio":  # which warns of generators that are collected
         gc.collect()
@@ -286,7 +286,7 @@ def test_answered(shell: Shell, answer: Answer) -> None:
     """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
     transport = scripted_transport(answer)
     shell.read(URL, http={"transport": transport})
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
 
 
 @in_turn("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
@@ -595,7 +595,7 @@ def test_close(shell: Shell, place: str) -> None:
     with in_no_time():
         shell.run(main)
     [request] = transport.requests
-    assert not request.answered
+    assert not request.responded
     if place == "body":
         assert data == ["1"]
         assert request.done.is_set()
@@ -663,7 +663,7 @@ def test_a_test_that_would_hang(
                 async for _ in reader:
                     pass
 
-    with pytest.raises(RuntimeError, match="the script pauses for ever, and nothing would ever end that: no timeout"):
+    with pytest.raises(RuntimeError, match="the script pauses for ever, and nothing would end the pause: no timeout"):
         shell.run(main)
     assert streams[0].outcome == "abandoned"
     assert transport.requests[0].done.is_set()
@@ -712,7 +712,7 @@ def test_scripts_are_for_requests_in_their_order(shell: Shell) -> None:
     results = [shell.read(URL, http={"transport": transport}, retry=None) for _ in range(3)]
     assert [result.data for result in results] == [["1"], ["2"], []]
     assert isinstance(results[2].error, StatusError)
-    assert "no answer for request 3" in str(results[2].error)
+    assert "no response for request 3" in str(results[2].error)
 
 
 # Clients that are not ours -------------------------------------------------------------------------------------------
@@ -729,7 +729,7 @@ def test_a_plain_client(library: ModuleType, framing: Framing) -> None:
             assert list(response.iter_raw()) == PIECES
         assert client.get(URL).content == b"".join(PIECES)
     assert [request.method for request in transport.requests] == ["POST", "GET"]
-    assert all(request.done.is_set() and request.answered for request in transport.requests)
+    assert all(request.done.is_set() and request.responded for request in transport.requests)
 
 
 @pytest.mark.anyio
