@@ -89,6 +89,15 @@ class Session(SessionState):
             self._is_cut_short = True
             del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
 
+    def renew_ready(self) -> None:
+        """Put the events that are left in `ready` into a new iterator, and end the old one wherever it is in use."""
+        batch, delivered = self._batch, self._delivered
+        self._batch = batch[:]
+        self.ready = iter(self._batch)
+        for _ in batch[:delivered]:
+            next(self.ready)
+        del batch[delivered:]
+
     def finish_closing(self, now: float) -> None:
         """End the stream that was closed; its shell is not in the middle of a step."""
         if self._phase != "stopped":

@@ -1,8 +1,7 @@
 """Streams through a client, whose server is scripted: the same `Reply` as `playing` has it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
