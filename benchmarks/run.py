@@ -25,6 +25,7 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
+    Benchmark("dialect_cost", ("--rounds", "1", "--events", "250")),
     Benchmark("end_to_end", ("--rounds", "1", "--events", "250")),
     Benchmark("first_event", ("--repetitions", "10")),
     Benchmark("many_streams", ("--streams", "100", "--events", "4")),

@@ -49,7 +49,7 @@ def main() -> None:
                 print(f"{error.partial!r}: {error}")
 
         # The server sees that its client has left, and can stop computing.
-        left = [request.done.wait(1) and not request.answered for request in server.requests]
+        left = [request.done.wait(1) and not request.responded for request in server.requests]
         print(f"the server saw {sum(left)} of {len(left)} leave")
 
 

@@ -196,7 +196,9 @@ class Handlers:
             for entry in self._entries:
                 if isinstance(entry.kind, tuple) and ServerSentEvent not in entry.kind:
                     names = " | ".join(cls.__name__ for cls in entry.kind)
-                    raise TypeError(f"a handler for {names} needs a stream with events=: this one is untyped")
+                    raise TypeError(
+                        f"a handler for {names} needs a stream with events= or a typed dialect: this one is untyped"
+                    )
 
 
 def _taking(handler: Handler, label: str, arguments: tuple[str, ...], *, exactly: bool = False) -> Handler:

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
+    aclosing,
     asynccontextmanager,
     contextmanager,
     suppress,
@@ -93,10 +94,12 @@ class EventSource(Generic[R]):
 
     async def aiter_sse(self) -> AsyncGenerator[ServerSentEvent, None]:
         """Iterate the events of an async client's response; see `iter_sse`."""
+        body = cast("AsyncGenerator[bytes, None]", self._response.aiter_bytes())
         with self._parser() as parser:
-            async for data in self._response.aiter_bytes():
-                for event in parser.feed(data):
-                    yield event
+            async with aclosing(body):  # also if the user closes this generator before its end
+                async for data in body:
+                    for event in parser.feed(data):
+                        yield event
 
     @contextmanager
     def _parser(self) -> Generator[EventParser, None, None]:

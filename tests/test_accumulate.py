@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
+import httpx
 import pytest
 from pydantic import BaseModel
 from shells import Reader, Shell, entered, in_turn
@@ -43,7 +44,7 @@ from sse_client import (
     join_text,
 )
 from sse_client._accumulate import Folding, Pieces
-from sse_client.testing import FIN, Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause, scripted_transport
 
 Stream: TypeAlias = EventStream[Any] | AsyncEventStream[Any]
 
@@ -211,6 +212,43 @@ def test_two_of_one_stream_begin_anew() -> None:
         one, other, own = stream.accumulate(append, initial), stream.accumulate(append, initial), stream.accumulate()
         assert one.final() == other.final() == own.final() == ["a", "b", "c"]
         assert len({id(each) for each in (one.snapshot, other.snapshot, own.snapshot, initial, dialect.initial)}) == 5
+
+
+class Doubling:
+    """Reads each event as two values."""
+
+    snapshot = None
+    is_complete = None
+
+    def read(self, event: ServerSentEvent) -> list[str]:
+        return [event.data, event.data.upper()]
+
+    def resumed(self) -> None:
+        pass
+
+    def close(self, error: SSEError | None) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "result"),
+    [({}, "b c d"), ({"events": str}, "b c d"), ({"dialect": Dialect(reader=Doubling)}, "A b B c C d D")],
+    ids=["raw", "typed", "reader"],
+)
+def test_a_fold_that_begins_in_a_loop(options: dict[str, Any], result: str) -> None:
+    """A fold that begins in the body of a loop gets all that the loop delivers from then on."""
+    quote = '"' if "events" in options else ""
+    a, b, c, d = (f"data: {quote}{letter}{quote}\n\n" for letter in "abcd")
+    transport = scripted_transport(Answer(a + b + c, Pause(1), d))
+    reply = None
+    with (
+        SSEClient(http_client=httpx.Client(transport=transport)) as client,
+        client.post("http://test/", **options) as stream,
+    ):
+        for _ in stream:
+            reply = reply or stream.accumulate(lambda got, each: [*got, getattr(each, "data", each)], [])
+    assert reply is not None
+    assert " ".join(reply.snapshot) == result
 
 
 def test_an_initial_value_that_cannot_be_copied() -> None:

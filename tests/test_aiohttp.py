@@ -401,7 +401,7 @@ def test_leaving(shell: Shell, answer: Answer, how: str) -> None:
 
     with EventServer(answer) as server:
         shell.run(main)
-        assert not any(request.answered for request in server.requests)
+        assert not any(request.responded for request in server.requests)
         assert server.connections == len(server.requests) == 5
 
 

@@ -17,7 +17,7 @@ def test_only_if_reads_can_be_stopped(can_stop_reads: bool, step: type[Drain | S
     session = Session(plan, random=lambda: 0.0, utc_now=lambda: datetime.now(UTC))
     assert isinstance(session.next_step(0.0), Connect)
     headers = {"content-type": "text/event-stream"}
-    session.answered(Head(200, headers, "http://test/", can_stop_reads=lambda: can_stop_reads), 0.0)
+    session.responded(Head(200, headers, "http://test/", can_stop_reads=lambda: can_stop_reads), 0.0)
     assert isinstance(session.next_step(0.0), Read)
     assert session.received(b"data: 1\n\ndata: [DONE]\n\n", 0.0)
     assert [event.data for event in session.ready] == ["1"]

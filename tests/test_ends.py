@@ -314,7 +314,7 @@ def test_the_call_after_the_terminator(shell: Shell) -> None:
             assert time.monotonic() - before < 0.3 * PATIENCE
             assert reader.stream.outcome == "completed"
             assert server.requests[0].done.wait(2)
-            assert not server.requests[0].answered
+            assert not server.requests[0].responded
 
     with EventServer(Answer("data: 1\n\n", "data: bye\n\n", Pause(30))) as server:
         shell.run(main)

@@ -1,25 +1,63 @@
 """Each example runs as it stands."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
+
+# What each example of a dialect prints that it could not print if anything of its streams were lost or changed.
+PRINTED = {
+    "agent": r"^Let me look\. \[price\(\{\"product\": \"oat milk\"\}\) = 2\]\n \[price.* = 7\]\n"
+    r"Together they cost 9 euros\. \(stop after 2 requests\)\n$",
+    "chat": r"^(\w+ \(scripted\)\n(> .*\nThis is question \d of a chat that began with 'Does it stream\?'\.\n){3}){3}$",
+    "mcp_tool": r"(index: \d of 3\n){3}index: 3 pages are in the index\nstop \{'pages': 3\}\nPOST GET\n$",
+    "own_reader": r"^(.*)\nended well: True\n\1\ncut, after 'as cut\.'\n$",
+    "structured_output": r"^title: Panc\n(.*\n)*steps: \['Mix the flour'\]\n(.*\n)*Recipe\(title='Pancakes', ",
+}
+
+
+def run(path: Path) -> str:
+    """Run an example, without the keys of any provider; return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", path],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment | {"PYTHONIOENCODING": "utf-8"},
+        stdin=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example_runs(path: Path) -> None:
     """An example ends well by itself, prints something, and warns of nothing."""
-    run = subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True, timeout=30, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-    assert run.stdout.strip()
+    assert run(path).strip()
 
 
 def test_quickstart_shows_what_happens() -> None:
     """The quickstart prints the whole reply twice, then a cut one and its error."""
-    quickstart = EXAMPLES[0].with_name("quickstart.py")
-    output = subprocess.run([sys.executable, quickstart], capture_output=True, text=True, timeout=30, check=True).stdout
+    output = run(FOLDER / "quickstart.py")
     assert output.count("Events arrive one by one, while the server is still writing.") == 2
     assert "StreamTruncated: the stream ended after 5 events, before its terminator" in output
+
+
+def test_all_dialects_are_here() -> None:
+    """Each example of a dialect is run here."""
+    assert {path.stem for path in (FOLDER / "dialects").glob("[a-z]*.py")} == set(PRINTED)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_dialect_runs(name: str) -> None:
+    """It ends well by itself, warns of nothing, and prints what it computed from its streams."""
+    output = run(FOLDER / "dialects" / f"{name}.py")
+    assert re.search(PRINTED[name], output), output

@@ -98,7 +98,7 @@ def check(stream: EventStream | AsyncEventStream, server: EventServer, outcome: 
     assert is_closed(stream)
     assert len(server.requests) == 1
     assert server.requests[0].done.wait(2)
-    assert server.requests[0].answered == answered
+    assert server.requests[0].responded == answered
 
 
 async def blocked(server: EventServer) -> None:
@@ -280,7 +280,7 @@ def test_collected_without_with(library: ModuleType) -> None:
         gc.collect()
         assert response.is_closed
         assert server.requests[0].done.wait(2)
-        assert not server.requests[0].answered
+        assert not server.requests[0].responded
 
 
 def test_broken_off_without_with(library: ModuleType) -> None:
@@ -292,7 +292,7 @@ def test_broken_off_without_with(library: ModuleType) -> None:
         del event
         gc.collect()
         assert server.requests[0].done.wait(2)
-        assert not server.requests[0].answered
+        assert not server.requests[0].responded
 
 
 # Two threads ---------------------------------------------------------------------------------------------------------

@@ -325,3 +325,21 @@ def test_the_client_closes_open_streams(shell: Shell) -> None:
             assert len(transport.requests) == 1
 
     shell.run(main)
+
+
+@pytest.mark.parametrize("call", ["post", "get", "subscribe"])
+def test_nothing_is_sent_before(shell: Shell, call: str) -> None:
+    """A stream that was never entered, opened or iterated has sent nothing, whatever it is asked, and owes nothing."""
+
+    async def main() -> None:
+        transport = scripted_transport(AB)
+        async with shell.any_client(http={"transport": transport}) as client:
+            stream: Any = getattr(client, call)("http://test/")
+            reply = stream.accumulate(lambda count, event: count + 1, 0)
+            assert (stream.outcome, stream.state, stream.stats.attempts) == (None, "waiting", 0)
+            assert (stream.last_event, stream.last_event_id, stream.snapshot, reply.snapshot) == (None, "", None, 0)
+            with pytest.raises(RuntimeError, match="there is no response yet"):
+                _ = stream.response
+        assert not transport.requests
+
+    shell.run(main)

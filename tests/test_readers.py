@@ -5,6 +5,8 @@ The reader here joins letters: `data: abc` is three values, `data: ab!` two and 
 """
 
 import inspect
+import math
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -32,7 +34,7 @@ from sse_client import (
     Terminator,
     Timeouts,
 )
-from sse_client.testing import FIN, Answer, Pause, scripted_transport
+from sse_client.testing import FIN, Answer, EventServer, Pause, scripted_transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,5 +586,20 @@ def test_collected() -> None:
         stream = client.post("http://test/", dialect=LETTERS)
         assert next(stream) == Letter("a")
         del stream
+        [error] = Letters.made[0].ends
+        assert isinstance(error, StreamCancelled)
+
+
+def test_closed_by_another_thread() -> None:
+    """A stream that another thread closes in the middle of a read ends its loop, and then its reader, once."""
+    with EventServer(Answer("data: ab\n\n", Pause(math.inf))) as server, SSEClient() as client:
+        stream = client.post(server.url, dialect=LETTERS)
+        with stream:
+            found = [next(stream).text, next(stream).text]
+            timer = threading.Timer(0.05, stream.close)
+            timer.start()
+            found += [value.text for value in stream]
+            timer.join()
+        assert (found, stream.outcome, stream.snapshot) == (["a", "b"], "cancelled", "ab")
         [error] = Letters.made[0].ends
         assert isinstance(error, StreamCancelled)

@@ -14,14 +14,40 @@ import anyio
 import pytest
 
 from sse_client import _core
-from sse_client.testing import Answer, EventServer
+from sse_client.testing import Answer, EventServer, RecordedRequest
 
 ROOT = Path(__file__).parents[1]
+
+# The replies of the examples serve the pages too.
+sys.path.insert(0, str(ROOT / "examples" / "dialects"))
+import _scripted  # noqa: E402
+
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 LINKING = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / ".github").glob("*.md"))]
 
 CHAT = Answer('data: {"type": "text", "content": "Hello"}\n\n', 'data: {"type": "done"}\n\n')
+WATSONX = {"results": [{"generated_text": "Hello", "stop_reason": "eos_token"}]}
+
+
+def server(request: RecordedRequest) -> Answer:
+    """Answer in the protocol of the request's path; say Hello."""
+    match request.target:
+        case "/v1/chat/completions":
+            is_structured = "response_format" in request.json()
+            return Answer(
+                *_scripted.openai('{"title": "Hello", "steps": ["Mix", "Fry"]}' if is_structured else "Hello")
+            )
+        case "/v1/messages":
+            *_, last = request.json()["messages"]
+            if isinstance(last["content"], str):
+                call = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Oslo"}}
+                return Answer(*_scripted.anthropic(call, stop_reason="tool_use"))
+            return Answer(*_scripted.anthropic({"type": "text", "text": f"Hello: {last['content'][0]['content']}"}))
+        case "/ml/v1/text/generation_stream":
+            return Answer(_scripted.event(WATSONX))
+        case _:
+            return CHAT
 
 
 def name_of(page: Path) -> str:
@@ -51,15 +77,15 @@ def test_block_runs(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert done.returncode == 0, done.stdout
         assert " passed" in done.stdout
         return
-    with EventServer(CHAT) as server:
+    with EventServer(server) as running:
         namespace: dict[str, Any] = {}
-        exec(code.replace("http://localhost:8000", server.url), namespace)
+        exec(code.replace("http://localhost:8000", running.url), namespace)
         main = namespace.get("main")
         if inspect.iscoroutinefunction(main):
             anyio.run(main)
         if "localhost" in code:
             assert "Hello" in capsys.readouterr().out
-            assert server.requests
+            assert running.requests
 
 
 def test_length() -> None:

@@ -21,6 +21,7 @@ from shells import Run, Shell, in_turn
 import sse_client
 from sse_client import (
     AsyncSSEClient,
+    Comment,
     Cursor,
     DecodeError,
     Dialect,
@@ -463,6 +464,7 @@ PUBLIC: list[Any] = [
     ),
     *(iter_events(http_client.get(URL)), EventServer(ONE), scripted_transport(ONE), ONE, Pause(1), FIN, RST, Faults()),
     EventEncoder(),
+    Comment(" ping"),
 ]
 
 

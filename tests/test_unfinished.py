@@ -42,7 +42,7 @@ def read(body: str | bytes, failure: Failure | None = None, **options: Any) -> t
     plan = Plan(**{"request": POST, **options})
     session = Session(plan, random=lambda: 0.0, utc_now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
     assert isinstance(session.next_step(0.0), Connect)
-    session.answered(Head(200, STREAM, URL), 0.0)
+    session.responded(Head(200, STREAM, URL), 0.0)
     session.received(body.encode() if isinstance(body, str) else body, 0.0)
     list(session.ready)
     session.next_step(0.0)

@@ -133,7 +133,7 @@ def test_close_wakes_a_blocked_read(library: ModuleType, wire: Wire) -> None:
             close_while_reading(client, server)
         for request in server.requests:
             assert request.done.wait(5)
-            assert not request.answered
+            assert not request.responded
         # Nothing was used again after a close.
         assert server.connections == len(server.requests) == 101
         assert left_behind(before) == set()
@@ -277,7 +277,7 @@ def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
         shell.run(main)
         for request in server.requests:
             assert request.done.wait(5)
-            assert not request.answered
+            assert not request.responded
         assert server.connections == 20
 
 

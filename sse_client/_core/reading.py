@@ -72,6 +72,10 @@ class Reading:
         event, self.last = self.last, None
         return NO_VALUES if event is None else self.read(event)
 
+    def renew_values(self) -> None:
+        """Put the values that are left into a new iterator, and end the old one wherever it is in use."""
+        self.values = iter(list(self.values))
+
     def drop(self) -> bool:
         """Deliver no more values of the latest event; return whether there were any. Any thread."""
         has_left = self.is_mid_event

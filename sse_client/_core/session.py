@@ -3,7 +3,7 @@ One stream from its first request to its end, as decisions without I/O.
 
 A shell asks `next_step(now)`, does it, and reports what happened:
 
-    Connect     send a request             answered(head) or not_answered(failure)
+    Connect     send a request             responded(head) or not_responded(failure)
     Read        read the next piece        received(data), ended() or lost(failure)
     ReadBody    read the body of an error  refused(body)
     Drain       read to the end, briefly   drained()
@@ -88,6 +88,15 @@ class Session(SessionState):
         if left:
             self._is_cut_short = True
             del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
+
+    def renew_ready(self) -> None:
+        """Put the events that are left in `ready` into a new iterator, and end the old one wherever it is in use."""
+        batch, delivered = self._batch, self._delivered
+        self._batch = batch[:]
+        self.ready = iter(self._batch)
+        for _ in batch[:delivered]:
+            next(self.ready)
+        del batch[delivered:]
 
     def finish_closing(self, now: float) -> None:
         """End the stream that was closed; its shell is not in the middle of a step."""
@@ -193,7 +202,7 @@ class Session(SessionState):
             self._tally.attempts += 1
         return step
 
-    def answered(self, head: Head, now: float) -> None:
+    def responded(self, head: Head, now: float) -> None:
         """Take the head of a response."""
         self.head = head
         self._body.beginning = b""
@@ -242,7 +251,7 @@ class Session(SessionState):
         self._enter("reading")
         self._received_at = self._waiting_since = now
 
-    def not_answered(self, failure: Failure, now: float) -> None:
+    def not_responded(self, failure: Failure, now: float) -> None:
         """Take that a request got no response."""
         if self._is_over:
             return

@@ -35,7 +35,11 @@ D = TypeVar("D")
 
 
 class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
-    """The events of one call, to be entered with `async with` and iterated once."""
+    """
+    The events of one call, to be entered with `async with` and iterated once.
+
+    Until it is entered or opened it has sent nothing.
+    """
 
     def __aiter__(self) -> Self:
         self._check_entered()

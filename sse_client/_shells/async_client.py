@@ -14,6 +14,7 @@ from .._retry import RetryPolicy
 from .._timeouts import Timeouts
 from .._types import AsyncHTTPClient, Auth
 from .async_ import AsyncEventStream
+from .help import with_options
 from .http import check_url, library_of
 from .options import (
     DEFAULT_RETRY,
@@ -100,6 +101,7 @@ class AsyncSSEClient(BaseClient):
     def stream(
         self, method: str, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]
     ) -> AsyncEventStream[E, S]: ...
+    @with_options
     def stream(
         self,
         method: str,
@@ -112,15 +114,13 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> Any:
         """
-        Ask for an event stream; enter what is returned with `async with` to connect, and iterate it.
+        Request an event stream. Enter the returned stream to connect, and iterate it.
 
-        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
-        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
-        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+        A stream that was never entered, opened or iterated has sent nothing.
 
-        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
-        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
-        its type; the stream can be read on behind that.
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iterating
+        raises a `StreamError` if the stream does not end well, and `DecodeError` for an event that does not match its
+        type; the stream can be read on after that.
         """
         return self._make(method, url, options, events, dialect, unknown, comments)
 
@@ -159,6 +159,7 @@ class AsyncSSEClient(BaseClient):
     ) -> AsyncEventStream[E]: ...
     @overload
     def post(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E, S]: ...
+    @with_options
     def post(
         self,
         url: str,
@@ -169,7 +170,7 @@ class AsyncSSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[AsyncOptions],
     ) -> Any:
-        """POST, and read the events that are answered; see `stream`."""
+        """Request an event stream by POST, as `stream` does."""
         return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -207,6 +208,7 @@ class AsyncSSEClient(BaseClient):
     ) -> AsyncEventStream[E]: ...
     @overload
     def get(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]) -> AsyncEventStream[E, S]: ...
+    @with_options
     def get(
         self,
         url: str,
@@ -217,7 +219,7 @@ class AsyncSSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[AsyncOptions],
     ) -> Any:
-        """GET a stream of events; see `stream`."""
+        """Request an event stream by GET, as `stream` does."""
         return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -257,6 +259,7 @@ class AsyncSSEClient(BaseClient):
     def subscribe(
         self, url: str, *, dialect: Dialect[E, S], **options: Unpack[AsyncOptions]
     ) -> AsyncEventStream[E, S]: ...
+    @with_options
     def subscribe(
         self,
         url: str,
@@ -270,9 +273,8 @@ class AsyncSSEClient(BaseClient):
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
 
-        Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
-        as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
-        The arguments are those of `stream`.
+        Reconnects whenever the connection ends, cleanly or not, after the server's `retry` or 3 s, for as long as it
+        takes, and resumes after the last event. It ends with a 204, or with a response that retrying cannot fix.
         """
         return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
 

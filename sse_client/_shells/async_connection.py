@@ -107,13 +107,13 @@ class AsyncConnection(BaseStream[T]):
             http2.follow(response.request)
         self._response = response
         if session.has_deadlines:
-            channel.answered(response)  # it takes anyio a while to look for the socket
+            channel.responded(response)  # it takes anyio a while to look for the socket
         pieces: AsyncIterator[bytes] = self._recorded(response, apieces_of(response))
         self._pieces = pieces
         self._next_piece = pieces.__anext__
         # Else a scope around each read has to end it, which costs as much as the read.
         self._reads_freely = is_woken_by_closing(response) and (channel.is_armed or not session.has_deadlines)
-        session.answered(head_of(response), self._now())
+        session.responded(head_of(response), self._now())
 
     async def _headers_of(self, step: Connect) -> tuple[Headers | None, ...] | None:
         """Ask for the headers; return `None` if the stream was closed before they came, or its total ran out."""

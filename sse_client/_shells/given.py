@@ -8,6 +8,7 @@ from .._dialect import Dialect
 from .._event import Comment, ServerSentEvent
 from .._types import HTTPResponse
 from .async_ import AsyncEventStream
+from .help import with_reading_options
 from .http import library_of
 from .options import ReadOptions, dialect_of, plan_of
 from .sync import EventStream
@@ -50,6 +51,7 @@ def iter_events(
 def iter_events(
     response: HTTPResponse, *, dialect: Dialect[E, S], **options: Unpack[ReadOptions]
 ) -> EventStream[E, S]: ...
+@with_reading_options
 def iter_events(
     response: HTTPResponse,
     *,
@@ -60,10 +62,9 @@ def iter_events(
     **options: Unpack[ReadOptions],
 ) -> Any:
     """
-    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
+    Iterate the events of a response that you have: one of httpx or httpx2, requested with `stream=True`.
 
-    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
-    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    Raises `StatusError` or `ContentTypeError`, at the first event, if it is not an event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
     dialect = dialect_of(events, dialect, unknown)
@@ -104,6 +105,7 @@ def aiter_events(
 def aiter_events(
     response: HTTPResponse, *, dialect: Dialect[E, S], **options: Unpack[ReadOptions]
 ) -> AsyncEventStream[E, S]: ...
+@with_reading_options
 def aiter_events(
     response: HTTPResponse,
     *,
@@ -114,10 +116,9 @@ def aiter_events(
     **options: Unpack[ReadOptions],
 ) -> Any:
     """
-    Iterate the events of a response that you have: `httpx`'s or `httpx2`'s, asked for with `stream=True`.
+    Iterate the events of a response that you have: one of httpx or httpx2, requested with `stream=True`.
 
-    `events`, `dialect` and `unknown` mean what they mean to a client's `stream`. Raises, at the first event,
-    `StatusError` or `ContentTypeError` where it is no event stream. Nothing is retried.
+    Raises `StatusError` or `ContentTypeError`, at the first event, if it is not an event stream. Nothing is retried.
     """
     library = library_of(response, "Response")
     dialect = dialect_of(events, dialect, unknown)

@@ -113,7 +113,7 @@ class BaseStream(Values[T]):
         """Take that a request got no response. If a hook of the client has raised this, it is the user's own error."""
         if self._hooks.have_raised(error):
             raise error
-        self._session.not_answered(failure_of(error, self._library, self._channel), self._now())
+        self._session.not_responded(failure_of(error, self._library, self._channel), self._now())
 
     def _ended(self) -> bool:
         """Take the end of the body; return whether there is something to hand out."""

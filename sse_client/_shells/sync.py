@@ -40,8 +40,8 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
     The events of one call, to be iterated once.
 
-    Enter it to connect, and leave it to close it. Iterated without, it connects at the first event, and closes at
-    the end, at an error, or when it is collected.
+    Enter it to connect, and leave it to close it. Iterated without `with`, it connects at the first event, and closes
+    at the end, at an error, or when it is collected. Until it is entered, opened or iterated it has sent nothing.
     """
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034
@@ -54,12 +54,16 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         while True:
             if self._is_plain:
                 yield from cast("Iterator[T]", session.ready)
+                if not self._is_plain:
+                    continue  # a fold began in the middle
             elif reading is not None and not self._foldings:
                 # `_next_value` without a call for each value.
                 try:
                     yield from reading.values
                     for event in session.ready:
                         yield from reading.read(event)
+                    if self._foldings:
+                        continue  # a fold began in the middle
                     if reading.last is not None and not session.is_closing:
                         yield from reading.rest()
                 except DecodeError as error:

@@ -13,6 +13,7 @@ from .._request import HeadersSource
 from .._retry import RetryPolicy
 from .._timeouts import Timeouts
 from .._types import Auth, HTTPClient
+from .help import with_options
 from .http import check_url, library_of
 from .options import (
     DEFAULT_RETRY,
@@ -108,6 +109,7 @@ class SSEClient(BaseClient):
     def stream(
         self, method: str, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]
     ) -> EventStream[E, S]: ...
+    @with_options
     def stream(
         self,
         method: str,
@@ -120,15 +122,13 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> Any:
         """
-        Ask for an event stream; enter what is returned to connect, and iterate it.
+        Request an event stream. Enter the returned stream to connect, and iterate it.
 
-        `events` is the type of its events, anything that pydantic validates; without it, they are handed out as they
-        are. `unknown` says what becomes of an event that the type has no place for: it is skipped, handed out as it
-        is ("keep"), or a `DecodeError` ("raise"). `dialect` is all of this, and more, as one value.
+        A stream that was never entered, opened or iterated has sent nothing.
 
-        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` where there is no stream to read.
-        Iterating raises a `StreamError` where it does not end well, and `DecodeError` for an event that does not fit
-        its type; the stream can be read on behind that.
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iterating
+        raises a `StreamError` if the stream does not end well, and `DecodeError` for an event that does not match its
+        type; the stream can be read on after that.
         """
         return self._make(method, url, options, events, dialect, unknown, comments)
 
@@ -167,6 +167,7 @@ class SSEClient(BaseClient):
     ) -> EventStream[E]: ...
     @overload
     def post(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
+    @with_options
     def post(
         self,
         url: str,
@@ -177,7 +178,7 @@ class SSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[SyncOptions],
     ) -> Any:
-        """POST, and read the events that are answered; see `stream`."""
+        """Request an event stream by POST, as `stream` does."""
         return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -215,6 +216,7 @@ class SSEClient(BaseClient):
     ) -> EventStream[E]: ...
     @overload
     def get(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
+    @with_options
     def get(
         self,
         url: str,
@@ -225,7 +227,7 @@ class SSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[SyncOptions],
     ) -> Any:
-        """GET a stream of events; see `stream`."""
+        """Request an event stream by GET, as `stream` does."""
         return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -263,6 +265,7 @@ class SSEClient(BaseClient):
     ) -> EventStream[E]: ...
     @overload
     def subscribe(self, url: str, *, dialect: Dialect[E, S], **options: Unpack[SyncOptions]) -> EventStream[E, S]: ...
+    @with_options
     def subscribe(
         self,
         url: str,
@@ -276,9 +279,8 @@ class SSEClient(BaseClient):
         """
         Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
 
-        Comes back whenever the connection ends, in good order or not, after the server's `retry` or 3 s, for as long
-        as it takes, and behind the last event. It ends with a 204, or an answer that no other attempt would better.
-        The arguments are those of `stream`.
+        Reconnects whenever the connection ends, cleanly or not, after the server's `retry` or 3 s, for as long as it
+        takes, and resumes after the last event. It ends with a 204, or with a response that retrying cannot fix.
         """
         return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
 

@@ -83,19 +83,19 @@ class Connection(BaseStream[T]):
             finally:
                 channel.deadline = inf
         else:
-            channel.answered(response)
+            channel.responded(response)
             if is_http2(response):
                 http2.follow(response.request, channel)
         self._response = response
         self._pieces = self._recorded(response, http2.in_turn(pieces_of(response)))
-        self._session.answered(head_of(response, lambda: channel.is_armed), self._now())
+        self._session.responded(head_of(response, lambda: channel.is_armed), self._now())
 
     def _send(self, step: Connect, headers: tuple[Headers | None, ...], channel: Channel, http2: Http2Stream) -> Any:
         request = build_request(self._client, self._library, step, headers)
         request.extensions["trace"] = self._attempt(request, step).trace
         http2.follow(request, channel)
         response = send(self._client, request, step, self._hooks)
-        channel.answered(response)
+        channel.responded(response)
         turn_to_body(request, response, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
         return response
 

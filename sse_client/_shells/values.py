@@ -120,6 +120,11 @@ class Values(Generic[T]):
         """Fold all values from now on."""
         folding = Folding(fold, first_value(initial))
         self._session.begin()
+        if self._is_plain or (self._reading is not None and not self._foldings):
+            # A running loop does not look at each event. It ends here, and begins again with the rest.
+            self._session.renew_ready()
+            if self._reading is not None:
+                self._reading.renew_values()
         self._foldings.append(folding)
         self._is_plain = False
         return folding

@@ -68,7 +68,7 @@ class Channel:
         """Whether the connection is that of the process that forked this one. It must not be written to, or shut."""
         return self._generation != generation
 
-    def answered(self, response: Any) -> None:
+    def responded(self, response: Any) -> None:
         """Take the response: from here on, this is the socket that its body comes over."""
         self.deadline = inf
         self._is_shared = response.http_version == "HTTP/2"

@@ -211,7 +211,7 @@ class RecordedRequest:
     done: threading.Event = field(default_factory=threading.Event, repr=False)
     """Set when the response has ended, in any way."""
 
-    answered: bool = False
+    responded: bool = False
     """
     Whether the response was written to its end. Known once `done` is set.
 

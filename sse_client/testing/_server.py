@@ -152,7 +152,7 @@ class EventServer:
         """Respond to a request; return whether the connection can be used for another."""
         try:
             stays = connection.play(self._next_answer(request), request)
-            request.answered = True
+            request.responded = True
             return stays
         except _Gone:
             return False

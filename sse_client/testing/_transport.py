@@ -212,7 +212,7 @@ class _Exchange:
 
     def _finish(self) -> None:
         """Record the end of the body, and call the callables after it; the client does not wait for them."""
-        self._is_over = self.recorded.answered = True
+        self._is_over = self.recorded.responded = True
         for step in self.steps:
             if isinstance(step, Pause | Close):
                 break
@@ -247,12 +247,12 @@ class _Exchange:
             case Pause(seconds):
                 return self._pause(seconds)
             case Close.FIN:
-                self.recorded.answered = True
+                self.recorded.responded = True
                 if self._connection.their_state is h11.SEND_RESPONSE:
                     raise self._library.RemoteProtocolError("the server disconnected without a response")
                 self._connection.receive_data(b"")
             case Close.RST:
-                self.recorded.answered = True
+                self.recorded.responded = True
                 raise self._library.ReadError("the connection was reset")
             case _:
                 step()

@@ -244,7 +244,7 @@ def test_close_comes_once_where_somebody_stops_it() -> None:
         for thread in threads:
             thread.join()
         assert eventually(server.requests[0].done.is_set, 0.5), "the server is told too"
-        assert not server.requests[0].answered
+        assert not server.requests[0].responded
     assert seen == ["cancel", "close"]
     assert completions == []
 

@@ -46,6 +46,11 @@ class Reply:
     is_complete: bool | None = None
 
     @property
+    def said(self) -> str | None:
+        """The server's own words in an error that it sent."""
+        return self.error.message if isinstance(self.error, ErrorEventReceived) else None
+
+    @property
     def kinds(self) -> list[str]:
         """The names of the deltas' classes."""
         return [type(delta).__name__ for delta in self.deltas]
@@ -101,7 +106,7 @@ def _take(dialect: Dialect[Delta, Message], reader: Any, reply: Reply, event: Se
         return False
     if dialect.errors is not None and (mark := dialect.errors.match(event)):
         message, reply.code = mark.read(event)
-        reply.error = ErrorEventReceived(message or "", event=event, code=reply.code)
+        reply.error = ErrorEventReceived(message or "", event=event, code=reply.code, message=message)
         return True
     reply.deltas += reader.read(event)
     reply.has_terminator = _is_terminator(dialect, event)

@@ -9,7 +9,7 @@ import pytest
 from sse_client import Cursor, ErrorEventReceived, LastEventID, Request, ServerSentEvent
 from sse_client.dialects import LANGGRAPH, LANGGRAPH_EVENTS, Data, Finish, PartAdded, ToolResult
 
-from .playing import digest
+from .playing import Reply, digest
 from .scripts import fuzz, play, recorded, replay
 
 META = ("metadata", {"run_id": "r1", "attempt": 1})
@@ -248,18 +248,25 @@ def test_any_shape() -> None:
     )
 
 
+def check_expected(reply: Reply, expected: dict[str, Any]) -> None:
+    """Check a reply against what is expected of a recorded stream."""
+    if expected["error"]:
+        assert isinstance(reply.error, ErrorEventReceived)
+        assert digest(reply.error.code) == expected["error"]["error"]
+        assert digest(reply.said) == expected["error"]["message"]
+        assert reply.message.text == ""  # the expected one is the user's own message
+    else:
+        assert reply.error is None
+        assert digest(reply.message.last_text) == expected["text"]
+    assert reply.message.native_finish_reason == expected["finish_reason"]
+    assert [call.id for call in reply.message.tool_calls] == expected["tool_calls"]
+
+
 @pytest.mark.parametrize("expected", recorded("langgraph"))
 def test_recorded(expected: dict[str, Any]) -> None:
     """Recorded streams give the expected results, also if the text comes only with the state."""
     reply = replay(LANGGRAPH, expected)
-    if expected["error"]:
-        assert digest(reply.code) == expected["error"]["error"]
-        assert digest(str(reply.error)) == expected["error"]["message"]
-        assert reply.message.text == ""  # the expected one is the user's own message
-    else:
-        assert digest(reply.message.last_text) == expected["text"]
-    assert reply.message.native_finish_reason == expected["finish_reason"]
-    assert [call.id for call in reply.message.tool_calls] == expected["tool_calls"]
+    check_expected(reply, expected)
 
 
 # Protocol version 3.

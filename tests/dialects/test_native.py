@@ -6,6 +6,8 @@ Each SDK reads the recorded stream through a transport in memory. Its null value
 
 import importlib
 import json
+import tomllib
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +18,9 @@ from sse_client.dialects import ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_RESPONSE
 
 from .playing import STREAMS, expectations, play
 
-# The versions that the comparison was made with.
-VERSIONS = {"openai": "3.52.0", "anthropic": "2.11.0"}
+# The versions that the comparison was made with: the extra `bench` pins them.
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+VERSIONS = dict(each.split("==") for each in PROJECT["optional-dependencies"]["bench"] if "==" in each)
 
 
 def sdk(name: str) -> Any:

@@ -159,13 +159,13 @@ class Play(RuleBasedStateMachine):
         self.faults += answer is not None
         if answer is None:
             self.body = b"".join(map(block, range(last + 1, EVENTS + 1))) + END
-            self.session.answered(Head(200, httpx.Headers({"Content-Type": "text/event-stream"}), URL), self.now)
+            self.session.responded(Head(200, httpx.Headers({"Content-Type": "text/event-stream"}), URL), self.now)
         elif isinstance(answer, Failure):
-            self.session.not_answered(answer, self.now)
+            self.session.not_responded(answer, self.now)
         else:
             status, headers = answer
             self.is_doomed = self.is_doomed or (answer in FINAL_ANSWERS and not self.session.is_closing)
-            self.session.answered(Head(status, httpx.Headers(headers), URL), self.now)
+            self.session.responded(Head(status, httpx.Headers(headers), URL), self.now)
 
     def read(self, what: Failure | int) -> None:
         """Bring so many bytes; or none, and end in good order, wherever that is; or break off."""

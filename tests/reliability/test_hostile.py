@@ -228,7 +228,7 @@ def test_one_byte_a_while_on_a_connection_used_before(ledger: Ledger, drops: lis
         assert caught.value.clock == "response"
         assert server.connections == 1
         server.requests[1].done.wait()
-        assert not server.requests[1].answered  # the client left before the server had sent all
+        assert not server.requests[1].responded  # the client left before the server had sent all
         ledger.add(faults=1, streams=2, events=1, complete=1)
 
 
@@ -274,7 +274,7 @@ def test_gzip_that_comes_to_nothing(ledger: Ledger, shell: Shell) -> None:
         [request] = server.requests
         request.done.wait()
     assert isinstance(result.error, StreamTimeout)
-    assert not request.answered  # the client left before the server had sent all
+    assert not request.responded  # the client left before the server had sent all
 
 
 def test_gzip_that_is_none(ledger: Ledger, shell: Shell) -> None:

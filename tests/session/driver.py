@@ -205,19 +205,19 @@ class Scene:
     def _connect(self, step: Connect) -> None:
         reply = self.server(step)
         if isinstance(reply, Failure):
-            self.session.not_answered(reply, self.now)
+            self.session.not_responded(reply, self.now)
             return
         if step.response is not None and reply.after > step.response:
             self.now += step.response
             timeout = Failure(TimeoutError("no headers"), "no headers", is_timeout=True)
-            self.session.not_answered(timeout, self.now)
+            self.session.not_responded(timeout, self.now)
             return
         self.now += reply.after
         self._body = list(reply.body)
         url = reply.url or step.request.url
         head = Head(reply.status, httpx.Headers(reply.headers), url, reply.response, reply.reason)
         self.heads.append(head)
-        self.session.answered(head, self.now)
+        self.session.responded(head, self.now)
 
     def _read(self) -> None:
         silence = 0.0
@@ -314,10 +314,10 @@ def in_pieces(body: tuple[Item, ...], size: int) -> tuple[Item, ...]:
 
 
 WHATEVER: dict[str, Callable[[Session, float], object]] = {
-    "accepted": lambda session, now: session.answered(Head(200, httpx.Headers({"Content-Type": STREAM}), URL), now),
-    "refused-503": lambda session, now: session.answered(Head(503, httpx.Headers(), URL), now),
-    "redirected": lambda session, now: session.answered(Head(307, httpx.Headers({"Location": "/b"}), URL), now),
-    "not_answered": lambda session, now: session.not_answered(REFUSED, now),
+    "accepted": lambda session, now: session.responded(Head(200, httpx.Headers({"Content-Type": STREAM}), URL), now),
+    "refused-503": lambda session, now: session.responded(Head(503, httpx.Headers(), URL), now),
+    "redirected": lambda session, now: session.responded(Head(307, httpx.Headers({"Location": "/b"}), URL), now),
+    "not_responded": lambda session, now: session.not_responded(REFUSED, now),
     "received": lambda session, now: session.received(events(7, 8), now),
     "ended": lambda session, now: session.ended(now),
     "lost": lambda session, now: session.lost(RESET, now),

@@ -177,7 +177,7 @@ def test_clocks_of_an_attempt(
     result = Scene(plan(timeouts=clocks(**seconds), retry=None))
     result.to(Connect)
     result.now += after
-    result.session.not_answered(Failure(OSError("x"), "x", **failure), result.now)
+    result.session.not_responded(Failure(OSError("x"), "x", **failure), result.now)
     result.to_end()
     assert isinstance(result.error, ConnectionFailed)
     assert result.error.clock == clock
@@ -189,7 +189,7 @@ def test_total_before_the_headers() -> None:
     result = Scene(plan(timeouts=clocks(total=20)))
     result.to(Connect)
     result.now += 20.0
-    result.session.not_answered(Failure(OSError("x"), "x", is_timeout=True), result.now)
+    result.session.not_responded(Failure(OSError("x"), "x", is_timeout=True), result.now)
     result.to_end()
     assert isinstance(result.error, StreamTimeout)
     assert isinstance(result.error, TimeoutError)
@@ -203,7 +203,7 @@ def test_total_during_a_resume() -> None:
     result.now += 1.5
     assert isinstance(result.ask(), Connect)
     result.now = START + 20.0
-    result.session.not_answered(Failure(TimeoutError(), "late", is_timeout=True), result.now)
+    result.session.not_responded(Failure(TimeoutError(), "late", is_timeout=True), result.now)
     assert result.to_end().failed(StreamTimeout).clock == "total"
 
 

@@ -167,7 +167,7 @@ def test_fin() -> None:
         assert read(client).endswith(b"\r\n\r\n2\r\nab\r\n")
         [request] = server.requests
         assert request.done.wait(5)
-        assert request.answered
+        assert request.responded
 
 
 def test_rst() -> None:
@@ -191,7 +191,7 @@ def test_client_gone_in_a_pause() -> None:
         left_at = time.monotonic()
         assert request.done.wait(5)
         assert time.monotonic() - left_at < 0.1 * PATIENCE
-        assert not request.answered
+        assert not request.responded
 
 
 def test_client_gone_in_a_write() -> None:
@@ -202,7 +202,7 @@ def test_client_gone_in_a_write() -> None:
             read(client, 1)
         [request] = server.requests
         assert request.done.wait(5)
-        assert not request.answered
+        assert not request.responded
 
 
 def test_bytes_sent_in_a_pause_are_kept() -> None:
@@ -212,7 +212,7 @@ def test_bytes_sent_in_a_pause_are_kept() -> None:
         server.wait_for_requests(1)
         client.sendall(GET_AND_CLOSE)
         assert read(client).count(b"\r\n\r\na") == 2
-        assert all(request.done.wait(5) and request.answered for request in server.requests)
+        assert all(request.done.wait(5) and request.responded for request in server.requests)
 
 
 def test_pause() -> None:
@@ -287,7 +287,7 @@ def test_a_script_that_raises(script: Answer | Callable[[RecordedRequest], Answe
         server.close()
     server.close()
     assert server.requests[0].done.is_set()
-    assert not server.requests[0].answered
+    assert not server.requests[0].responded
 
 
 def test_a_script_that_raises_in_a_test_that_fails() -> None:
@@ -326,7 +326,7 @@ def test_recorded_request() -> None:
     assert request.json() == [1, 2]
     assert request.connection == 1
     assert begin < request.received_at < time.monotonic()
-    assert request.answered
+    assert request.responded
 
 
 def test_chunked_request() -> None:
@@ -407,7 +407,7 @@ def test_close_while_answering(answer: Answer) -> None:
         while client.recv(65_536):
             pass
     assert request.done.is_set()
-    assert not request.answered
+    assert not request.responded
 
 
 def test_close_while_reading() -> None:
@@ -524,7 +524,7 @@ def test_tls_client_gone_in_a_pause(tls: Contexts, politely: bool) -> None:
             client.close()
         assert request.done.wait(5)
         client.close()
-        assert not request.answered
+        assert not request.responded
 
 
 def test_tls_half_a_record_in_a_pause(tls: Contexts) -> None:

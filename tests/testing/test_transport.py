@@ -266,7 +266,7 @@ def test_an_answer_that_was_read(shell: Shell) -> None:
     """An answer that was read to its end is done and answered."""
     transport = scripted_transport(Answer(EVENT))
     assert shell.read(URL, http={"transport": transport}).data == ["1"]
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
 
 
 def test_an_answer_that_was_left(shell: Shell) -> None:
@@ -275,7 +275,7 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
     result = shell.read(URL, http={"transport": transport}, limit=1)
     assert result.stream is not None
     assert result.stream.outcome == "abandoned"
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, False)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, False)]
     del result
     if shell.kind == "trio":  # which warns of generators that are collected
         gc.collect()
@@ -286,7 +286,7 @@ def test_answered(shell: Shell, answer: Answer) -> None:
     """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
     transport = scripted_transport(answer)
     shell.read(URL, http={"transport": transport})
-    assert [(request.done.is_set(), request.answered) for request in transport.requests] == [(True, True)]
+    assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
 
 
 @in_turn("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
@@ -595,7 +595,7 @@ def test_close(shell: Shell, place: str) -> None:
     with in_no_time():
         shell.run(main)
     [request] = transport.requests
-    assert not request.answered
+    assert not request.responded
     if place == "body":
         assert data == ["1"]
         assert request.done.is_set()
@@ -729,7 +729,7 @@ def test_a_plain_client(library: ModuleType, framing: Framing) -> None:
             assert list(response.iter_raw()) == PIECES
         assert client.get(URL).content == b"".join(PIECES)
     assert [request.method for request in transport.requests] == ["POST", "GET"]
-    assert all(request.done.is_set() and request.answered for request in transport.requests)
+    assert all(request.done.is_set() and request.responded for request in transport.requests)
 
 
 @pytest.mark.anyio

@@ -46,7 +46,7 @@ def by_the_request(request: RecordedRequest) -> Answer:
     assert_type(request.body, bytes)
     assert_type(request.received_at, float)
     assert_type(request.done.is_set(), bool)
-    assert_type(request.answered, bool)
+    assert_type(request.responded, bool)
     return Answer(f"data: {request.target}\n\n", delay=0.5)
 
 
