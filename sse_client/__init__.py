@@ -1,4 +1,4 @@
-"""Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
+"""Server-sent events in response to a POST: typed, resumable, and honest about how a stream ended."""
 
 from ._accumulate import join_text
 from ._dialect import Dialect
