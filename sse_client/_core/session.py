@@ -176,8 +176,9 @@ class Session(SessionState):
         if isinstance(error, ErrorEventReceived) and error.is_transient and not self._has_delivered:
             self._fail(Fault(error=error), now, starts_over=True)
             return
-        if isinstance(error, StreamTruncated) and reading is not None and not self._plan.is_terminator_required:
-            # The server sent [DONE] in place of the dialect's terminator: that is as good as a clean end.
+        # [DONE] in place of the dialect's terminator is as good as a clean end; so is that of a body of JSON.
+        is_clean_end = isinstance(error, StreamTruncated) or (error is None and self._body.json is not None)
+        if is_clean_end and reading is not None and not self._plan.is_terminator_required:
             self._error = clean_end(self._plan, reading, self._so_far)
         if not (self.head is None or self.head.can_stop_reads()):
             self.drained(now)

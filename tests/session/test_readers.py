@@ -137,6 +137,24 @@ def test_an_incomplete_reply() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "options", "outcome"),
+    rows(
+        ("complete", b'{"letters": "ab", "end": true}', {}, "completed"),
+        ("incomplete", b'{"letters": "ab"}', {}, "truncated"),
+        ("not said", b'{"letters": "ab"}', {"reader": Silent}, "completed"),
+        ("the terminator", b'{"letters": "ab", "end": true}', {"terminator": END}, "completed"),
+        ("not the terminator", b'{"letters": "ab"}', {"terminator": END}, "truncated"),
+        ("an error", b'{"error": "x", "code": "no"}', {"errors": BUSY}, "error_event"),
+        ("without a reader", b'{"letters": "ab"}', {"reader": None}, "completed"),
+    ),
+)
+def test_json(body: bytes, options: dict[str, Any], outcome: str) -> None:
+    """At the end of a JSON body the reader is asked too."""
+    scene = reading(answer(200, body, type="application/json"), accepts_json=True, **options)
+    assert scene.outcome == outcome
+
+
 def test_an_end_after_a_resume() -> None:
     """A 204 to a resume ends the reply where it is: truncated if that is not complete."""
     for body, outcome in ((event(1, AB[6:-2].decode()), "truncated"), (event(1, ENDED[6:-2].decode()), "completed")):
