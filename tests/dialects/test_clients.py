@@ -270,6 +270,17 @@ def test_a_transient_error_after_a_delta(shell: Shell, name: str) -> None:
     assert reply.deltas
 
 
+@pytest.mark.parametrize("stray", PROTOCOLS["gemini"].strays[:1])
+def test_a_transient_error_outside_any_event(stray: bytes) -> None:
+    """The same of an error that Vertex sends without `data:`; after a delta it is raised."""
+    whole = encode(*PROTOCOLS["gemini"].whole)
+    reply = read(SYNC, GEMINI, Answer(encode({"responseId": "g0"}), stray), Answer(whole), retry=RETRY)
+    assert (reply.error, reply.message.id, reply.message.ended_well) == (None, "g1", True)
+    reply = read(SYNC, GEMINI, Answer(encode(datum("It ")), stray), retry=RETRY)
+    assert isinstance(reply.error, ErrorEventReceived)
+    assert (reply.error.is_transient, reply.message.text) == (True, "It ")
+
+
 @three_shells
 @pytest.mark.parametrize("has_batch", [False, True], ids=["plain", "batch"])
 def test_a_transient_error_in_a_dispatch(shell: Shell, has_batch: bool) -> None:

@@ -188,6 +188,22 @@ def test_transient_errors(bodies: list[Any], requests: int, outcome: str, values
         assert ("gave up after 3 attempts" in str(error)) == (requests == 3)
 
 
+@pytest.mark.parametrize(
+    ("first", "requests", "outcome"),
+    rows(
+        ("at the end", (b'error: {"error": "x", "code": "busy"}\n',), 2, "completed"),
+        ("before a loss", (b'error: {"error": "x", "code": "busy"}\n', RESET), 2, "completed"),
+        ("after a value", (AB, b'error: {"error": "x", "code": "busy"}\n'), 1, "error_event"),
+        ("another code", (b'error: {"error": "x", "code": "no"}\n',), 1, "error_event"),
+    ),
+)
+def test_transient_errors_outside_any_event(first: tuple[Any, ...], requests: int, outcome: str) -> None:
+    """A transient error that is a stray line is retried as one in an event is."""
+    scene = reading(ok(*first), ok(AB, ENDED), errors=BUSY)
+    assert (len(scene.connects), scene.outcome) == (requests, outcome)
+    assert "".join(scene.values) == ("ab" if requests == 2 or first[0] == AB else "")
+
+
 def test_a_transient_error_without_a_reader() -> None:
     """Without a reader, the first event is what must not be doubled."""
     busy = data(error="x", code="busy")
