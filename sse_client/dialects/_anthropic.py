@@ -56,7 +56,10 @@ class AnthropicReader(MessageReader):
         value = event.json()
         if value.__class__ is not dict:
             return [Data(kind_of(event, value), value)]
-        match value.get("type"):
+        kind = value.get("type")
+        if not kind and event.event != "message":
+            kind = event.event
+        match kind:
             case "content_block_delta":
                 return self._read_delta(value.get("index"), value.get("delta"))
             case "content_block_start":
@@ -75,7 +78,7 @@ class AnthropicReader(MessageReader):
                 return self._read_completion(value)
             case "ping":
                 return []
-            case kind:
+            case _:
                 return [Data(as_text(kind) or kind_of(event, value), value)]
 
     def _read_delta(self, index: Any, delta: Any) -> list[Delta]:
