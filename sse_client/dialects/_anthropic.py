@@ -12,7 +12,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Text, ToolCall, parse
-from ._reader import DONE, MessageReader, as_count, as_dict, as_key, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_key, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, PartAdded, ReasoningDelta, Replaced, TextDelta, ToolCallDelta, UsageUpdate
 
 REASONS: dict[str, FinishReason] = {
@@ -76,10 +76,8 @@ class AnthropicReader(MessageReader):
                 return self._read_whole(value)
             case "completion":
                 return self._read_completion(value)
-            case "ping":
-                return []
             case _:
-                return [Data(as_text(kind) or kind_of(event, value), value)]
+                return unknown(as_text(kind) or kind_of(event, value), value)
 
     def _read_delta(self, index: Any, delta: Any) -> list[Delta]:
         if delta.__class__ is not dict:
@@ -296,7 +294,7 @@ ANTHROPIC_MESSAGES: Dialect[Delta, Message] = Dialect(
     reader=AnthropicReader,
     terminator=Terminator(event="message_stop") | Terminator(field="type", values={"message_stop"}),
     errors=ErrorEvent(event="error", retry=TRANSIENT) | ErrorEvent(field="type", values={"error"}, retry=TRANSIENT),
-    pings={"ping"},
+    pings=PINGS,
     stream_field="stream",
 )
 """

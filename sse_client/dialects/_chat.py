@@ -14,7 +14,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Reasoning, Text, ToolCall
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Finish, TextDelta, ToolCallDelta
 
 REASONS: dict[str, FinishReason] = {
@@ -286,7 +286,7 @@ class ChatReader(MessageReader):
         if "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
             self._keep(chunk)
             return []
-        return [] if kind == "ping" else [Data(kind, chunk)]
+        return unknown(kind, chunk)
 
     def _keep(self, chunk: dict[str, Any]) -> None:
         """Keep the fields of a chunk that the whole response would have."""
@@ -409,7 +409,7 @@ ERRORS = (
     )
 )
 
-OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
+OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, pings=PINGS, stream_field="stream")
 """
 Chat completions, of OpenAI and all that speak like it, legacy completions too.
 
@@ -417,5 +417,5 @@ A stream is complete at `[DONE]`, or at a clean end after the finish reason of e
 `[DONE]`. If yours does, `terminator=Terminator(data="[DONE]")` in the call requires it, and no usage is lost unseen.
 """
 
-MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
+MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, pings=PINGS, stream_field="stream")
 """Mistral's chat completions, whose content may be a list of blocks; else like `OPENAI_CHAT`."""
