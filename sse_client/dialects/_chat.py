@@ -7,8 +7,6 @@ completions (`text` instead of `delta`) and whole responses (`message` instead o
 """
 
 import json
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
@@ -394,20 +392,23 @@ TRANSIENT: frozenset[str | int] = frozenset(
 )
 
 # A chunk seldom has more than one choice, and hardly ever this many.
-IN_CHOICES = [f"choices.{place}.error" for place in range(8)]
+MAX_CHOICES = 8
 
-ERRORS = (
-    ErrorEvent(event="error", retry=TRANSIENT)
-    | ErrorEvent(field="error", retry=TRANSIENT)
-    | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
-    | reduce(
-        or_,
-        (
-            ErrorEvent(field=each, message=f"{each}.message", code=f"{each}.code", retry=TRANSIENT)
-            for each in IN_CHOICES
-        ),
+
+def errors() -> ErrorEvent:
+    """Make the marks of all forms in which servers send an error."""
+    mark = (
+        ErrorEvent(event="error", retry=TRANSIENT)
+        | ErrorEvent(field="error", retry=TRANSIENT)
+        | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
     )
-)
+    for index in range(MAX_CHOICES):
+        path = f"choices.{index}.error"
+        mark |= ErrorEvent(field=path, message=f"{path}.message", code=f"{path}.code", retry=TRANSIENT)
+    return mark
+
+
+ERRORS = errors()
 
 OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, pings=PINGS, stream_field="stream")
 """
