@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from operator import length_hint
+from typing import TypeGuard
 
 from .._errors import ErrorEventReceived, EventTooLarge, SSEError, StreamInterrupted, StreamTimeout, StreamTruncated
 from .._event import ServerSentEvent
@@ -171,14 +172,19 @@ class Session(SessionState):
     def _reconsider(self, now: float) -> None:
         """Judge the end of a stream again, now that the user has received all events before it."""
         error, reading = self._error, self.reading
-        if isinstance(error, ErrorEventReceived) and error.is_transient and not self._has_delivered:
+        if self._may_pass(error):
             self._fail(Fault(error=error), now, starts_over=True)
             return
-        if isinstance(error, StreamTruncated) and reading is not None and not self._plan.is_terminator_required:
-            # The server sent [DONE] instead of the dialect's terminator: that counts as a clean end.
+        # [DONE] instead of the dialect's terminator counts as a clean end, and so does the end of a JSON body.
+        is_clean_end = isinstance(error, StreamTruncated) or (error is None and self._body.json is not None)
+        if is_clean_end and reading is not None and not self._plan.is_terminator_required:
             self._error = clean_end(self._plan, reading, self._so_far)
         if not (self.head is None or self.head.can_stop_reads()):
             self.drained(now)
+
+    def _may_pass(self, error: SSEError | None) -> TypeGuard[ErrorEventReceived]:
+        """Whether this is an error of the server's that another attempt may do without, and would double nothing."""
+        return isinstance(error, ErrorEventReceived) and error.is_transient and not self._has_delivered
 
     def _start(self, now: float) -> None:
         if self._tally.started_at is None:
@@ -433,8 +439,9 @@ class Session(SessionState):
                 has_begun=self._has_begun,
             )
         )
-        if isinstance(end, Fault):
-            self._fail(end, now)
+        if isinstance(end, Fault) or self._may_pass(end):
+            fault = end if isinstance(end, Fault) else Fault(error=end)
+            self._fail(fault, now, starts_over=fault is not end)
             return False
         can_resume = self._remembers and self._finished > 0 and self._place.has_id(self._finished_id)
         if end is None and self.unfinished is None and can_resume:
@@ -463,7 +470,10 @@ class Session(SessionState):
         elif (stray := stray_error(self._body.strays_at_end(), self._plan, self._parser.last_event_id)) is not None:
             # An error in an event would have ended the stream before this.
             stray.__cause__ = failure.cause
-            self._stop(stray, now)
+            if self._may_pass(stray):
+                self._fail(Fault(error=stray), now, starts_over=True)
+            else:
+                self._stop(stray, now)
         else:
             error = StreamInterrupted(f"the connection was lost{self._so_far}: {failure.text}")
             error.__cause__ = failure.cause

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Part, Text
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Replaced
 
 Fields: TypeAlias = dict[str, Any]
@@ -85,7 +85,7 @@ class A2AReader(MessageReader):
             case "message":
                 return self._read_message(fields)
             case _:
-                return [Data(kind_of(event, value), value)]
+                return unknown(kind_of(event, value), value)
 
     def _read_task(self, task: Fields) -> list[Delta]:
         """Read a task, which replaces all parts, also after a new subscription."""
@@ -184,6 +184,7 @@ class A2AReader(MessageReader):
 
 A2A: Dialect[Delta, Message] = Dialect(
     reader=A2AReader,
+    pings=PINGS,
     errors=ErrorEvent(field="error") | ErrorEvent(event="error"),
     accept_json=True,  # agents that do not stream return the task, or say so in an error with status 200
 )

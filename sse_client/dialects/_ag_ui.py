@@ -12,7 +12,7 @@ from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Part, Reasoning, Text, ToolCall
 from ._patch import patched
-from ._reader import DONE, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Replaced, ToolCallDelta, ToolCallEnd, ToolCallStart, ToolResult
 
 REASONS: dict[str, FinishReason] = {
@@ -36,7 +36,7 @@ TEXTS: dict[str, type[Text | Reasoning]] = {
 MARKS = frozenset({"REASONING_START", "REASONING_END", "THINKING_START", "THINKING_END"})
 
 # They come between the chunks of one message.
-BESIDE = ("RAW", "CUSTOM", "ACTIVITY_", "REASONING_ENCRYPTED_VALUE")
+BESIDE = ("RAW", "CUSTOM", "ACTIVITY_", "REASONING_ENCRYPTED_VALUE", *PINGS)
 
 OF_CALLS = (ToolCallStart, ToolCallDelta, ToolCallEnd, ToolResult)
 
@@ -135,7 +135,7 @@ class AGUIReader(MessageReader):
                 return deltas
             case _:
                 pass
-        return [*deltas, Data(kind, value)]
+        return [*deltas, *unknown(kind, value)]
 
     def _read_text(self, kind: type[Text | Reasoning], step: str, fields: dict[str, Any], data: Data) -> list[Delta]:
         key = self._key(kind, fields.get("messageId"), step)
@@ -312,6 +312,7 @@ def summed(usage: Any) -> dict[str, Any]:
 AG_UI: Dialect[Delta, Message] = Dialect(
     reader=AGUIReader,
     terminator=Terminator(field="type", values={"RUN_FINISHED"}),
+    pings=PINGS,
     errors=ErrorEvent(field="type", values={"RUN_ERROR"}, message="message", code="code"),
 )
 """

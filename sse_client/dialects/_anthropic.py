@@ -12,7 +12,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Text, ToolCall, parse
-from ._reader import DONE, MessageReader, as_count, as_dict, as_key, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_key, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, PartAdded, ReasoningDelta, Replaced, TextDelta, ToolCallDelta, UsageUpdate
 
 REASONS: dict[str, FinishReason] = {
@@ -56,7 +56,10 @@ class AnthropicReader(MessageReader):
         value = event.json()
         if value.__class__ is not dict:
             return [Data(kind_of(event, value), value)]
-        match value.get("type"):
+        kind = value.get("type")
+        if not kind and event.event != "message":
+            kind = event.event
+        match kind:
             case "content_block_delta":
                 return self._read_delta(value.get("index"), value.get("delta"))
             case "content_block_start":
@@ -73,10 +76,8 @@ class AnthropicReader(MessageReader):
                 return self._read_whole(value)
             case "completion":
                 return self._read_completion(value)
-            case "ping":
-                return []
-            case kind:
-                return [Data(as_text(kind) or kind_of(event, value), value)]
+            case _:
+                return unknown(as_text(kind) or kind_of(event, value), value)
 
     def _read_delta(self, index: Any, delta: Any) -> list[Delta]:
         if delta.__class__ is not dict:
@@ -293,7 +294,7 @@ ANTHROPIC_MESSAGES: Dialect[Delta, Message] = Dialect(
     reader=AnthropicReader,
     terminator=Terminator(event="message_stop") | Terminator(field="type", values={"message_stop"}),
     errors=ErrorEvent(event="error", retry=TRANSIENT) | ErrorEvent(field="type", values={"error"}, retry=TRANSIENT),
-    pings={"ping"},
+    pings=PINGS,
     stream_field="stream",
 )
 """

@@ -7,14 +7,12 @@ completions (`text` instead of `delta`) and whole responses (`message` instead o
 """
 
 import json
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Reasoning, Text, ToolCall
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Finish, TextDelta, ToolCallDelta
 
 REASONS: dict[str, FinishReason] = {
@@ -286,7 +284,7 @@ class ChatReader(MessageReader):
         if "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
             self._keep(chunk)
             return []
-        return [] if kind == "ping" else [Data(kind, chunk)]
+        return unknown(kind, chunk)
 
     def _keep(self, chunk: dict[str, Any]) -> None:
         """Keep the fields of a chunk that the whole response would have."""
@@ -394,22 +392,25 @@ TRANSIENT: frozenset[str | int] = frozenset(
 )
 
 # A chunk seldom has more than one choice, and hardly ever this many.
-IN_CHOICES = [f"choices.{place}.error" for place in range(8)]
+MAX_CHOICES = 8
 
-ERRORS = (
-    ErrorEvent(event="error", retry=TRANSIENT)
-    | ErrorEvent(field="error", retry=TRANSIENT)
-    | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
-    | reduce(
-        or_,
-        (
-            ErrorEvent(field=each, message=f"{each}.message", code=f"{each}.code", retry=TRANSIENT)
-            for each in IN_CHOICES
-        ),
+
+def errors() -> ErrorEvent:
+    """Make the marks of all forms in which servers send an error."""
+    mark = (
+        ErrorEvent(event="error", retry=TRANSIENT)
+        | ErrorEvent(field="error", retry=TRANSIENT)
+        | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
     )
-)
+    for index in range(MAX_CHOICES):
+        path = f"choices.{index}.error"
+        mark |= ErrorEvent(field=path, message=f"{path}.message", code=f"{path}.code", retry=TRANSIENT)
+    return mark
 
-OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
+
+ERRORS = errors()
+
+OPENAI_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, pings=PINGS, stream_field="stream")
 """
 Chat completions, of OpenAI and all that speak like it, legacy completions too.
 
@@ -417,5 +418,5 @@ A stream is complete at `[DONE]`, or at a clean end after the finish reason of e
 `[DONE]`. If yours does, `terminator=Terminator(data="[DONE]")` in the call requires it, and no usage is lost unseen.
 """
 
-MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, stream_field="stream")
+MISTRAL_CHAT: Dialect[Delta, Message] = Dialect(reader=ChatReader, errors=ERRORS, pings=PINGS, stream_field="stream")
 """Mistral's chat completions, whose content may be a list of blocks; else like `OPENAI_CHAT`."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sse_client import Dialect, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Reasoning, Text, ToolCall
-from ._reader import DONE, MessageReader, as_dict, as_json, as_key, as_list, as_text
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_json, as_key, as_list, as_text, unknown
 from ._vocabulary import Data, Delta
 
 REASONS: dict[str, FinishReason] = {
@@ -105,7 +105,7 @@ class CohereReader(MessageReader):
             case kind:
                 if isinstance(fields.get("message"), dict) and "finish_reason" in fields:
                     return self._read_whole(fields)
-                return [Data(kind, value)]
+                return unknown(kind, value)
 
     def _content(self, index: Any, content: Any) -> list[Delta]:
         """Add text or reasoning; any other content is a part."""
@@ -184,6 +184,7 @@ class CohereReader(MessageReader):
 
 COHERE_CHAT: Dialect[Delta, Message] = Dialect(
     reader=CohereReader,
+    pings=PINGS,
     terminator=Terminator(event="message-end") | Terminator(field="type", values={"message-end"}),
     stream_field="stream",
 )

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Text
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Replaced
 
 Fields: TypeAlias = dict[str, Any]
@@ -80,13 +80,11 @@ class DifyReader(MessageReader):
             case "human_input_required":
                 self._is_finished = True  # until the workflow goes on, perhaps in another stream
                 return [Data(kind, value), *self.finish("pause", kind)]
-            case "ping":
-                return []
             case "" if "workflow_run_id" in fields and "status" in data:
                 self._whole = fields
                 return self._read_workflow("workflow_finished", fields, data)
             case _:
-                return [Data(kind or kind_of(event, value), value)]
+                return unknown(kind or kind_of(event, value), value)
 
     def _keep(self, fields: Fields) -> None:
         self.identify(id=fields.get("message_id"), role="assistant")
@@ -153,6 +151,7 @@ class DifyReader(MessageReader):
 
 DIFY: Dialect[Delta, Message] = Dialect(
     reader=DifyReader,
+    pings=PINGS,
     errors=ErrorEvent(field="event", values={"error"}, message="message", code="code"),
 )
 """

@@ -17,7 +17,7 @@ from sse_client import Dialect, ErrorEvent, ServerSentEvent
 
 from ._message import FinishReason, Message, Part, Reasoning, Text, ToolCall, Usage, Written
 from ._partial import Path
-from ._reader import DONE, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_json, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, ReasoningDelta, TextDelta, ToolCallDelta, UsageUpdate
 
 REASONS: dict[str, FinishReason] = {
@@ -237,9 +237,7 @@ class GeminiReader(MessageReader):
 
     def _read(self, event: ServerSentEvent, value: Any, deltas: list[Delta]) -> None:
         if value.__class__ is not dict or ("candidates" not in value and value.keys().isdisjoint(FIELDS)):
-            kind = kind_of(event, value)
-            if kind != "ping":
-                deltas.append(Data(kind, value))
+            deltas += unknown(kind_of(event, value), value)
             return
         candidates = value.get("candidates")
         if candidates.__class__ is list:
@@ -431,6 +429,7 @@ TRANSIENT: set[int | str] = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "U
 
 GEMINI: Dialect[Delta, Message] = Dialect(
     reader=GeminiReader,
+    pings=PINGS,
     errors=(
         ErrorEvent(field="error", retry=TRANSIENT)
         | ErrorEvent(field="0.error", message="0.error.message", code="0.error.code", retry=TRANSIENT)

@@ -13,7 +13,7 @@ from typing import Any
 from sse_client import Cursor, Dialect, ErrorEvent, LastEventID, Request, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Reasoning, Text, ToolCall
-from ._reader import DONE, MessageReader, as_count, as_dict, as_json, as_key, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_json, as_key, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta
 
 # Of the models behind LangChain, in lower case.
@@ -221,7 +221,7 @@ class LangGraphReader(LangChainReader):
                     return self._values(value)
                 if self.message.id is None and not self.message.parts:
                     self._state = value  # of a graph without messages, that did not stream
-                return [Data(kind_of(event, value), value)]
+                return unknown(kind_of(event, value), value)
             case "end" if value is None:
                 return []
             case _:
@@ -274,7 +274,7 @@ class LangGraphEventsReader(LangChainReader):
         if fields.get("type") != "event" or not method:
             if isinstance(fields.get("messages"), list):
                 return self._values(value)
-            return [Data(kind_of(event, value), value)]
+            return unknown(kind_of(event, value), value)
         seq = as_count(fields.get("seq"))
         if seq is not None:
             if self._is_resumed and seq <= self._seq:
@@ -425,6 +425,7 @@ def request_since(seq: int | None, request: Request) -> Request | None:
 LANGGRAPH: Dialect[Delta, Message] = Dialect(
     reader=LangGraphReader,
     terminator=Terminator(event="end"),
+    pings=PINGS,
     errors=(
         ErrorEvent(test=is_error, message="message", code="error")
         | ErrorEvent(field="__error__", message="__error__.message", code="__error__.error")
@@ -440,6 +441,7 @@ request asked for `stream_resumable`; as its event IDs repeat, an event at the c
 
 LANGGRAPH_EVENTS: Dialect[Delta, Message] = Dialect(
     reader=LangGraphEventsReader,
+    pings=PINGS,
     errors=ErrorEvent(field="type", values={"error"}, message="message", code="error") | ErrorEvent(event="error"),
     resume=Cursor(None, advance, request_since),
 )

@@ -11,7 +11,7 @@ from typing import Any
 from sse_client import Dialect, ErrorEvent, LastEventID, ServerSentEvent, Terminator
 
 from ._message import Message
-from ._reader import MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta
 
 JSON_OR_STREAM = "application/json, text/event-stream"
@@ -43,6 +43,7 @@ def mcp_call(request_id: str | int) -> Dialect[Delta, Message]:
     return Dialect(
         reader=lambda: MCPReader(request_id),
         terminator=Terminator(test=has_response),
+        pings=PINGS,
         errors=ErrorEvent(test=is_error, message="error.message", code="error.code"),
         resume=LastEventID(method="GET"),
         accept=JSON_OR_STREAM,
@@ -74,7 +75,7 @@ class MCPReader(MessageReader):
         if method := as_text(fields.get("method")):
             return [Data(method, fields if fields.get("id") is not None else fields.get("params"))]
         if not is_response(fields, self._request_id):
-            return [Data(kind_of(event, value), value)]
+            return unknown(kind_of(event, value), value)
         if fields.get("error"):  # in a batch: alone, it is an error of the stream
             self._native = fields
             return self.finish("error")

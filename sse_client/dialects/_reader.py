@@ -43,6 +43,9 @@ W = TypeVar("W", bound=Written)
 
 DONE = "[DONE]"
 
+# What servers and gateways call an event that only keeps the connection open, whatever their protocol.
+PINGS = frozenset({"ping", "keepalive"})
+
 # Which `json.dumps` would make anew each time.
 write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -95,6 +98,11 @@ def kind_of(event: ServerSentEvent, value: Any) -> str:
     fields = as_dict(value)
     names = (as_text(fields.get(name)) for name in ("type", "event_type", "event", "object", "method"))
     return next(filter(None, names), "message")
+
+
+def unknown(kind: str, value: Any) -> list[Delta]:
+    """Return what an event of no known kind is: data, or nothing if it only keeps the connection open."""
+    return [] if kind in PINGS else [Data(kind, value)]
 
 
 def is_whole_by_its_end(part: Part) -> bool:

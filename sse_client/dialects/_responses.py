@@ -15,7 +15,7 @@ from typing import Any, cast
 from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Refusal, Text, ToolCall, Written
-from ._reader import DONE, MessageReader, as_dict, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_list, as_text, kind_of, unknown
 from ._responses_items import CALLS, Slot, arguments_of, call_native, content_native
 from ._responses_resume import RESPONSES_RESUME
 from ._vocabulary import (
@@ -55,8 +55,6 @@ CONTENTS: dict[str, type[Written]] = {
 BEGINNINGS = {"created", "queued", "in_progress"}
 ENDINGS = {"completed", "incomplete", "failed", "cancelled"}
 TOO_LONG = {"max_output_tokens", "max_tokens"}
-# Some gateways keep the connection open with these.
-PINGS = {"ping", "keepalive"}
 TRANSIENT = {"rate_limit_exceeded", "server_error", "server_is_overloaded"}
 
 
@@ -167,7 +165,7 @@ class ResponsesReader(MessageReader):
             case "", "response":
                 return self._take_whole(fields)
             case _:
-                return [] if kind in PINGS else [Data(kind, fields)]
+                return unknown(kind, fields)
 
     def _begin(self, response: dict[str, Any], kind: str, fields: dict[str, Any]) -> list[Delta]:
         """Read what the server tells of the response before its end."""

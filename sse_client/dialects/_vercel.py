@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from sse_client import Dialect, ErrorEvent, ServerSentEvent, Terminator
 
 from ._message import FinishReason, Message, Other, Part, Reasoning, Text, ToolCall, parse
-from ._reader import DONE, MessageReader, as_dict, as_json, as_list, as_text, kind_of
+from ._reader import DONE, PINGS, MessageReader, as_dict, as_json, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta, Replaced
 
 REASONS: dict[str, FinishReason] = {
@@ -109,7 +109,7 @@ class VercelReader(MessageReader):
                     return self._tool(kind, fields)
                 if isinstance(fields.get("parts"), list):
                     return self._read_whole(fields)
-                return [Data(kind, value)]
+                return unknown(kind, value)
 
     def _finish(self, kind: str, fields: dict[str, Any]) -> list[Delta]:
         if kind == "finish":
@@ -265,6 +265,7 @@ def merged(old: Any, new: Any, depth: int = MAX_DEPTH) -> Any:
 VERCEL_UI: Dialect[Delta, Message] = Dialect(
     reader=VercelReader,
     terminator=Terminator(data=DONE) | Terminator(field="type", values={"abort"}),
+    pings=PINGS,
     errors=ErrorEvent(field="type", values={"error"}, message="errorText"),
 )
 """

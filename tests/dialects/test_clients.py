@@ -270,6 +270,38 @@ def test_a_transient_error_after_a_delta(shell: Shell, name: str) -> None:
     assert reply.deltas
 
 
+@pytest.mark.parametrize("stray", PROTOCOLS["gemini"].strays[:1])
+def test_a_transient_error_outside_any_event(stray: bytes) -> None:
+    """The same of an error that Vertex sends without `data:`; after a delta it is raised."""
+    whole = encode(*PROTOCOLS["gemini"].whole)
+    reply = read(SYNC, GEMINI, Answer(encode({"responseId": "g0"}), stray), Answer(whole), retry=RETRY)
+    assert (reply.error, reply.message.id, reply.message.ended_well) == (None, "g1", True)
+    reply = read(SYNC, GEMINI, Answer(encode(datum("It ")), stray), retry=RETRY)
+    assert isinstance(reply.error, ErrorEventReceived)
+    assert (reply.error.is_transient, reply.message.text) == (True, "It ")
+
+
+@three_shells
+@pytest.mark.parametrize("has_batch", [False, True], ids=["plain", "batch"])
+def test_a_transient_error_in_a_dispatch(shell: Shell, has_batch: bool) -> None:
+    """Handlers see the retry, and then each delta once, also if a batch has the stream read ahead."""
+    seen: list[str] = []
+    on = Handlers()
+    on.retry(lambda: seen.append("retry"))
+    if has_batch:
+        on.batch(TextDelta, interval=0.05)(lambda deltas: seen.extend(delta.text for delta in deltas))
+    else:
+        on(TextDelta)(lambda delta: seen.append(delta.text))
+
+    async def test(stream: Any) -> None:
+        await done(stream.dispatch(on))
+        assert stream.snapshot.ended_well
+
+    first = Answer(encode(ANTHROPIC_START).decode() + OVERLOADED)
+    run(shell, [first, Answer(ANTHROPIC_WHOLE)], test, dialect=ANTHROPIC_MESSAGES, retry=RETRY)
+    assert seen == ["retry", "It ", "rains."]
+
+
 def test_an_error_that_does_not_pass() -> None:
     """An error that is not transient is raised at once, and so is a transient one when the attempts are used up."""
     invalid = encode({"type": "error", "error": {"type": "invalid_request_error", "message": "sorry"}}).decode()
@@ -355,6 +387,25 @@ def test_a_whole_run(shell: Shell, name: str) -> None:
     assert (reply.error, reply.is_complete) == (None, True)
     assert reply.message.text == "It rains."
     assert reply.message.native == (value if native is None else native)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "value"),
+    [
+        (OPENAI_RESPONSES, response("queued")),
+        (OPENAI_CHAT, {**WHOLE["chat"], "choices": [{"index": 0, "message": SPOKEN, "finish_reason": None}]}),
+        (GEMINI, [datum("It ")]),
+        (mcp_call(2), PROGRESS),
+    ],
+    ids=["responses", "chat", "gemini", "mcp"],
+)
+def test_a_response_that_is_not_whole(dialect: Dialect[Delta, Message], value: Any) -> None:
+    """JSON that is not all of the reply is a truncation, as an early end of a stream is."""
+    reply = read(SYNC, dialect, Answer(json.dumps(value), headers=JSON), accept_json=True)
+    check(reply)
+    assert isinstance(reply.error, StreamTruncated)
+    assert reply.error.partial is reply.message
+    assert not reply.message.ended_well
 
 
 def test_a_list_of_responses() -> None:

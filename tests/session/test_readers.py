@@ -137,6 +137,24 @@ def test_an_incomplete_reply() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "options", "outcome"),
+    rows(
+        ("complete", b'{"letters": "ab", "end": true}', {}, "completed"),
+        ("incomplete", b'{"letters": "ab"}', {}, "truncated"),
+        ("not said", b'{"letters": "ab"}', {"reader": Silent}, "completed"),
+        ("the terminator", b'{"letters": "ab", "end": true}', {"terminator": END}, "completed"),
+        ("not the terminator", b'{"letters": "ab"}', {"terminator": END}, "truncated"),
+        ("an error", b'{"error": "x", "code": "no"}', {"errors": BUSY}, "error_event"),
+        ("without a reader", b'{"letters": "ab"}', {"reader": None}, "completed"),
+    ),
+)
+def test_json(body: bytes, options: dict[str, Any], outcome: str) -> None:
+    """At the end of a JSON body the reader is asked too."""
+    scene = reading(answer(200, body, type="application/json"), accepts_json=True, **options)
+    assert scene.outcome == outcome
+
+
 def test_an_end_after_a_resume() -> None:
     """A 204 to a resume ends the reply where it is: truncated if that is not complete."""
     for body, outcome in ((event(1, AB[6:-2].decode()), "truncated"), (event(1, ENDED[6:-2].decode()), "completed")):
@@ -168,6 +186,22 @@ def test_transient_errors(bodies: list[Any], requests: int, outcome: str, values
         error = scene.failed(ErrorEventReceived)
         assert error.is_transient == (error.code == "busy")
         assert ("gave up after 3 attempts" in str(error)) == (requests == 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "requests", "outcome"),
+    rows(
+        ("at the end", (b'error: {"error": "x", "code": "busy"}\n',), 2, "completed"),
+        ("before a loss", (b'error: {"error": "x", "code": "busy"}\n', RESET), 2, "completed"),
+        ("after a value", (AB, b'error: {"error": "x", "code": "busy"}\n'), 1, "error_event"),
+        ("another code", (b'error: {"error": "x", "code": "no"}\n',), 1, "error_event"),
+    ),
+)
+def test_transient_errors_outside_any_event(first: tuple[Any, ...], requests: int, outcome: str) -> None:
+    """A transient error that is a stray line is retried as one in an event is."""
+    scene = reading(ok(*first), ok(AB, ENDED), errors=BUSY)
+    assert (len(scene.connects), scene.outcome) == (requests, outcome)
+    assert "".join(scene.values) == ("ab" if requests == 2 or first[0] == AB else "")
 
 
 def test_a_transient_error_without_a_reader() -> None:
