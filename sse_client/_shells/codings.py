@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# What zlib returns at most for one call. A terminator, a limit or a clock ends the stream before the next.
+# The most bytes that zlib returns for one call. A terminator, a limit or a clock ends the stream before the next.
 MAX_PIECE = 64 * 1024
 
 # Of the input at a time: zlib copies what a call leaves of it.
@@ -135,7 +135,7 @@ class Decoder:
 
 
 class _Zlib(Decoder):
-    """What zlib decodes."""
+    """The codings that zlib decodes."""
 
     def __init__(self) -> None:
         super().__init__(STEP)

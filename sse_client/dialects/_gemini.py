@@ -101,7 +101,7 @@ class Leaf:
         self.container = container
         self.key = key
         self.pieces = [text]
-        self.joined = "", 0  # the text of so many pieces: one value, for another thread may ask too
+        self.joined = "", 0  # the text and its number of pieces; one value, because another thread may read it
 
     def join(self) -> None:
         """Put the text into its container."""
@@ -116,7 +116,7 @@ class Call(ToolCall):
     """
     A call whose arguments come leaf by leaf; their text comes at its end.
 
-    Its deltas have no text, but `changes`; and `partial` has what there is.
+    Its deltas have `changes` instead of text, and `partial` has the value so far.
     """
 
     __slots__ = ("_args", "_changed", "_leaves", "_steps")
@@ -184,7 +184,7 @@ def put(container: Any, key: Any, value: Any, *, is_new: bool = True) -> bool:
 
 
 class Candidate:
-    """What there is of a candidate beside its message."""
+    """The parts of a candidate other than its message."""
 
     __slots__ = ("call", "content", "fields", "is_broken", "may_end", "message", "parts", "reason")
 
@@ -308,7 +308,7 @@ class GeminiReader(MessageReader):
             parts[-1]._native = {**as_dict(parts[-1]._native), **beside}
 
     def _add(self, candidate: Candidate, index: int, part: Any, deltas: list[Delta]) -> None:
-        """Add a part that is no text."""
+        """Add a part that is not text."""
         fields = as_dict(part)
         call = fields.get("functionCall")
         if isinstance(call, dict):

@@ -111,7 +111,7 @@ class Written(Part):
         self._native = native
         self._render = render
         self._pieces: list[str] = []
-        self._joined = "", 0  # the text of so many pieces: one value, which no other thread can see half-made
+        self._joined = "", 0  # the text and its number of pieces; one value, so that no other thread sees it half-made
         self._json: PartialJSON | None = None
         self._fed = 0  # how many pieces the JSON has
         self._changes: Sequence[tuple[Path, str]] = ()  # of the last of them

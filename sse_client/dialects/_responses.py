@@ -118,12 +118,12 @@ class ResponsesReader(MessageReader):
                     return []
                 part._pieces.append(piece)
                 return [delta(piece, part)]
-        except (KeyError, TypeError):  # TypeError: an index or an ID that is none
+        except (KeyError, TypeError):  # TypeError: the index or ID has the wrong type
             pass
         return self._write(kind if kind.__class__ is str else kind_of(event, value), value, piece, key)
 
     def native(self) -> Any:
-        """Return the response: the server's own once it has come, else what there is of it."""
+        """Return the response: the server's own once it was received, otherwise its parts so far."""
         if self._is_final and as_list(self._response.get("output")):
             return self._response
         if not self._response and not self._slots:
