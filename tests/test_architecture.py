@@ -184,15 +184,29 @@ def test_each_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text()))
 
 
-def test_an_import_brings_nothing_optional() -> None:
-    """Importing it imports no second HTTP client, no second event loop, nothing for tests, and of pydantic no model."""
-    code = "import sys, sse_client; print(*{name.partition('.')[0] for name in sys.modules}, *sys.modules)"
+def modules_after(*imports: str) -> list[set[str]]:
+    """The names of all modules after each of these imports, in a new interpreter."""
+    code = "import sys\n" + "\n".join(f"import {name}; print(*sys.modules)" for name in imports)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, timeout=30
     )
-    imported = set(done.stdout.split())
+    return [set(line.split()) for line in done.stdout.splitlines()]
+
+
+def test_an_import_brings_nothing_optional() -> None:
+    """Importing it imports no second HTTP client, no second event loop, nothing for tests, and of pydantic no model."""
+    [modules] = modules_after("sse_client")
+    imported = modules | {name.partition(".")[0] for name in modules}
     assert not imported & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "pydantic.main"}
-    assert "sse_client.httpx_sse" not in imported
+    assert not imported & {"sse_client.dialects", "sse_client.httpx_sse", "sse_client.testing"}
+
+
+def test_what_importing_the_dialects_costs() -> None:
+    """Importing the dialects after the package imports their own modules and no others: it takes a few milliseconds."""
+    before, after = modules_after("sse_client", "sse_client.dialects")
+    files = {f"sse_client.{name_of(path)}" for path in (PACKAGE / "dialects").glob("_[a-z]*.py")}
+    assert {name for name in after - before if name.startswith("sse_client")} == {"sse_client.dialects", *files}
+    assert not {name for name in after - before if not name.startswith("sse_client")}
 
 
 def test_typed() -> None:

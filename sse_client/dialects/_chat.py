@@ -7,6 +7,8 @@ completions (`text` instead of `delta`) and whole responses (`message` instead o
 """
 
 import json
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from sse_client import Dialect, ErrorEvent, ServerSentEvent
@@ -391,12 +393,19 @@ TRANSIENT: frozenset[str | int] = frozenset(
     {"rate_limit_exceeded", "server_error", "server_is_overloaded", 408, 429, 500, 502, 503, 504}
 )
 
+# A chunk seldom has more than one choice, and hardly ever this many.
+IN_CHOICES = [f"choices.{place}.error" for place in range(8)]
+
 ERRORS = (
     ErrorEvent(event="error", retry=TRANSIENT)
     | ErrorEvent(field="error", retry=TRANSIENT)
     | ErrorEvent(field="object", values={"error"}, retry=TRANSIENT)
-    | ErrorEvent(
-        field="choices.0.error", message="choices.0.error.message", code="choices.0.error.code", retry=TRANSIENT
+    | reduce(
+        or_,
+        (
+            ErrorEvent(field=each, message=f"{each}.message", code=f"{each}.code", retry=TRANSIENT)
+            for each in IN_CHOICES
+        ),
     )
 )
 

@@ -548,6 +548,7 @@ OPENAI_RESPONSES: Dialect[Delta, Message] = Dialect(
     ),
     pings=PINGS,
     resume=RESPONSES_RESUME,
+    stream_field="stream",
 )
 """
 OpenAI Responses: `POST /responses` with `"stream": true`.
