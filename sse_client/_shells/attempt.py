@@ -125,11 +125,11 @@ class Attempt:
 
 def _caller() -> Any:
     """
-    Return the connection that calls the trace, or `None` if it is not to be found.
+    Return the connection that calls the trace, or `None` if it is not found.
 
-    Nothing public leads to a connection that was used before until there is a response. Its own method is among the
-    frames above us, so that it can be no other one. What we need of it has a private name, `_network_stream`: without
-    that, a request on such a connection cannot be woken before its headers.
+    Before the response, no public attribute leads to a connection that was used before. But one of its methods is among
+    the frames above us, so it is certainly the right one. Its stream has a private name, `_network_stream`: without it,
+    a request on such a connection cannot be woken before its headers.
     """
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):

@@ -31,9 +31,9 @@ REASONS: dict[str, FinishReason] = {
 }
 UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 
-# What says that an object is a response; such an object may have any other field too.
+# The fields that identify an object as a response; it may have any other field too.
 FIELDS = {"candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId", "createTime", "modelStatus"}
-# What accompanies the one field that says what a part is.
+# Fields that accompany the one field that determines the kind of a part.
 BESIDE = {"thought", "thoughtSignature"}
 PLAIN = {"text", "thought"}
 
@@ -426,7 +426,7 @@ def usage_of(native: dict[str, Any]) -> Usage:
     return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
-# By their code, or where that is left out by their status.
+# By their code, or if that is missing, by their status.
 TRANSIENT: set[int | str] = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
 
 GEMINI: Dialect[Delta, Message] = Dialect(

@@ -68,7 +68,7 @@ def written_by(topic: str) -> type[Written] | None:
 
 
 def place_of(topic: str, fields: dict[str, Any]) -> tuple[str, int]:
-    """Return where in its item an event about text belongs: a list, and an index in it."""
+    """Return the place in its item to which an event about text belongs: a list, and an index in it."""
     is_summary = "summary" in topic
     index = fields.get("summary_index" if is_summary else "content_index")
     return "summary" if is_summary else "content", index if isinstance(index, int) else 0
