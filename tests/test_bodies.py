@@ -92,9 +92,6 @@ def end_of(result: Run) -> tuple[list[str], Any]:
     return result.data, result.stream.outcome
 
 
-# How a compressed body ends ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("coding", WINDOWS)
 def test_every_end(shell: Shell, coding: str) -> None:
     """A body that ends cleanly before its own end mark is truncated; the events before that are handed out first."""
@@ -268,9 +265,6 @@ def test_a_body_in_many_members(shell: Shell, kind: Any) -> None:
     members = [gzip.compress(f"data: {number}\n\n".encode()) for number in range(5)]
     [result] = reads(shell, answer("gzip", *members, framing=kind))
     assert end_of(result) == ([str(number) for number in range(5)], "completed")
-
-
-# Codings that cannot be decoded --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -482,8 +476,6 @@ def test_what_was_undecided_is_forgotten(shell: Shell) -> None:
     assert result.error.body == b"no"
 
 
-# Content-Type more than once -----------------------------------------------------------------------------------------
-
 TYPES: dict[str, tuple[list[str], bool]] = {
     "once": (["text/event-stream"], True),
     "twice": (["text/event-stream", "text/event-stream"], True),
@@ -527,8 +519,6 @@ def test_content_types_of_json(shell: Shell) -> None:
     assert twice.data == ['{"a": 1}']
     assert type(other.error) is ContentTypeError
 
-
-# Read, closed and timed like any other -------------------------------------------------------------------------------
 
 # Compressed bodies that go silent: with nothing, between events, and after bytes that come to none.
 SILENCES = {
@@ -693,9 +683,6 @@ def test_comments_of_a_compressed_body(shell: Shell) -> None:
 
     shell.run(main)
     assert seen == [": a", "1"]
-
-
-# A response that the user has ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ends", [True, False])

@@ -234,9 +234,6 @@ def test_the_table_is_whole() -> None:
     assert [row.split()[0] for row in rows] == [*STATES]
 
 
-# Sockets -------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("is_moving", [False, True], ids=["stays", "moves"])
 @pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
 def test_however_a_socket_is_shown(show: Callable[[socket.socket], Any], is_moving: bool) -> None:
@@ -316,9 +313,6 @@ def test_a_response_that_is_closed_already() -> None:
     channel.shut_down()
     assert connection.is_open
     connection.close()
-
-
-# The watchdog --------------------------------------------------------------------------------------------------------
 
 
 def expire(channel: Channel) -> bool:
