@@ -413,7 +413,7 @@ def test_without_entering() -> None:
 
 
 def test_over_a_resume(shell: Shell) -> None:
-    """A stream that was taken up again goes on in the same snapshot."""
+    """A resumed stream continues the same snapshot."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate(join, "")) == "abc"

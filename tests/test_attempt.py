@@ -224,7 +224,7 @@ def test_closed_while_an_async_function_is_asked_for_headers(shell: Shell) -> No
 
 
 def test_closed_while_it_waits_for_a_connection(shell: Shell) -> None:
-    """A stream that is closed in the queue of a pool sends nothing once its turn comes, and holds nobody up."""
+    """A stream that is closed in the queue of a pool sends nothing when its turn comes, and delays no other request."""
 
     async def main() -> None:
         async with shell.any_client(ALONE, only_one(shell.library)) as client:

@@ -294,7 +294,7 @@ EXPECTED = "expected text/event-stream from POST http://test/chat, got 'text/eve
 @pytest.mark.usefixtures("bare")
 @in_turn("coding", REFUSED)
 def test_undecodable(shell: Shell, coding: str) -> None:
-    """A body in a coding that nobody can decode is a `ContentTypeError` that names it, and what would decode it."""
+    """A body in an unknown coding is a `ContentTypeError` that names the coding, and the extra that would decode it."""
     said, body = REFUSED[coding]
     pieces = [body], [body[:1], body[1:]], singles(body)
     for result in reads(shell, *(answer(coding, *steps) for steps in pieces)):

@@ -389,7 +389,7 @@ def test_an_inherited_channel_is_not_queued(world: World) -> None:
 
 
 def test_an_inherited_lock_is_not_waited_for(world: World) -> None:
-    """A lock that a thread of the parent held at the fork holds nobody up."""
+    """A lock that a thread of the parent held at the fork does not block the child."""
     world.arm()
     with world.channel._lock:
         world.fork()

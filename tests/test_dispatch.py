@@ -200,7 +200,7 @@ class End:
 
     name: str
     answer: Answer | None
-    """None where nobody listens."""
+    """`None` if there are no listeners."""
     calls: str
     outcome: str
     error: type[Exception] | None = None
@@ -295,7 +295,7 @@ ENDS = [
 
 
 def nobody() -> str:
-    """The URL of a port that nobody listens on."""
+    """The URL of a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 

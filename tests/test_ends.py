@@ -207,7 +207,7 @@ def test_cut_inside_of_a_chunk(shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n"])
 def test_cut_inside_of_done(shell: Shell, end: str) -> None:
-    """An unfinished [DONE] counts at a clean end only: behind a cut, nobody knows what was to come."""
+    """An unfinished [DONE] counts only at a clean end: after a cut, more could have followed."""
     check(read(shell, "data: 1\n\n", end, Pause(0.02), FIN), ["1"], "interrupted", StreamInterrupted)
 
 
@@ -617,7 +617,7 @@ def test_url_that_is_none(shell: Shell, url: str) -> None:
 
 @every_shell
 def test_refused(shell: Shell) -> None:
-    """Where nobody listens, the connection fails, and it is sure that the server did nothing."""
+    """If no server listens, the connection fails, and it is certain that no server acted on the request."""
     with EventServer(Answer()) as server:
         url = server.url
     result = shell.read(url, client=NO_RETRY)

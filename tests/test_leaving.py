@@ -353,7 +353,7 @@ def test_threads_take_turns(library: ModuleType) -> None:
 
 
 def test_threads_at_the_same_time(library: ModuleType) -> None:
-    """However threads meet on one stream, each event is handed out once, and nobody gets any other exception."""
+    """However threads meet on one stream, each event is delivered once, and no thread gets any other exception."""
     count = 3000
     taken: list[str] = []
     errors: list[BaseException] = []
