@@ -254,10 +254,10 @@ def measure(read: Callable[[], int], events: int, expected: int | None = None) -
 
 
 def order_of(round_number: int, items: Sequence[T]) -> list[T]:
-    """Return the items in the order of a round: it rotates, and every second round is reversed."""
-    start = round_number % len(items) if items else 0
+    """Return the items in the order of a round: it rotates, and every second full turn is reversed."""
+    turns, start = divmod(round_number, max(len(items), 1))
     turned = [*items[start:], *items[:start]]
-    return turned[::-1] if round_number % 2 else turned
+    return turned[::-1] if turns % 2 else turned
 
 
 def can_import(module: str) -> bool:

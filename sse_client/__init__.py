@@ -1,4 +1,4 @@
-"""Server-sent events answered to a POST: typed, resumable, and honest about how a stream ended."""
+"""Server-sent events in response to a POST: typed, resumable, and honest about how a stream ended."""
 
 from ._accumulate import join_text
 from ._dialect import Dialect
@@ -22,6 +22,7 @@ from ._event import Comment, ServerSentEvent
 from ._handlers import Handlers
 from ._marks import ErrorEvent, Terminator
 from ._parser import EventParser
+from ._reader import Reader
 from ._request import Request
 from ._resume import Cursor, LastEventID
 from ._retry import RetryPolicy
@@ -56,6 +57,7 @@ __all__ = [
     "Handlers",
     "LastEventID",
     "Named",
+    "Reader",
     "Request",
     "ResponseError",
     "RetryPolicy",

@@ -1,8 +1,8 @@
 """
 The whole reply from its parts: a fold `(snapshot, event) -> snapshot` over the events of a stream.
 
-The fold is a plain function without a state, and so the same for both clients. `Folding` keeps the snapshot.
-Text is kept in `Pieces` until it is asked for: a fold that copied it with each event would take quadratic time.
+The fold is a plain function without state, so both clients can use the same one. `Folding` keeps the snapshot.
+Text is kept in `Pieces` until the snapshot is read: copying it with each event would take quadratic time.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ T = TypeVar("T")
 
 class Pieces:
     """
-    Text that grows: adding to it copies nothing, asking for it joins what was added.
+    Text that grows: adding to it copies nothing, reading it joins the pieces.
 
-    Any thread may ask while another one adds.
+    One thread may read it while another adds to it.
     """
 
     __slots__ = ("_buffer", "_text")
 
     def __init__(self, text: str = "") -> None:
-        self._buffer = StringIO()  # a list of pieces, but in C, and it does not keep thousands of small ones alive
+        self._buffer = StringIO()  # like a list of pieces, but in C, and without thousands of small objects
         self._buffer.write(text)
         self._text = text
 
@@ -36,27 +36,27 @@ class Pieces:
     @property
     def text(self) -> str:
         """The text so far."""
-        # What was joined is kept for whoever asks again. It has only ever grown: its length tells whether it is whole.
+        # The joined text is kept for the next read. Text only grows, so its length shows whether it is up to date.
         if len(self._text) != self._buffer.tell():
             self._text = self._buffer.getvalue()
         return self._text
 
 
 class Accumulating(Protocol):
-    """The result of a stream so far, for anyone who asks."""
+    """An object with the result of a stream so far."""
 
     @property
     def snapshot(self) -> Any: ...
 
 
 class _State(Accumulating, Protocol):
-    """A fold at work."""
+    """The state of a fold in one stream."""
 
     def take(self, event: Any) -> None: ...
 
 
 class _Folded:
-    """The fold of a plain function."""
+    """The state of a fold by a plain function."""
 
     def __init__(self, fold: Callable[[Any, Any], Any], initial: Any) -> None:
         self._fold = fold
@@ -67,7 +67,7 @@ class _Folded:
 
 
 class _Joined:
-    """The fold of `join_text`, which joins when it is asked."""
+    """The state of a fold by `join_text`, which joins the text only when the snapshot is read."""
 
     def __init__(self, text_of: Callable[[Any], str | None], initial: str) -> None:
         self._text_of = text_of
@@ -83,12 +83,12 @@ class _Joined:
 
 
 class Folding:
-    """A fold at work in one stream."""
+    """A fold in one stream, with its snapshot."""
 
     __slots__ = ("_state", "take")
 
     take: Callable[[object], None]
-    """Fold a value in."""
+    """Fold a value into the snapshot."""
 
     def __init__(self, fold: Callable[[Any, Any], Any], initial: Any) -> None:
         self._state: _State = fold.begin(initial) if isinstance(fold, _JoinText) else _Folded(fold, initial)
@@ -96,16 +96,16 @@ class Folding:
 
     @property
     def snapshot(self) -> Any:
-        """The fold of all values so far."""
+        """The result of folding all values so far."""
         return self._state.snapshot
 
 
 def first_value(initial: Any) -> Any:
     """
-    Return the value that one accumulation begins with: what the function returns, or a copy.
+    Return the initial snapshot of one accumulation: the result of the function, or a deep copy of the value.
 
-    A dialect is one constant for all streams, and a fold may well change what it is given. The copy is a deep one:
-    in `{"text": "", "tools": []}` a shallow copy would share the list.
+    A dialect is one constant for all streams, and a fold may change its snapshot in place. A shallow copy of
+    `{"text": "", "tools": []}` would share the list.
     """
     if callable(initial):
         return initial()
@@ -114,13 +114,13 @@ def first_value(initial: Any) -> Any:
     except Exception as error:
         kind = type(initial).__name__
         raise TypeError(
-            f"each stream needs an initial value of its own, and {kind} cannot be copied: "
-            "give a function that makes one"
+            f"each stream needs its own initial value, but {kind} cannot be copied: "
+            "pass a function that returns a new one"
         ) from error
 
 
 class _JoinText(Generic[T]):
-    """A fold that joins text; `Folding` asks it to `begin`, and so never copies the text so far."""
+    """A fold that joins text. `Folding` calls `begin`, so that the text so far is never copied."""
 
     def __init__(self, text_of: Callable[[T], str | None]) -> None:
         self._text_of = text_of
@@ -137,9 +137,9 @@ class _JoinText(Generic[T]):
 
 def join_text(text: Callable[[T], str | None]) -> Callable[[str, T], str]:
     """
-    Make a fold that joins text, to begin with `""`: `stream.accumulate(join_text(content), "")`.
+    Return a fold that joins text, for the initial value `""`: `stream.accumulate(join_text(content), "")`.
 
-    `text` returns an event's part of the text, or `None` where it has none. Takes linear time: the parts are joined
-    when the snapshot is asked for.
+    `text` returns an event's part of the text, or `None` if it has none. It takes linear time, because the parts are
+    joined only when the snapshot is read.
     """
     return _JoinText(text)

@@ -1,22 +1,22 @@
 """
-One family of errors, whatever lies below::
+The errors of sse_client, with either HTTP client::
 
     SSEError
-    ├── ConnectionFailed      no answer: DNS, connect, TLS, lost or timed out before the headers
-    ├── ResponseError         an answer that is no event stream
+    ├── ConnectionFailed      no response: DNS, connect, TLS, lost or timed out before the headers
+    ├── ResponseError         a response that is not an event stream
     │   ├── StatusError         not 2xx
-    │   └── ContentTypeError    2xx of another media type
-    ├── StreamError           it began, and did not end well
-    │   ├── StreamInterrupted   the connection was lost, and not (or no longer) taken up
-    │   ├── StreamTruncated     a clean end before the terminator
-    │   ├── StreamTimeout       one of our clocks ran out (also a builtin TimeoutError)
-    │   ├── StreamCancelled     only from .final() on a stream that somebody closed
-    │   └── ErrorEventReceived  an error sent as an event
-    ├── EventTooLarge         an event beyond max_event_size
-    └── DecodeError           an event that did not fit its type
+    │   └── ContentTypeError    2xx with another media type
+    ├── StreamError           the stream began, and ended badly
+    │   ├── StreamInterrupted   the connection was lost, and not (or no longer) resumed
+    │   ├── StreamTruncated     a clean end, but too early
+    │   ├── StreamTimeout       one of the stream's clocks ran out (also a builtin TimeoutError)
+    │   ├── StreamCancelled     only from `final()`, if the stream was closed before its end
+    │   └── ErrorEventReceived  the server sent an error as an event
+    ├── EventTooLarge         an event larger than max_event_size
+    └── DecodeError           an event that does not match its type
 
-The HTTP client's own error is the `__cause__`. A text never holds the value of a request header, nor the query
-of a URL: that is where tokens are. Every error can be pickled.
+The HTTP client's own error is the `__cause__`. Texts never contain values of request headers or the query of a URL,
+because these may hold tokens. All errors can be pickled.
 """
 
 import json
@@ -26,17 +26,17 @@ from typing import Any, cast
 from ._event import ServerSentEvent
 from ._stats import StreamStats
 
-# Long enough for the sentence that a server says, short enough for a log line.
+# Long enough for a server's error message, short enough for a log line.
 MAX_QUOTED = 200
 
 
 def quote(text: str) -> str:
-    """Show the text as a literal, shortened to what fits a log line."""
+    """Return the text as a literal, shortened to fit a log line."""
     return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
 
 
 def shown(value: Any) -> str:
-    """Show JSON as text. It may be nested more deeply than Python's stack allows to show."""
+    """Return JSON as text, or "…" if it is nested more deeply than Python's stack allows."""
     try:
         return str(value)
     except RecursionError:
@@ -44,7 +44,7 @@ def shown(value: Any) -> str:
 
 
 def message_in(value: Any) -> str | None:
-    """Find the server's own words in JSON of the usual shapes: `error.message`, `error`, `message`, `detail`."""
+    """Return the server's message from JSON of the usual shapes: `error.message`, `error`, `message`, `detail`."""
     # Depth first, and not by recursion: JSON may be nested more deeply than Python's stack allows.
     pending: list[Any] = [value] if isinstance(value, dict) else []
     while pending:
@@ -55,7 +55,7 @@ def message_in(value: Any) -> str | None:
             fields = cast("dict[str, Any]", found)
             pending += [fields.get(name) for name in ("detail", "message", "error")]
         if isinstance(found, list) and found:
-            # FastAPI's 422 says what is wrong in a list of objects.
+            # FastAPI's 422 has its details in a list of objects.
             try:
                 return json.dumps(found, ensure_ascii=False)
             except RecursionError:
@@ -64,7 +64,7 @@ def message_in(value: Any) -> str | None:
 
 
 def code_in(value: Any) -> str | int | float | None:
-    """Find an error's code in JSON, in the usual places: `error.code`, `.type` or `.status`, `code`, `status`."""
+    """Return an error's code from the usual places in JSON: `error.code`, `.type` or `.status`, `code`, `status`."""
     if not isinstance(value, dict):
         return None
     fields = cast("dict[str, Any]", value)
@@ -80,30 +80,30 @@ class SSEError(Exception):
     """Base class of all errors raised by sse_client."""
 
     stats: StreamStats
-    """The numbers of the stream, as `stream.stats`: how many attempts there were, and how long they took."""
+    """The statistics of the stream, like `stream.stats`: the number of attempts, their duration, and more."""
 
     def __init__(self, message: str = "", *, stats: StreamStats | None = None) -> None:
         super().__init__(message)
         self.stats = stats or StreamStats()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception would call cls(*args), and the constructors here take keywords.
+        # Exception would call cls(*args), but these constructors have required keyword arguments.
         return _rebuild, (type(self), self.args), self.__dict__
 
 
 def _rebuild(cls: type[SSEError], args: tuple[Any, ...]) -> SSEError:
     error = cls.__new__(cls)
-    error.args = args  # an OSError, which StreamTimeout is, would not take them from its __new__
+    error.args = args  # `OSError`, a base class of `StreamTimeout`, does not take them from its `__new__`
     return error
 
 
 class ConnectionFailed(SSEError):
-    """There was no answer: the name, the connection or the TLS handshake failed, or it was lost before the headers."""
+    """There was no response: DNS, the connection or TLS failed, or the connection was lost before the headers."""
 
     ambiguous: bool
     """Whether the server may have received the request, and acted on it."""
     clock: str | None
-    """The clock that ran out: `"connect"` or `"response"`; `None` where it was no matter of time."""
+    """The clock that ran out: `"connect"` or `"response"`; `None` if none did."""
 
     def __init__(self, message: str, *, ambiguous: bool = False, clock: str | None = None) -> None:
         super().__init__(message)
@@ -112,14 +112,14 @@ class ConnectionFailed(SSEError):
 
 
 class ResponseError(SSEError):
-    """The server answered, and the answer is no event stream."""
+    """The response is not an event stream."""
 
     status_code: int
-    """The response's status."""
+    """The status code of the response."""
     headers: Mapping[str, str]
-    """The response's headers; names are looked up in any case."""
+    """The headers of the response; lookups ignore the case of names."""
     body: bytes
-    """The first 64 KiB of the response's body, at the most."""
+    """The body of the response, at most its first 64 KiB."""
 
     def __init__(self, message: str, *, status_code: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(message)
@@ -128,12 +128,12 @@ class ResponseError(SSEError):
         self.body = body
 
     def json(self) -> Any:
-        """Parse the body as JSON; raise `ValueError` where it is none."""
+        """Parse the body as JSON. Raises `ValueError` if it is not JSON."""
         return json.loads(self.body)
 
     @property
     def message(self) -> str | None:
-        """The server's own message, where its body is JSON of a usual shape; else `None`."""
+        """The server's own message, if the body is JSON of a usual shape; otherwise `None`."""
         try:
             return message_in(json.loads(self.body))
         except (ValueError, RecursionError):
@@ -141,32 +141,32 @@ class ResponseError(SSEError):
 
     @property
     def request_id(self) -> str | None:
-        """The ID that the server gave the request (`x-request-id` or `request-id`), for its support to ask for."""
+        """The server's ID for the request (`x-request-id` or `request-id`), to give to its support; or `None`."""
         return self.headers.get("x-request-id") or self.headers.get("request-id")
 
 
 class StatusError(ResponseError):
-    """The status is none of an event stream's: anything that is not 2xx, and 205."""
+    """The status is not that of an event stream: any status except 2xx, and also 205."""
 
 
 class ContentTypeError(ResponseError):
     """
-    A good status with another media type: a JSON error at 200, an HTML login page.
+    The status is good but the media type is not: a JSON error with status 200, an HTML login page.
 
-    Or an event stream in a content coding that cannot be decoded.
+    Or the response is an event stream in a content coding that cannot be decoded.
     """
 
 
 class StreamError(SSEError):
-    """The stream began, and did not end well."""
+    """The stream began, and ended badly."""
 
     last_event_id: str
-    """The ID of the last event that the user had finished with, `""` for none: what to come back with."""
+    """The ID of the last event that you finished processing, to resume after; `""` if there is none."""
     partial: Any
-    """The snapshot of the accumulation so far, where there is one."""
+    """The snapshot of the accumulation so far, if there is one."""
     cursor: Any
-    """The cursor after the last event that the user had finished with, of a stream with `resume=Cursor(…)`; else
-    `None`. As another cursor's `initial` it resumes the stream in another call, or another process."""
+    """The cursor after the last event that you finished processing, for a stream with `resume=Cursor(…)`; otherwise
+    `None`. As the `initial` of another `Cursor` it resumes the stream in another call or another process."""
 
     def __init__(
         self,
@@ -184,18 +184,18 @@ class StreamError(SSEError):
 
 
 class StreamInterrupted(StreamError):
-    """The connection was lost in the middle of the body, and not (or no longer) taken up."""
+    """The connection was lost in the middle of the body, and the stream was not (or no longer) resumed."""
 
 
 class StreamTruncated(StreamError):
-    """The body ended in good order, but before the stream did: without its terminator, or inside an event."""
+    """The body ended cleanly but too early: before the terminator, or in the middle of an event."""
 
 
 class StreamTimeout(StreamError, TimeoutError):
     """One of the stream's clocks ran out."""
 
     clock: str
-    """Which one: `"read"`, `"first_event"`, `"idle"` or `"total"`."""
+    """The clock that ran out: `"read"`, `"first_event"`, `"idle"` or `"total"`."""
 
     def __init__(self, message: str, *, clock: str, **known: Any) -> None:
         super().__init__(message, **known)
@@ -203,18 +203,18 @@ class StreamTimeout(StreamError, TimeoutError):
 
 
 class StreamCancelled(StreamError):
-    """The final result was asked of a stream that somebody closed."""
+    """`final()` was called on a stream that was closed before its end."""
 
 
 class ErrorEventReceived(StreamError):
     """The server sent an error as an event."""
 
     event: ServerSentEvent
-    """The event as it came, ready to be sent on. An error sent outside any event becomes one named `"error"`."""
+    """The event as received, to pass on if you like. An error outside any event becomes an event named `"error"`."""
     code: Any
-    """The error's code (JSON), where the event names one."""
+    """The error's code (any JSON value), if the event has one."""
     message: str | None
-    """The server's own words, where the event has them."""
+    """The server's own message, if the event has one."""
     is_transient: bool
     """Whether the same request may succeed later: the code is one of `ErrorEvent.retry`."""
 
@@ -241,21 +241,21 @@ class EventTooLarge(SSEError):
 
 class DecodeError(SSEError):
     """
-    An event does not fit its type; the cause is pydantic's `ValidationError`. The stream can be read on.
+    An event does not match its type. The cause is pydantic's `ValidationError`. You can keep reading the stream.
 
-    So is one whose JSON has half of a surrogate pair, an emoji that the server cut in two: no `str` of pydantic can
-    hold it. `event.json()` can.
+    This includes events whose JSON has half of a surrogate pair, from an emoji that the server cut in two: pydantic
+    cannot parse it. `event.json()` can.
     """
 
     event: ServerSentEvent
-    """The event as it came."""
+    """The event as received."""
 
     def __init__(self, message: str, *, event: ServerSentEvent) -> None:
         super().__init__(message)
         self.event = event
 
 
-# Tracebacks call the errors by the name that users know.
+# Tracebacks show the errors under the name that users know.
 for _error in (
     SSEError,
     ConnectionFailed,

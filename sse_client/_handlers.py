@@ -1,7 +1,7 @@
 """
-The registry of callbacks: which function is for which event, or for which moment in the life of a stream.
+The registry of callbacks, for events and for moments in the life of a stream.
 
-In which order they are called is decided in `_core/dispatch.py`.
+`_core/dispatch.py` decides the order of the calls.
 """
 
 import functools
@@ -23,16 +23,16 @@ R = TypeVar("R")
 
 Handler: TypeAlias = Callable[..., Any]
 
-# As often as a screen is drawn.
+# The usual refresh rate of a screen.
 DEFAULT_INTERVAL = 1 / 60
 
 
 @dataclass(slots=True)
 class Entry:
-    """One registration: which events it is for, and what to call."""
+    """One registration: the events, and the handler to call for them."""
 
     kind: tuple[type, ...] | str | None
-    """Types for an event's value, a name for the event, or `None` for every event."""
+    """The types of a value, or the name of an event or field; `None` for every event."""
     handler: Handler
     is_field: bool = False
     interval: float | None = None
@@ -48,9 +48,9 @@ class Entry:
 
     def arguments(self, event: ServerSentEvent | None, value: Any, fields: dict[str, Any]) -> tuple[Any, ...]:
         """
-        The arguments of the handler for an event, a value of it and its JSON object; empty for no call.
+        Return the handler's arguments for an event, one of its values and its JSON object; empty to make no call.
 
-        The event is given with its first value only.
+        `event` is passed only with its first value.
         """
         if self.kind is None:
             return () if isinstance(value, Nothing) else (value,)
@@ -85,32 +85,32 @@ class Lifecycle(Generic[T]):
 
 class Handlers:
     """
-    A registry of callbacks for `stream.dispatch(on)`: plain functions, or async ones for the async client.
+    A registry of callbacks for `stream.dispatch(on)`: plain functions, or async functions for the async client.
 
-    By what an event is: `@on(Text)` for a type, called with the value; `@on("ping")` for an event's name, called with
-    the `ServerSentEvent`; `@on.field("token")` for a field of the JSON object in its data, called with the field's
-    value, whatever that is. Several may be called for one event, in the order in which they were registered. If a
-    dialect's reader makes several values of an event, those for a type are called for each value, the others once.
+    Handlers for events: `@on(Text)` for a type, called with the value; `@on("ping")` for the name of an event, called
+    with the `ServerSentEvent`; `@on.field("token")` for a field of the JSON object in the data, called with the field's
+    value. Several handlers may be called for one event, in the order of their registration. If a dialect's reader makes
+    several values of an event, handlers for a type are called for each value, the others once.
 
-    By what happens to the stream: `on.open(response)`, `on.event(value)` for every event, `on.unknown(event)` for one
-    that nothing here, or its type, has a place for, `on.comment(text)`, `on.retry(error)`, `on.complete(stats)`,
+    Handlers for the stream: `on.open(response)`, `on.event(value)` for every event, `on.unknown(event)` for an event
+    without a handler or outside the `events` type, `on.comment(text)`, `on.retry(error)`, `on.complete(stats)`,
     `on.error(error)`, `on.cancel(stats)`, `on.close(stats)`. These handlers may also take no argument.
     """
 
     open: Lifecycle[Any]
-    """A decorator for `on.open(response)`: each time that a connection is open."""
+    """A decorator for `on.open(response)`: called each time a connection is open."""
     unknown: Lifecycle[ServerSentEvent]
-    """A decorator for `on.unknown(event)`: an event that no handler is registered for, or that its type excludes."""
+    """A decorator for `on.unknown(event)`: an event that has no handler, or that the `events` type does not cover."""
     comment: Lifecycle[str]
-    """A decorator for `on.comment(text)`."""
+    """A decorator for `on.comment(text)`: called for each comment."""
     retry: Lifecycle[SSEError]
-    """A decorator for `on.retry(error)`: before each wait for another attempt."""
+    """A decorator for `on.retry(error)`: called before each wait for another attempt."""
     complete: Lifecycle[StreamStats]
-    """A decorator for `on.complete(stats)`: the stream ended as it should."""
+    """A decorator for `on.complete(stats)`: called if the stream ended as it should."""
     error: Lifecycle[SSEError]
-    """A decorator for `on.error(error)`: the stream ended with an error."""
+    """A decorator for `on.error(error)`: called if the stream ended with an error."""
     cancel: Lifecycle[StreamStats]
-    """A decorator for `on.cancel(stats)`: the stream was closed, or stopped by an exception of yours."""
+    """A decorator for `on.cancel(stats)`: called if the stream was closed, or stopped by an exception in your code."""
     close: Lifecycle[StreamStats]
     """A decorator for `on.close(stats)`: called last, however the stream ended."""
 
@@ -136,15 +136,15 @@ class Handlers:
     @overload
     def __call__(self, kind: TypeForm[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]: ...
     def __call__(self, kind: Any) -> Callable[[Handler], Handler]:
-        """Register for the events of a type, or of a name."""
+        """Register a handler for events of a type or with a name."""
         return self._register(kind if isinstance(kind, str) else _classes(kind), f"on({_label(kind)})")
 
     def field(self, name: str) -> Callable[[Callable[[Any], R]], Callable[[Any], R]]:
-        """Register for the events whose data is a JSON object with this field; called with its value."""
+        """Register a handler for events whose data is a JSON object with this field; called with the field's value."""
         return self._register(name, f"on.field({name!r})", is_field=True)
 
     def event(self, handler: Callable[[Any], R]) -> Callable[[Any], R]:
-        """Register for every event that is handed out; called with its value."""
+        """Register a handler for every delivered event; called with its value."""
         return self._register(None, "on.event")(handler)
 
     @overload
@@ -159,11 +159,12 @@ class Handlers:
         self, kind: Any, *, interval: float = DEFAULT_INTERVAL, max_items: int | None = None
     ) -> Callable[[Handler], Handler]:
         """
-        Register for the events of a type, or of a name, many in one call: for a screen, say.
+        Register a handler for batches of events of a type or with a name, for example to update a screen.
 
-        Called with a list: at once with the first event, then at most once in each `interval`, in seconds, also while
-        nothing comes; earlier where `max_items` are pending. What is pending is handed over at the end, whatever
-        kind of end that is. The handlers of later events do not wait for it: what must come last is `on.complete`.
+        It is called with a list: immediately for the first event, then at most once per `interval` (in seconds), even
+        if no further event comes, or earlier if `max_items` are pending. Pending events are delivered at the end,
+        however the stream ends. Handlers of later events do not wait for a batch: code that must run last belongs in
+        `on.complete`.
         """
         if not interval > 0:
             raise ValueError(f"expected an interval of more than 0 seconds, got {interval!r}")
@@ -184,7 +185,7 @@ class Handlers:
         return any(entry.interval is not None for entry in self._entries)
 
     def _check(self, *, is_async: bool, is_typed: bool) -> None:
-        """Refuse what could never be called: async handlers without a loop, types without `events=`."""
+        """Reject handlers that could never be called: async ones without a loop, types without `events=`."""
         handlers = [entry.handler for entry in self._entries] + [
             each for many in self._moments.values() for each in many
         ]
@@ -201,12 +202,12 @@ class Handlers:
 
 
 def _taking(handler: Handler, label: str, arguments: tuple[str, ...], *, exactly: bool = False) -> Handler:
-    """Check that the handler can be called so; return it, wrapped where it takes nothing of what there is."""
+    """Check that the handler accepts the arguments, and return it; wrap it if it takes none."""
     if not callable(handler):
         raise TypeError(f"{label} decorates a function, got {handler!r}")
     try:
         signature = inspect.signature(handler)
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return handler
     if _binds(signature, len(arguments)):
         return handler
@@ -251,12 +252,12 @@ def _label(kind: Any) -> str:
 
 
 def _classes(form: Any) -> tuple[type, ...]:
-    """The classes of a type, through its unions and annotations: what isinstance can tell."""
+    """Return the classes of a type, for `isinstance`, from its unions and annotations."""
     form, _ = unwrap(form)
     if is_union(form):
         return tuple(cls for member in get_args(form) for cls in _classes(member))
     try:
         isinstance(None, form)
-    except TypeError:  # a TypedDict, Any, list[str]: of these no value can be told
-        raise TypeError(f"a handler is for a class, or for the name of an event, got {form!r}") from None
+    except TypeError:  # a TypedDict, Any, list[str]: `isinstance` cannot check these
+        raise TypeError(f"expected a class or the name of an event for a handler, got {form!r}") from None
     return (form,)

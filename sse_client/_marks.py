@@ -1,9 +1,9 @@
 """
-Which event ends a stream, and which one is an error in disguise.
+Marks: the events that end a stream, and the events that are errors.
 
-Both are marks: an event is recognised by its data, its name, a field of the JSON in its data, or a function of the
-user's, by all that is given together. `|` makes alternatives. Every event of a stream passes here, so the raw text is
-searched before any JSON is parsed.
+A mark recognizes an event by its data, its name, a field of the JSON in its data, or a function of the user; all given
+conditions must hold. `|` joins alternatives. Marks see every event of a stream, so they search the raw text before they
+parse any JSON.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from ._event import ServerSentEvent
 
 DONE = "[DONE]"
 
-# Text that JSON can write in one other way only: with \u escapes.
+# Text that JSON can write in only one other way: with \u escapes.
 PLAIN = re.compile(r"[A-Za-z0-9_.: -]*")
 
 MISSING = object()
@@ -25,7 +25,7 @@ MISSING = object()
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Mark:
-    """What an event is recognised by. Two marks of one kind are joined by `|`."""
+    """The conditions by which an event is recognized. `|` joins two marks of one kind."""
 
     data: str | None = None
     """The event's whole data."""
@@ -36,17 +36,17 @@ class Mark:
     A field of the JSON in the data: with one of `values`, or merely present if none are given.
 
     Dots lead into objects and lists: `choices.0.error` is the `error` of the first of `choices`. If the outermost
-    object has a field of the whole name, dots included, it is that one.
+    object has a field with the whole name, including the dots, that field is used.
     """
     values: Iterable[Any] | None = None
-    """What the field may hold."""
+    """The possible values of the field."""
     test: Callable[[ServerSentEvent], bool] | None = None
     """
-    A function that decides what the other conditions cannot, like whether a field is absent.
+    A function for conditions that the others cannot express, such as the absence of a field.
 
-    It is called if they all hold; alone, for every event and for some twice, so that it should cost little: look at the
-    name or for a text before you parse. The data may be anything, also empty or not JSON. If it raises an exception,
-    the stream is over, and the exception propagates unchanged.
+    It is called if all other conditions hold. If there are none, it is called for every event, and for some twice, so
+    it should be cheap: look at the name, or search the data for a text, before you parse it. The data may be anything,
+    including empty or not JSON. If it raises an exception, the stream is over, and the exception propagates unchanged.
     """
     alternatives: tuple[Self, ...] = dataclasses.field(default=(), repr=False)
     """The marks that were joined to this one by `|`."""
@@ -64,10 +64,10 @@ class Mark:
                 raise TypeError(f"{kind}(values=…) needs the field= that holds them")
             if isinstance(self.values, str):
                 raise TypeError(f"expected a collection for values, got {self.values!r}; write {{{self.values!r}}}")
-            # A tuple: what JSON holds need not be hashable. In an order of its own: that of a set changes between runs.
+            # A tuple, because JSON values may be unhashable. Sorted, because the order of a set changes between runs.
             values = {_same(value): value for value in reversed(tuple(self.values))}.values()
             object.__setattr__(self, "values", tuple(sorted(values, key=_rank)))
-        # What the raw text of the data is searched for: each of the names, and one of the texts if there are any.
+        # The raw text of the data must contain each of the names, and one of the texts, if there are any.
         object.__setattr__(self, "_names", () if self.field is None else _names_in(self.field))
         object.__setattr__(self, "_texts", self.values if self.values is not None and _are_plain(self.values) else None)
 
@@ -88,25 +88,25 @@ class Mark:
         return " | ".join(mark._shown() for mark in marks)
 
     def _meaning(self) -> Hashable:
-        """What marks that mean the same have in common."""
+        """Return a value that is equal for marks with the same meaning."""
         marks: tuple[Mark, ...] = (self, *self.alternatives)
         conditions = (mark._conditions() for mark in marks)
-        # The first that fits says where an error's message is, and if it passes: where they differ, their order counts.
+        # The first match says where an error's message is, and whether it is transient. If they differ, order counts.
         is_ordered = len({mark._places() for mark in marks}) > 1
         return type(self), tuple(dict.fromkeys(conditions)) if is_ordered else frozenset(conditions)
 
     def _conditions(self) -> Hashable:
         values = None if self.values is None else frozenset(map(_same, self.values))
-        # Two tests mean the same only if they are one function. It may be an object without a hash.
+        # Two tests have the same meaning only if they are one object, which may not be hashable.
         test = id(self.test) if type(self.test).__hash__ is None else self.test
         return self.data, self.event, self.field, values, test, self._places()
 
     def _places(self) -> Hashable:
-        """Where the mark says that something else is to be found."""
+        """Return the rest of the mark, which matters only after a match."""
         return None
 
     def _shown(self) -> str:
-        """The mark without its alternatives, as it was given."""
+        """Return the mark without its alternatives, as the user wrote it."""
         given: list[str] = []
         for each in dataclasses.fields(self):
             value = getattr(self, each.name)
@@ -115,7 +115,7 @@ class Mark:
         return f"{type(self).__name__}({', '.join(given)})"
 
     def match(self, event: ServerSentEvent) -> Self | None:
-        """Return the alternative that the event bears, or `None`."""
+        """Return the first alternative that matches the event, or `None`."""
         parsed: list[Any] = []
         for mark in (self, *self.alternatives):
             if mark._is_on(event, parsed):
@@ -124,10 +124,10 @@ class Mark:
 
     def _match_unfinished(self, event: ServerSentEvent, open_field: str) -> Self | None:
         """
-        Return the alternative that a block bears whose blank line did not come, or `None`.
+        Return the first alternative that matches a last block without its blank line, or `None`.
 
-        `event` is the block as if its last line had ended; `open_field` is the field of that line if it had not, else
-        `""`. More of an open line could have come, so it counts only as `[DONE]`, or as JSON that is whole.
+        `event` is the block as if its last line were complete. If it is not, `open_field` is the field of that line;
+        otherwise it is `""`. An incomplete line counts only if it is `[DONE]` or complete JSON.
         """
         parsed: list[Any] = []
         for mark in (self, *self.alternatives):
@@ -136,8 +136,8 @@ class Mark:
         return None
 
     def _is_certain(self, event: ServerSentEvent, open_field: str) -> bool:
-        """Whether what the mark goes by has come whole, though a line is open."""
-        if "event".startswith(open_field):  # the line is a name, or could have become one
+        """Whether the mark's conditions were received completely, although the last line is incomplete."""
+        if "event".startswith(open_field):  # the line is, or could have become, the name of the event
             return self.field is not None and self.event is None and self.test is None
         if self.test is not None and ("id".startswith(open_field) or self.data is not None):
             return False
@@ -146,7 +146,7 @@ class Mark:
         return self.test is not None and isinstance(_json_in(event), dict | list)
 
     def _is_on(self, event: ServerSentEvent, parsed: list[Any]) -> bool:
-        """Whether the event bears this alternative; `parsed` has its JSON, once one of them has parsed it."""
+        """Whether this alternative matches the event. `parsed` caches its JSON for the next alternatives."""
         if self.event is not None and event.event != self.event:
             return False
         if self.data is not None and event.data != self.data:
@@ -169,7 +169,7 @@ class Mark:
         return any(value == each and _same(value) == _same(each) for each in self.values)
 
     def _may_be_in(self, text: str) -> bool:
-        """Whether JSON text may hold the field and a value; `False` is certain, `True` is worth parsing for."""
+        """Whether JSON text may have the field with one of the values. `False` is certain; after `True`, parse it."""
         if "\\u" in text:
             return True
         for name in self._names:
@@ -178,12 +178,12 @@ class Mark:
         return self._texts is None or any(map(text.__contains__, self._texts))
 
     def _is_present(self, value: Any) -> bool:  # noqa: ARG002
-        """Whether a field that holds the value counts as there."""
+        """Whether a field with this value counts as present."""
         return True
 
 
 def _same(value: Any) -> Hashable:
-    """What equal values have in common: in JSON, true is not 1, and an object is the same in any order."""
+    """Return a hashable value that is equal for equal JSON: true differs from 1, and the order of fields is ignored."""
     if isinstance(value, bool):
         return bool, value
     if isinstance(value, list):
@@ -200,7 +200,7 @@ def _rank(value: Any) -> tuple[str, str]:
 
 
 def _as_set(values: tuple[Any, ...]) -> str:
-    """Values as the set that they mean, or as a list, if Python has no such set."""
+    """Return the source of a set with the values, or of a list if they cannot be in a set."""
     text = ", ".join(map(repr, values))
     try:
         is_set = len(set(values)) == len(values) > 0
@@ -210,28 +210,28 @@ def _as_set(values: tuple[Any, ...]) -> str:
 
 
 def _name_of(function: Any) -> str:
-    """A function as its source names it: its repr would have an address, which changes between runs."""
+    """Return the name of a function. Its repr would contain an address, which changes between runs."""
     return getattr(function, "__qualname__", None) or f"<{type(function).__qualname__}>"
 
 
-# Conditions whose repr is not that of their value.
+# Fields that are not shown by the repr of their value.
 SHOWN: dict[str, Callable[[Any], str]] = {"values": _as_set, "retry": _as_set, "test": _name_of}
 
 
 @dataclass(frozen=True, slots=True)
 class Needles:
-    """What an event must have one of to bear one of the marks, but for \\u escapes in its data."""
+    """A cheap test: an event that matches a mark has one of these, unless its data contains \\u escapes."""
 
     texts: tuple[str, ...]
     """Texts to find in the data."""
     names: frozenset[str] | None
-    """Names of events; `None` for none."""
+    """Names of events; `None` if there are none."""
     tests: tuple[Callable[[ServerSentEvent], bool], ...] | None
-    """Functions of the user that are marks by themselves; `None` for none."""
+    """The user's functions that are the only condition of a mark; `None` if there are none."""
 
 
 def needles_of(*marks: Mark | None) -> Needles | None:
-    """Return what tells an event that bears none of the marks; `None` if JSON can write one of them in several ways."""
+    """Return the needles of the marks; `None` if JSON can write the text of one of them in several ways."""
     texts: list[str] = []
     names: set[str] = set()
     tests: list[Callable[[ServerSentEvent], bool]] = []
@@ -239,13 +239,13 @@ def needles_of(*marks: Mark | None) -> Needles | None:
         alternatives: tuple[Mark, ...] = () if mark is None else (mark, *mark.alternatives)
         for each in alternatives:
             if each.event is not None and each.event != "message":
-                names.add(each.event)  # which says more than any text: few events have it
+                names.add(each.event)  # better than any text, because few events have it
             elif each.data is not None:
                 texts.append(each.data)
             elif each._texts:
                 texts.extend(each._texts)
             elif each._names:
-                texts.append(each._names[-1])  # the innermost: those around it are in more events
+                texts.append(each._names[-1])  # the innermost, because more events have the names around it
             elif each.field is not None:
                 return None
             elif each.event is not None:
@@ -268,7 +268,7 @@ def _json_in(event: ServerSentEvent) -> Any:
 
 
 def _at(value: Any, path: str, default: Any = None) -> Any:
-    """Follow a path into JSON. A name of the outermost object may have the dots itself."""
+    """Follow a path into JSON. A name in the outermost object may itself contain the dots."""
     found = _child(value, path)
     if found is MISSING:
         found = value
@@ -278,7 +278,7 @@ def _at(value: Any, path: str, default: Any = None) -> Any:
 
 
 def _child(value: Any, step: str) -> Any:
-    """A name leads into an object, an index into a list."""
+    """Follow one step: a name leads into an object, an index into a list."""
     if isinstance(value, dict):
         return cast("dict[str, Any]", value).get(step, MISSING)
     if isinstance(value, list) and _is_index(step):
@@ -292,18 +292,18 @@ def _is_index(step: str) -> bool:
 
 
 def _names_in(path: str) -> tuple[str, ...]:
-    """The names of a path that JSON has in its text as they are; an index need not be there."""
+    """Return the names in a path that appear unchanged in the JSON text, which indexes need not."""
     return tuple(name for name in path.split(".") if name and not _is_index(name) and _are_plain((name,)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Terminator(Mark):
     """
-    The event that ends a stream: nothing behind it is read, and without it the stream is `StreamTruncated`.
+    The event that ends a stream: nothing after it is read, and a stream without it raises `StreamTruncated`.
 
-    The event is handed out, then the iteration ends; but an unnamed `data: [DONE]` is never handed out. Example:
-    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`. `Terminator(data="[DONE]")` makes a
-    `[DONE]` required, which otherwise ends a stream only if it comes.
+    The event is delivered, then the iteration ends; but an unnamed `data: [DONE]` is never delivered. Example:
+    `Terminator(field="type", values={"done"}) | Terminator(event="stream_end")`. `Terminator(data="[DONE]")` makes
+    `[DONE]` required; without it, `[DONE]` ends a stream but may be missing.
     """
 
 
@@ -312,21 +312,22 @@ class ErrorEvent(Mark):
     """
     An event that is an error: it ends the stream, and `ErrorEventReceived` is raised from it.
 
-    `message` and `code` name where the JSON in its data has them, as `field` does: `message="error.message"`. Without
-    them, the usual places are searched: `error.message`, `error`, `message`, `detail`; `error.code`, `error.type`,
-    `error.status`, `code`, `status`.
+    `message` and `code` are paths to these in the JSON, like `field`: `message="error.message"`. By default, the usual
+    paths are tried: `error.message`, `error`, `message`, `detail`; `error.code`, `error.type`, `error.status`, `code`,
+    `status`.
 
-    A `field` without `values` must hold something: null, false, `""`, `{}` and `[]` say that there is no error.
+    A `field` without `values` must not be empty: null, false, `""`, `{}` and `[]` mean that there is no error.
 
-    `retry` names the codes of errors that may be gone at the next attempt: `error.is_transient` says so of them.
+    `retry` lists the codes of transient errors, which may be gone at the next attempt; their `error.is_transient` is
+    true.
     """
 
     message: str | None = None
-    """Where the server's own words are."""
+    """The path to the server's message."""
     code: str | None = None
-    """Where the error's code is."""
+    """The path to the error's code."""
     retry: Iterable[str | int] = ()
-    """The codes of errors that pass, like `overloaded_error`, of this mark and not of its alternatives."""
+    """The codes of transient errors, such as `overloaded_error`, for this mark and not for its alternatives."""
 
     def __post_init__(self) -> None:
         Mark.__post_init__(self)
@@ -334,18 +335,18 @@ class ErrorEvent(Mark):
             raise TypeError(f"expected a collection for retry, got {self.retry!r}; write {{{self.retry!r}}}")
         codes: tuple[Any, ...] = tuple(sorted(set(self.retry), key=_rank))
         if any(not isinstance(code, str | int) or isinstance(code, bool) for code in codes):
-            raise TypeError(f"expected texts and numbers for retry, got {list(codes)!r}")
+            raise TypeError(f"expected strings and integers for retry, got {list(codes)!r}")
         object.__setattr__(self, "retry", codes)
 
     def is_transient(self, code: Any) -> bool:
-        """Whether an error of this code may be gone at the next attempt; `code` is any JSON."""
+        """Whether an error with this code may be gone at the next attempt. `code` is any JSON value."""
         return isinstance(code, str | int) and not isinstance(code, bool) and code in self.retry
 
     def _places(self) -> Hashable:
         return self.message, self.code, self.retry
 
     def read(self, event: ServerSentEvent) -> tuple[str | None, Any]:
-        """Return the message and the code that the event carries, `None` for what it does not."""
+        """Return the message and the code in the event; `None` for each that is missing."""
         value = _json_in(event)
         message = message_in(value) if self.message is None else _at(value, self.message)
         if message is None and not (value and isinstance(value, dict)):
@@ -363,6 +364,6 @@ def is_done(event: ServerSentEvent) -> bool:
 
 
 def asks_for_done(mark: Terminator | None) -> bool:
-    """Whether the mark is on an unnamed `[DONE]`. A `test` is not asked: it is for the events of a stream."""
+    """Whether the mark matches an unnamed `[DONE]`. A `test` is not called: it is for the events of a stream."""
     done = ServerSentEvent(data=DONE)
     return mark is not None and any(each.test is None and each._is_on(done, []) for each in (mark, *mark.alternatives))

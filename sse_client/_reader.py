@@ -1,8 +1,8 @@
 """
 A dialect's state for one stream: events in, values and a snapshot out.
 
-A `Dialect` names a function that makes a `Reader`; each stream has its own, and an attempt that starts over has a new
-one. The session decides how a stream ends, and asks the reader only what a clean end means.
+A `Dialect` has a function that makes a `Reader`. Each stream has its own, and an attempt that starts over gets a new
+one. The session decides how a stream ends; the reader only says whether a clean end is complete.
 """
 
 from collections.abc import Sequence
@@ -18,31 +18,31 @@ S_co = TypeVar("S_co", covariant=True)
 
 
 class Reader(Protocol[T_co, S_co]):
-    """Reads the events of one stream: what is new in each, and what they add up to."""
+    """Reads the events of one stream: it returns the new values of each, and keeps a snapshot of the whole."""
 
     @property
     def snapshot(self) -> S_co:
-        """The result so far. It is live: the next event may change it. Asking for it costs next to nothing."""
+        """The result so far. It is live: the next event may change it. Reading it costs next to nothing."""
         ...
 
     @property
     def is_complete(self) -> bool | None:
-        """Whether a clean end of the body now would be the end of the reply; `None` if the protocol does not say."""
+        """Whether the reply would be complete if the body ended cleanly now; `None` if the protocol does not say."""
         ...
 
     def read(self, event: ServerSentEvent) -> Sequence[T_co]:
         """
-        Return what is new, in order; most often nothing or one value.
+        Return the new values of an event, in order; usually none or one.
 
-        The terminator is passed too, also a `[DONE]` and an unfinished block that counts as the terminator; an event
-        that `errors` recognizes is not. JSON of any shape is accepted: what the reader does not know, it hands out or
-        ignores. Raises `ValueError`, without any change, if the data must be JSON and is not; the stream makes a
-        `DecodeError` of it. Empty data returns nothing.
+        The terminator is passed too, even if it is `[DONE]` or an unfinished block that counts as the terminator.
+        Events that `errors` recognizes are not passed. JSON of any shape is accepted: the reader returns or ignores
+        values that it does not know. If the data must be JSON and is not, it raises `ValueError` and changes nothing;
+        the stream raises `DecodeError` from that. Empty data returns nothing.
         """
         ...
 
     def resumed(self) -> None:
-        """A new connection continues after the last event: the server may repeat some of them."""
+        """A new connection continues after the last event; the server may repeat some events."""
         ...
 
     def close(self, error: SSEError | None) -> None:

@@ -1,8 +1,8 @@
 """
-How a broken stream is taken up again: the request that asks a server to go on behind the last event.
+How a broken stream is resumed: the request for the events after the last one.
 
-Both ways are values without a state of their own; the session keeps the ID, or the cursor, of the last event that the
-user has finished with.
+Both classes are values without state. The session keeps the ID or the cursor of the last event that the user has
+finished with.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from ._retry import RetryPolicy
 
 C = TypeVar("C", default=Any)
 
-# A copy, which no user has: a subscription keeps to its own policy unless another was given.
+# A copy, so that `is` tells it from a policy of the user: a subscription uses its own policy unless one was given.
 DEFAULT = replace(RetryPolicy.RESUME)
 
 
@@ -27,18 +27,18 @@ class LastEventID:
     Send the request again with the header `Last-Event-ID` (WHATWG HTML, section 9.2.4).
 
     `method` and `url` replace the first request's, if the server resumes elsewhere. `url` may be a function of the
-    first response; what it returns is relative to the URL of that response, and `None` means that the stream cannot
-    be resumed. The URL is requested as it is, without `params`, and with all headers of the call, whatever its
-    origin. A method without a body (GET) drops it.
+    first response; its result is relative to the URL of that response, and `None` means that the stream cannot be
+    resumed. The URL is requested unchanged, without `params`, and with all headers of the call, whatever its origin.
+    GET and HEAD drop the body.
 
-    The ID is that of the last event you finished processing, or of a block of an ID alone after it. `retry` is the
+    The ID is that of the last event you finished processing, or of a later block that has only an ID. `retry` is the
     policy of a resume, or of a whole subscription; see `RetryPolicy`.
 
     Some servers repeat the event that they are asked to resume after. So the first event of a resumed connection is
-    skipped if it has an `id` of its own and its ID, name and data are those of the last event; the log says so. Other
-    servers give one ID to several events: in a stream that has had two such events in a row nothing is skipped. If
-    the first two that ever share an ID are equal in name and data too, and the cut falls between them, the second
-    looks like a repeat, and is lost.
+    skipped if it has an `id` field, and its ID, name and data equal those of the last event; the log says so. Other
+    servers give one ID to several events. In a stream with two such events in a row, nothing is skipped. One case is
+    ambiguous: if the first two events that share an ID also have the same name and data, and the connection is lost
+    between them, the second looks like a repeat and is lost.
     """
 
     method: str | None = None
@@ -52,7 +52,7 @@ class LastEventID:
         RetryPolicy._of(self.retry)
 
     def request(self, request: Request, response: Any) -> Request | None:
-        """Make the request that resumes the stream; `None` if it cannot be resumed."""
+        """Return the request that resumes the stream; `None` if it cannot be resumed."""
         url = self.url
         if callable(url) and (url := url(response)) is None:
             return None
@@ -68,20 +68,20 @@ class LastEventID:
 @dataclass(frozen=True)  # without slots: `Cursor[X](…)` would be a TypeError in Python 3.11
 class Cursor(Generic[C]):
     """
-    Make the next request from what was received, where the server has a way of its own to go on.
+    Build the request of a resume from the received events, for a server with its own way to resume.
 
-    `advance` is called with the cursor and each event that the user has finished with, and returns the new cursor.
-    `request` is called with the cursor and the first request, and returns the one to send, or `None` if the stream
-    cannot be resumed; use `dataclasses.replace(request, …)`. A URL with a query of its own is requested as it is. A
-    repeated event is skipped as with `LastEventID`.
+    `advance` is called with the cursor and each event that you finished processing, and returns the new cursor.
+    `request` is called with the cursor and the first request, and returns the request to send, or `None` if the stream
+    cannot be resumed; use `dataclasses.replace(request, …)`. A URL that has a query is requested unchanged. A repeated
+    event is skipped as with `LastEventID`.
     """
 
     initial: C
     """
     The cursor before the first event.
 
-    It may be that of an earlier stream, `error.cursor`, also of another process, which can save it as JSON. The first
-    request is always the call's own; so it must ask for what comes after the cursor:
+    It may be the `error.cursor` of an earlier stream, even from another process, for example saved as JSON. The first
+    request is always that of the call, so it must itself ask for the events after the cursor:
     `client.get(f"/runs/{run}?after={saved}", resume=replace(RESUME, initial=saved))`.
     """
     advance: Callable[[C, ServerSentEvent], C]

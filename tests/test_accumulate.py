@@ -255,7 +255,7 @@ def test_an_initial_value_that_cannot_be_copied() -> None:
     """A value that cannot be copied is refused, and the error says what to give."""
     with (
         SSEClient() as client,
-        pytest.raises(TypeError, match=r"lock cannot be copied: give a function that makes one"),
+        pytest.raises(TypeError, match=r"lock cannot be copied: pass a function that returns a new one"),
     ):
         client.post("http://test/").accumulate(lambda lock, event: lock, threading.Lock())
 

@@ -159,7 +159,7 @@ def test_refuses_what_cannot_be_called(label: str, value: Any) -> None:
 def test_refuses_other_kinds(kind: Any) -> None:
     """A handler is for a class or for a name: what isinstance cannot tell is refused at once."""
     for register in (Handlers(), Handlers().batch):
-        with pytest.raises(TypeError, match="a handler is for a class, or for the name of an event, got"):
+        with pytest.raises(TypeError, match="expected a class or the name of an event for a handler, got"):
             register(kind)
 
 

@@ -630,8 +630,8 @@ def test_transient_codes(retry: Any, code: Any, is_transient: bool) -> None:
     ("retry", "text"),
     [
         ("busy", r"expected a collection for retry, got 'busy'; write \{'busy'\}"),
-        ([True], r"expected texts and numbers for retry, got \[True\]"),
-        ([None, "a"], r"expected texts and numbers for retry, got \[None, 'a'\]"),
+        ([True], r"expected strings and integers for retry, got \[True\]"),
+        ([None, "a"], r"expected strings and integers for retry, got \[None, 'a'\]"),
     ],
     ids=["text", "true", "null"],
 )

@@ -39,11 +39,13 @@ def server(request: RecordedRequest) -> Answer:
                 *_scripted.openai('{"title": "Hello", "steps": ["Mix", "Fry"]}' if is_structured else "Hello")
             )
         case "/v1/messages":
-            *_, last = request.json()["messages"]
-            if isinstance(last["content"], str):
+            body = request.json()
+            if "tools" in body and len(body["messages"]) == 1:
                 call = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Oslo"}}
                 return Answer(*_scripted.anthropic(call, stop_reason="tool_use"))
-            return Answer(*_scripted.anthropic({"type": "text", "text": f"Hello: {last['content'][0]['content']}"}))
+            return Answer(*_scripted.anthropic({"type": "text", "text": "Hello"}))
+        case "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse":
+            return Answer(*_scripted.gemini("Hello"))
         case "/ml/v1/text/generation_stream":
             return Answer(_scripted.event(WATSONX))
         case _:

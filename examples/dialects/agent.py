@@ -27,7 +27,7 @@ TOOLS: dict[str, Callable[..., Any]] = {"price": price}
 
 
 def run(client: SSEClient, question: str) -> Message:
-    """Ask, run the tools that the model calls, and ask again with their results."""
+    """Ask, run the tools that the model calls, and ask again with their results, until it calls none."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     while True:
         body = {"model": "scripted", "stream": True, "max_tokens": 1024, "messages": messages}
@@ -45,7 +45,7 @@ def run(client: SSEClient, question: str) -> Message:
                     case _:
                         pass
             message = stream.final()
-        if message.finish_reason != "tool_calls":
+        if not (results and message.ended_well):
             return message
         messages += [
             {"role": "assistant", "content": message.native["content"]},

@@ -1,14 +1,14 @@
 """
-Callbacks: what to call for what, and in which order, over the whole life of a stream.
+Callbacks: the calls for each event, and their order over the whole life of a stream.
 
-`Dispatch` is one stream dispatched to one `Handlers`: a generator that asks for what happens next (`Next`), and says
-what to call (`Call`), for the sync and the async shell alike. So the order of all callbacks is decided in this one
-place:
+`Dispatch` is one stream dispatched to one `Handlers`. It is a generator that requests the next signal (`Next`) and
+yields the calls to make (`Call`), for both the sync and the async shell. So the order of all callbacks is decided only
+here:
 
-    open once for each connection, then what comes; at the end what is pending in batches, then exactly one of
-    complete, error and cancel, then close, whatever happens.
+    `open` once for each connection, then the events, comments and retries; at the end the pending batches, then
+    exactly one of `complete`, `error` and `cancel`, then `close`, in every case.
 
-An exception in a handler is the user's: it stops the stream, and comes out unchanged.
+An exception in a handler is the user's: it stops the stream, and propagates unchanged.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -37,12 +37,12 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The time of `Next` has passed, and nothing came."""
+    """The deadline of `Next` has passed without a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The stream is over: by an error, or closed by somebody, or complete."""
+    """The stream is over: with an error, closed, or complete."""
 
     error: SSEError | None
     is_cancelled: bool
@@ -53,14 +53,14 @@ Signal: TypeAlias = Note | Received | Passed | Ended
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Return the next signal; `Passed` if there is none by then, by the clock that the dispatch was given."""
+    """Return the next signal, or `Passed` if there is none by the deadline, by the clock of the dispatch."""
 
     deadline: float
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call the handler, and await what it returns where that is awaitable."""
+    """Call the handler, and await its result if that is awaitable."""
 
     handler: Handler
     arguments: tuple[Any, ...]
@@ -79,7 +79,7 @@ Endings: TypeAlias = Generator[Call | Leave, Any, BaseException | None]
 
 @dataclass(slots=True)
 class Batch:
-    """What is pending for one entry."""
+    """The pending events of one entry."""
 
     entry: Entry
     pending: list[Any] = field(default_factory=list[Any])
@@ -104,7 +104,7 @@ class Batch:
 
 
 class Dispatch:
-    """One stream, dispatched to one registry."""
+    """One stream that is dispatched to one registry."""
 
     finished: ServerSentEvent | None
     """The last event that all handlers have finished with; one that is pending in a batch is not."""
@@ -131,7 +131,7 @@ class Dispatch:
         self._batches = {id(entry): Batch(entry) for entry in on._entries if entry.interval is not None}
 
     def __iter__(self) -> Steps:
-        """Say what to do, until the end; what `Next` asks for is sent in. Returns the numbers of the stream."""
+        """Yield the steps until the end, and receive the signals that `Next` requests. Returns the statistics."""
         try:
             while not isinstance(signal := (yield Next(self._deadline)), Ended):
                 yield from self._calls(signal)
@@ -153,9 +153,9 @@ class Dispatch:
         return self._stats()
 
     def _interrupted(self, error: BaseException) -> Endings:
-        """End after an error that is not the stream's: a handler's own, or a cancellation."""
+        """End after an error that is not the stream's: an exception in a handler, or a cancellation."""
         self._settle(outcome_of(error))
-        # The event that a handler failed on is not finished, but pending ones are handed over.
+        # The event on which a handler failed is not finished, but pending batches are delivered.
         return (yield from self._try(error, [Leave(error)], self._flush(), self._moment("cancel")))
 
     def _ended(self, signal: Ended) -> Endings:
@@ -164,20 +164,20 @@ class Dispatch:
         if self.has_batches and isinstance(error, StreamError) and self.finished is not None:
             error.last_event_id = self.finished.id
         if isinstance(error, DecodeError):
-            self._settle("failed")  # the stream itself would have gone on
+            self._settle("failed")  # the stream itself would have continued
         name = "error" if error else "cancel" if signal.is_cancelled else "complete"
         return (yield from self._try(error, [Leave(error)], self._moment(name, error)))
 
     def farewell(self) -> None:
         """
-        Take that there is no time left for the last calls: from here on, none is asked for that needs an event loop.
+        Record that there is no time left for the last calls: from now on, make only calls that need no event loop.
 
-        A handler that was awaited until now has failed: throw in the error that ended the wait.
+        If a handler was being awaited, it has failed: throw the error that ended the wait into the generator.
         """
         self._may_await = False
 
     def _try(self, failure: BaseException | None, *parts: Iterable[Call | Leave]) -> Endings:
-        """Go through all parts, whatever is raised in one; return the latest of what was."""
+        """Go through all parts, even if one raises; return the latest exception."""
         for part in parts:
             try:
                 for step in part:

@@ -1,8 +1,8 @@
 """
 A dialect's reader at work in one stream: each event becomes several values, or none, and adds to a snapshot.
 
-The shells ask it for the values of each event; the session asks it what a clean end means, and whether the user has
-had anything yet. It is made once per stream. The reader in it is replaced if an attempt starts over.
+The shells get the values of each event from it. The session uses it to judge a clean end, and to know whether the user
+has received anything yet. There is one per stream; its reader is replaced if an attempt starts over.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ NO_VALUES: Iterator[Any] = iter(())
 
 
 class Reading:
-    """What the reader has made of the events so far."""
+    """A dialect's reader in one stream, with the values that are still to be delivered."""
 
     __slots__ = ("_has_values", "_is_closed", "_make", "_reader", "last", "values")
 
     values: Iterator[Any]
-    """The values of the latest event that are still to be delivered. An event is finished with the last of them."""
+    """The values of the latest event that are still to be delivered. After the last one, the event is finished."""
     last: ServerSentEvent | None
     """The terminator, if it is not delivered as an event: `[DONE]`, or a block whose blank line did not come."""
 
@@ -36,17 +36,17 @@ class Reading:
 
     @property
     def snapshot(self) -> Any:
-        """The reader's."""
+        """The reader's snapshot."""
         return self._reader.snapshot
 
     @property
     def is_complete(self) -> bool | None:
-        """Whether a clean end now is the end of the reply; `None` if the protocol does not say."""
+        """Whether the reply would be complete if the body ended cleanly now; `None` if the protocol does not say."""
         return self._reader.is_complete
 
     @property
     def has_values(self) -> bool:
-        """Whether there has been a value: until then, an attempt that starts over doubles nothing."""
+        """Whether there has been a value. Until then, an attempt that starts over duplicates nothing."""
         return self._has_values
 
     @property
@@ -55,7 +55,7 @@ class Reading:
         return length_hint(self.values) > 0
 
     def read(self, event: ServerSentEvent) -> Iterator[Any]:
-        """Return the values of the event, which are `values` from now on. Raises `DecodeError`."""
+        """Return the values of the event, and set `values` to them. Raises `DecodeError`."""
         try:
             values = self._reader.read(event)
         except ValueError as error:
@@ -68,7 +68,7 @@ class Reading:
         return self.values
 
     def rest(self) -> Iterator[Any]:
-        """Return the values that a terminator adds which is not delivered as an event; there are some only once."""
+        """Return the values of a terminator that is not delivered as an event, the first time it is called."""
         event, self.last = self.last, None
         return NO_VALUES if event is None else self.read(event)
 
@@ -77,24 +77,24 @@ class Reading:
         self.values = iter(list(self.values))
 
     def drop(self) -> bool:
-        """Deliver no more values of the latest event; return whether there were any. Any thread."""
+        """Drop the undelivered values of the latest event; return whether there were any. For any thread."""
         has_left = self.is_mid_event
-        for _ in self.values:  # whoever iterates it meanwhile comes to its end
+        for _ in self.values:  # exhausts the iterator, even if a loop is iterating it
             pass
         return has_left
 
     def start_over(self) -> None:
-        """Take that the next attempt starts over: the events of the last one count no more."""
+        """Begin with a new reader, because the next attempt starts over and earlier events no longer count."""
         self._reader = self._make()
         self.values = NO_VALUES
         self.last = None
 
     def resumed(self) -> None:
-        """Take that a new connection continues after the last event."""
+        """Tell the reader that a new connection continues after the last event."""
         self._reader.resumed()
 
     def close(self, error: SSEError | None) -> None:
-        """Take that the stream is over."""
+        """Tell the reader, once, that the stream is over."""
         if not self._is_closed:
             self._is_closed = True
             self._reader.close(error)

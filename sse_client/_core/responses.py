@@ -1,7 +1,7 @@
 """
-Which response is a stream, or the error that it is instead. Pure functions of a head, a body and the plan.
+Whether a response is a stream, and the error if it is not. Pure functions of a head, a body and the plan.
 
-`has_begun` says whether the stream has events, or an ID to resume after: then a response is that of a resume.
+`has_begun` says whether the stream has events, or an ID to resume after, so that the response is that of a resume.
 """
 
 import re
@@ -21,31 +21,31 @@ EVENT_STREAM = "text/event-stream"
 # The fields of the standard (section 9.2.6): a body that begins with one of them is an event stream.
 FIELDS = (b"data", b"event", b"id", b"retry")
 
-# No text has these, and hardly any compressed body is without them.
+# Characters that text does not contain, and nearly every compressed body does.
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
 
-# A comma in quotes separates nothing. The end of the quotes may be missing, so that the search stays linear.
+# A comma in quotes is not a separator. The closing quote is optional, so that the search stays linear.
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 
-# What has to be installed for the client to decode a coding.
+# The extra to install so that the client can decode a coding.
 EXTRAS = {"br": "httpx[brotli]", "zstd": "httpx[zstd]"}
 
-# Of a reason phrase, which the server may make as long as a header.
+# Characters of a reason phrase in a text: a server may send a very long one.
 MAX_REASON = 100
 
 
 def is_stream(head: Head, plan: Plan, *, has_begun: bool) -> bool:
     """Whether the response is an event stream, or JSON that is read as one."""
     found = media_type(head)
-    # For the rest of a stream that has begun, JSON is no more than an error that came with a good status.
+    # In response to a resume, JSON can only be an error with a good status.
     takes_json = plan.accepts_json and not has_begun
     return head.status_code in plan.rules.good_statuses and (found == EVENT_STREAM or (takes_json and is_json(found)))
 
 
 def is_accepted(head: Head, body: bytes | bytearray, plan: Plan, *, has_begun: bool) -> bool:
-    """Whether a response says that the server has taken a message, and has nothing to say to it, as in MCP."""
+    """Whether the response is a 202 without a body: the server accepted a message and sends no reply, as in MCP."""
     is_asked_for = plan.accepts_json and 202 in plan.rules.good_statuses and not has_begun
-    # A body that was lost before its first byte is not an empty one.
+    # A body that was lost before its first byte does not count as empty.
     is_empty = not body and head.headers.get("content-length", "0") == "0"
     return is_asked_for and head.status_code == 202 and is_empty
 
@@ -80,7 +80,7 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
 
 
 def no_response(failure: Failure, request: str, clock: str | None, timeouts: Timeouts) -> ConnectionFailed:
-    """Return the error of a request without a response; `clock` is the one that has run out."""
+    """Return the error of a request without a response. `clock` is the clock that ran out, if any."""
     text = f"{request} got no response: {failure.text}"
     if clock is not None:
         text = f"{text} (the {clock} clock of {seconds_of(timeouts, clock):g} s ran out)"
@@ -116,7 +116,7 @@ def lack_of_stream(plan: Plan) -> str:
 
 
 def begins_a_stream(body: bytes) -> bool | None:
-    """Whether a body's first line is a comment or a field of the standard; `None` if that takes more bytes."""
+    """Whether a body's first line is a comment or a field of the standard; `None` if more bytes are needed to tell."""
     if BOM.startswith(body):
         return None
     line = body.removeprefix(BOM)
@@ -131,16 +131,16 @@ def begins_a_stream(body: bytes) -> bool | None:
 
 
 def is_text(body: bytes | bytearray) -> bool:
-    """Whether the beginning of a body is text, as far as can be seen."""
+    """Whether the beginning of a body looks like text."""
     try:
-        getincrementaldecoder("utf-8")().decode(body)  # whose last character may be cut
+        getincrementaldecoder("utf-8")().decode(body)  # incremental, because the last character may be cut
     except UnicodeDecodeError:
         return False
     return CONTROLS.search(body) is None
 
 
 def undecoded(head: Head) -> str:
-    """Say in which coding a response came, and what would decode it."""
+    """Return a text with the content coding of a response, and the extra that would decode it."""
     extra = EXTRAS.get(head.undecodable)
     remedy = f" without {extra}" if extra else ""
     return f"in the content coding {quote(head.undecodable)}, which cannot be decoded{remedy}"

@@ -1,7 +1,7 @@
 """
 One stream from its first request to its end, as decisions without I/O.
 
-A shell asks `next_step(now)`, does it, and reports what happened:
+A shell calls `next_step(now)`, executes the step, and reports the result:
 
     Connect     send a request             responded(head) or not_responded(failure)
     Read        read the next piece        received(data), ended() or lost(failure)
@@ -10,10 +10,10 @@ A shell asks `next_step(now)`, does it, and reports what happened:
     Wait        close the response, and wait
     Stop        close the response; raise the error, or end the iteration
 
-Events that a piece completed are in `ready`, an iterator that the shell delivers from before it asks again. That it
-asks again says that the user has finished with them; which events those are is where a resume begins.
+The events that a piece completed are in `ready`, an iterator. The shell delivers them before it calls `next_step`
+again; that call means that the user has finished with them. A resume begins after the last finished event.
 
-The parts that decide are modules of their own, whose functions return values. Only the session changes its phase.
+The parts that decide are separate modules, whose functions return values. Only the session changes its phase.
 """
 
 import logging
@@ -45,7 +45,7 @@ logger = logging.getLogger("sse_client")
 MAX_BODY = 64 * 1024
 MAX_BODY_SECONDS = 5.0
 
-# After a terminator comes a last chunk, now and then a comment. More is not worth what a new connection costs.
+# After a terminator there is a last chunk, and sometimes a comment. To read more would cost more than a new connection.
 MAX_DRAIN = 64 * 1024
 MAX_DRAIN_SECONDS = 0.1
 
@@ -55,10 +55,9 @@ DRAIN = Drain(MAX_DRAIN, MAX_DRAIN_SECONDS)
 
 class Session(SessionState):
     """
-    The decisions of one stream; the module tells how it is driven.
+    The decisions of one stream. The docstring of the module describes how a shell uses it.
 
-    All of it belongs to one thread or task at a time, except `close` and `settle`, which any thread may call at any
-    time.
+    Only one thread or task may use it at a time, except `close` and `settle`, which any thread may call at any time.
     """
 
     __slots__ = ()
@@ -68,27 +67,26 @@ class Session(SessionState):
 
     def begin(self) -> None:
         """
-        Take that the user begins a loop, a dispatch or an accumulation.
+        Check that the user may begin a loop, a dispatch or an accumulation.
 
-        Raises `RuntimeError` if the user was told the end of the stream, or has left it: another loop would look like
-        an empty stream. After `close()` there is no such error: a user does not wait for a loop to begin before they
-        press Stop.
+        Raises `RuntimeError` if the user knows that the stream is over, or has left it: another loop would look like an
+        empty stream. After `close()` it does not raise, because a user may press Stop before the loop begins.
         """
         if self._is_told:
             text = f"this stream is over ({self.outcome}), and can be read only once: make a new request"
             raise RuntimeError(text) from self._error
 
     def close(self, outcome: Outcome = "cancelled") -> None:
-        """End the stream as soon as its shell asks; no event and no request goes out from now on. Any thread."""
+        """End the stream at the next step; from now on, deliver no event and send no request. For any thread."""
         if not self.is_closing:
             self._closing_outcome = outcome
         self.is_closing = True
         left = length_hint(self.ready)
         if self.reading is not None and self.reading.drop():
-            left += 1  # an event is finished with its last value
+            left += 1  # an event with undelivered values is not finished
         if left:
             self._is_cut_short = True
-            del self._batch[-left:]  # which ends `ready`, wherever it is being iterated
+            del self._batch[-left:]  # this also ends `ready`, even if a loop is iterating it
 
     def renew_ready(self) -> None:
         """Put the events that are left in `ready` into a new iterator, and end the old one wherever it is in use."""
@@ -100,33 +98,33 @@ class Session(SessionState):
         del batch[delivered:]
 
     def finish_closing(self, now: float) -> None:
-        """End the stream that was closed; its shell is not in the middle of a step."""
+        """Stop the closed stream; called between two steps."""
         if self._phase != "stopped":
             is_complete = self._phase == "draining" and self._error is None and not self._is_cut_short
             self._stop(None, now, "completed" if is_complete else self._closing_outcome)
 
     def drop_read_ahead(self) -> None:
-        """Take that what was read ahead of the user is not delivered: they closed the stream before."""
+        """Record that the user closed the stream before the events that were read ahead could be delivered."""
         if self.outcome == "completed":
             self.outcome = self._closing_outcome
 
     def settle(self, outcome: Outcome) -> None:
-        """Take that for its user the stream ends so, however far it was read ahead of them. Any thread."""
+        """Fix the outcome as the user saw it, however far the shell has read ahead. For any thread."""
         self._settled = self._closing_outcome if self.is_closing else outcome
         if self.outcome is not None:
             self.outcome = self._settled
 
     def leave(self, error: BaseException | None, now: float) -> None:
-        """End the stream because the user left it: at the end of their own code, or by an exception of theirs."""
+        """End the stream because the user left it: at the end of their own code, or by an exception in it."""
         left = length_hint(self.ready)
         is_mid_event = self.reading is not None and self.reading.is_mid_event
         self._is_told = True
         if error is None and not is_mid_event:
             self._finish_batch(now)
         else:
-            # What the user failed on is not finished, and a resume after the ID before it brings it again.
+            # The event on which the user's code failed is not finished: a resume begins after the event before it.
             if self._remembers:
-                with suppress(Exception):  # of the user's own code, which must not hide why they leave
+                with suppress(Exception):  # from the user's own code; it must not hide the reason for leaving
                     self._place.remember(self._batch[: max(self._delivered - 1, 0)])
             self._previous = self._batch[: self._delivered] or self._previous
             self._finished_id, self._finished = self.last_event_id, self._finished + self._delivered
@@ -136,15 +134,15 @@ class Session(SessionState):
         has_left = bool(left) or is_mid_event
         is_complete = self._phase == "draining" and self._error is None and not has_left and not has_failed
         if self._phase == "stopped" or is_complete:
-            return  # after the terminator nothing can go wrong, and the connection can be used again
+            return  # after the terminator nothing can fail, and the connection can be reused
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
 
     def next_step(self, now: float) -> Step:
-        """Return what to do next. To ask is to say that the user has finished with all events of `ready`."""
+        """Return the next step. The call also means that the user has finished with all events of `ready`."""
         if self._batch:
             self._finish_batch(now)
         if self._phase == "reading" and not self.is_closing and not self.has_deadlines:
-            return READ  # all that a stream asks for most of the time
+            return READ  # the usual case
         if self.is_closing:
             self.finish_closing(now)
         if self._phase == "reading":
@@ -172,12 +170,12 @@ class Session(SessionState):
                 return Stop(self._error)
 
     def _reconsider(self, now: float) -> None:
-        """Judge the end of a stream once more, now that the user has had all events before it."""
+        """Judge the end of a stream again, now that the user has received all events before it."""
         error, reading = self._error, self.reading
         if self._may_pass(error):
             self._fail(Fault(error=error), now, starts_over=True)
             return
-        # [DONE] in place of the dialect's terminator is as good as a clean end; so is that of a body of JSON.
+        # [DONE] instead of the dialect's terminator counts as a clean end; so does the end of a JSON body.
         is_clean_end = isinstance(error, StreamTruncated) or (error is None and self._body.json is not None)
         if is_clean_end and reading is not None and not self._plan.is_terminator_required:
             self._error = clean_end(self._plan, reading, self._so_far)
@@ -209,10 +207,10 @@ class Session(SessionState):
         return step
 
     def responded(self, head: Head, now: float) -> None:
-        """Take the head of a response."""
+        """Handle the head of a response."""
         self.head = head
         self._body.beginning = b""
-        self._start(now)  # if the response came from the user
+        self._start(now)  # a response that the user passed in had no `Connect` step
         if self._is_over:
             return
         if isinstance(redirect := self._redirect(head), Follow):
@@ -230,7 +228,7 @@ class Session(SessionState):
         return follow(head, self._request, self._route, cross_origin=self._plan.cross_origin_redirects)
 
     def _open(self, head: Head, now: float) -> None:
-        """Begin to read a response that is a stream."""
+        """Start to read a response that is a stream."""
         plan = self._plan
         self._tally.opened(now)
         self._place.opened(head, self._route)
@@ -258,7 +256,7 @@ class Session(SessionState):
         self._received_at = self._waiting_since = now
 
     def not_responded(self, failure: Failure, now: float) -> None:
-        """Take that a request got no response."""
+        """Handle a request without a response."""
         if self._is_over:
             return
         timeouts = self._plan.timeouts
@@ -270,7 +268,7 @@ class Session(SessionState):
         self._fail(Fault(error=error, is_worth_it=not failure.is_final, is_ambiguous=failure.was_sent), now)
 
     def refused(self, body: bytes, now: float) -> None:
-        """Take the body of a response that is not a stream."""
+        """Handle the body of a response that is not a stream."""
         if self._is_over:
             return
         head, plan, has_begun, request = self.head, self._plan, self._has_begun, label(self._request)
@@ -293,14 +291,14 @@ class Session(SessionState):
         logger.info("%s returned 401: requesting its headers again", request)
 
     def received(self, data: bytes, now: float) -> bool:
-        """Take a piece of the body; return whether it put events into `ready`, which has been used up."""
+        """Handle a piece of the body; return whether it put events into `ready`, which must be used up before."""
         if batch := self._batch:
             self._finished += len(batch)
             self._previous = batch
             if self._remembers:
                 self._place.remember(batch)
             self._batch = NO_EVENTS
-        self._finished_id = self._parser.last_event_id  # also of the blocks without data after the last event
+        self._finished_id = self._parser.last_event_id  # may come from a block after the last event that has only an ID
         self._bytes += len(data)
         self._received_at = now
         try:
@@ -341,12 +339,12 @@ class Session(SessionState):
         self._batch = events
         self.ready = iter(events)
         if self.is_closing:
-            self.close()  # once more: these events came after it
+            self.close()  # again, because these events were added after it was called
             return False
         return True
 
     def _feed_beginning(self, data: bytes) -> list[ServerSentEvent]:
-        """Feed a body that does not go straight to the parser, or not yet."""
+        """Feed a body whose first pieces do not go straight to the parser."""
         body = self._body
         events = body.feed(data)
         if body.is_refused:
@@ -363,7 +361,7 @@ class Session(SessionState):
         return left
 
     def _note_gap(self, now: float) -> None:
-        """Note the longest gap so far. The first event has none before it."""
+        """Record the longest gap so far, or the first event, which has no gap before it."""
         if self._has_event:
             self._longest_gap = now - self._event_at
         else:
@@ -371,14 +369,14 @@ class Session(SessionState):
             self._tally.first_event(now)
 
     def _seal(self, index: int, error: SSEError | None = None) -> None:
-        """Let nothing count any more that comes after the event at that index of its piece, and nothing fail."""
+        """Ignore everything after the event at this index of its piece, including failures."""
         self._error = error
         self._enter("draining")
         if self.notes:
             drop_after(self.notes, self._finished + index)
 
     def next_note(self) -> Note | None:
-        """Take out and return the first of the notes, if it came before the next event of `ready`."""
+        """Remove and return the first note, if it came before the next event of `ready`."""
         assert self.notes is not None
         return next_note(self.notes, self._finished + self._delivered)
 
@@ -393,7 +391,7 @@ class Session(SessionState):
             self.notes.append(note)
 
     def ended(self, now: float) -> bool:
-        """Take that the body has ended cleanly; return whether that put an event into `ready`."""
+        """Handle a clean end of the body; return whether there is another event or value to deliver."""
         self._finish_batch(now)
         if self._is_over:
             return False
@@ -447,7 +445,7 @@ class Session(SessionState):
             return False
         can_resume = self._remembers and self._finished > 0 and self._place.has_id(self._finished_id)
         if end is None and self.unfinished is None and can_resume:
-            # Some proxies end the body of a server that has died cleanly: then this was a cut.
+            # If a server dies, some proxies end its body cleanly: then the connection was really lost.
             logger.info("%s ended without a terminator%s", label(self._request), self._so_far)
         self._stop(end, now)
         if self.unfinished is None or self.reading is None:
@@ -456,7 +454,7 @@ class Session(SessionState):
         return True
 
     def lost(self, failure: Failure, now: float) -> None:
-        """Take that the body broke off."""
+        """Handle a body that broke off."""
         deadline, clock = self._deadline()
         self._finish_batch(now)
         if self._is_over:
@@ -470,7 +468,7 @@ class Session(SessionState):
         elif failure.is_early_end:
             self._body_ended(now, is_whole=False)
         elif (stray := stray_error(self._body.strays_at_end(), self._plan, self._parser.last_event_id)) is not None:
-            # An error that is an event would have ended the stream before this.
+            # An error in an event would have ended the stream before this.
             stray.__cause__ = failure.cause
             if self._may_pass(stray):
                 self._fail(Fault(error=stray), now, starts_over=True)
@@ -482,7 +480,7 @@ class Session(SessionState):
             self._fail(Fault(error=error, is_ambiguous=True), now)
 
     def drained(self, now: float) -> None:
-        """Take that there is nothing more to read after the terminator."""
+        """Handle the end of draining."""
         if self._phase == "draining":
             self._stop(self._error, now)
 
@@ -496,14 +494,14 @@ class Session(SessionState):
 
     def _fail(self, fault: Fault, now: float, *, starts_over: bool = False) -> None:
         """
-        Take that an attempt has failed, or an open stream: try again if that is allowed and may help, else stop.
+        Handle a failure of an attempt or of an open stream: try again if that is allowed and may help, otherwise stop.
 
-        `starts_over` says that there is nothing to resume, whatever has come before.
+        `starts_over` means that the next attempt repeats the first request, even if events were received.
         """
         rules, has_begun = self._plan.rules, self._has_begun and not starts_over
         self._failures += 1
         if self.reading is not None and not has_begun:
-            # Events that a reader made nothing of have counted as progress.
+            # Events without a value of the reader have reset the number of failures, but were not progress.
             self._failures = self._fruitless = max(self._fruitless + 1, self._failures)
         error = self._last_failure = fault.error
         error.stats = self.stats(now)
@@ -533,7 +531,7 @@ class Session(SessionState):
         self._request = again.request
         self._route = self._place.next_route(self._route, has_begun=has_begun)
         if self.reading is not None and not has_begun:
-            # The user has had nothing of the events before: they count no more, and neither do their IDs.
+            # The user received nothing from the earlier events, so they no longer count, nor do their IDs.
             self.reading.start_over()
             self._place, self._finished_id = place_of(self._plan), self._plan.last_event_id
             self._previous, self._error = NO_EVENTS, None
@@ -541,7 +539,7 @@ class Session(SessionState):
         self._enter("pausing")
 
     def _stop(self, error: SSEError | None, now: float, outcome: Outcome = "completed", *, why: str = "") -> None:
-        """End the stream for good, without an error or with one and all that is known about it."""
+        """Enter the last phase, with the outcome and, if there is an error, with its details added."""
         self.outcome = outcome if error is None else failed_outcome(error)
         if self._settled is not None:  # after the outcome was set: `settle` may come from another thread
             self.outcome = self._settled
@@ -554,12 +552,12 @@ class Session(SessionState):
     def _enter(self, phase: Phase) -> None:
         assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
         self._phase = phase
-        # The user's own code may raise, and a shell expects that only from `next_step`.
+        # The user's own code may raise, which a shell expects only from `next_step`.
         runs_user_code = self._place.runs_user_code or self._plan.runs_user_code
         self.is_reading = phase == "reading" and not self.has_deadlines and not runs_user_code
 
     def _finish_batch(self, now: float) -> None:
-        """Take that the user has finished with what was delivered. `received` does the same, for all of a batch."""
+        """Record that the user has finished with the delivered events. `received` does the same for a whole batch."""
         batch, self._batch = self._batch, []
         if left := length_hint(self.ready):
             batch = batch[:-left]  # the stream was closed, or left, in the middle

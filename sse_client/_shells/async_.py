@@ -1,8 +1,8 @@
 """
 The async stream: `sync.py` with `await`, on asyncio and trio.
 
-There is no async generator in here, which the garbage collector would finish in a task of its own; and no cancel scope
-outlives one `__anext__`.
+It has no async generators, because the garbage collector would finish them in another task. No cancel scope outlives
+one `__anext__`.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -36,9 +36,9 @@ D = TypeVar("D")
 
 class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
     """
-    The events of one call, to be entered with `async with` and iterated once.
+    The events of one call. Enter it with `async with`, and iterate over it once.
 
-    Until it is entered or opened it has sent nothing.
+    Until it is entered or opened, nothing is sent.
     """
 
     def __aiter__(self) -> Self:
@@ -62,7 +62,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
                     if value.__class__ is not Nothing:
                         return cast("T", value)
             if session.is_reading and not session.is_closing and self._reads_freely and not self._is_busy:
-                # The way of nearly every piece: `_advance` without a coroutine of its own.
+                # Nearly every piece is read here: `_advance` without another coroutine.
                 self._is_busy = True
                 try:
                     data = await self._next_piece()
@@ -76,7 +76,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
                 raise StopAsyncIteration
 
     async def _advance(self) -> bool:
-        """Go on until there is something to hand out; return whether there is, or the stream is over."""
+        """Continue until there is something to deliver; return `False` if the stream is over."""
         session = self._session
         self._begin()
         try:
@@ -103,7 +103,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
             self._is_busy = False
 
     async def _not_read(self, error: BaseException) -> bool:
-        """Take that there is no next piece, for this reason; return whether there is something to hand out."""
+        """Handle the end of the body, or an error; return whether there is something to deliver."""
         if isinstance(error, StopAsyncIteration):
             self._pieces = None
             return self._ended()
@@ -114,7 +114,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         return False
 
     def _begin(self) -> None:
-        """Begin with a step. Raises `RuntimeError` if the stream has not been entered, or another task is in one."""
+        """Begin a step. Raises `RuntimeError` if the stream was not entered, or if another task is in a step."""
         self._check_entered()
         if self._is_busy:
             raise RuntimeError("another task is reading this stream")
@@ -135,8 +135,8 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         """
         Connect without `async with`, and return the stream; you must then close it with `aclose()`.
 
-        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
-        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        Use it to look at the response first: a proxy can turn a server's 401 into its own 401. It raises like entering,
+        and then there is nothing to close. Entering an open stream does not connect again. A
         stream that was opened, entered or dispatched before is a `RuntimeError`.
         """
         self._check_unopened()
@@ -144,7 +144,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         return self
 
     async def _connect_once(self) -> None:
-        """Connect, unless that is done."""
+        """Connect, unless the stream is connected."""
         self._is_entered = True
         session = self._session
         self._begin()
@@ -164,7 +164,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
 
     async def aclose(self) -> None:
         """
-        End the stream: a loop over it ends, and no request goes out any more. From any task, any number of times.
+        End the stream: its loop ends, and no other request is sent. From any task, any number of times.
 
         The response is closed when this returns.
         """
@@ -183,7 +183,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
                     await self._response.aclose()
 
     async def _leave(self, error: BaseException | None) -> None:
-        """End the stream because its user has left it, by this exception or none."""
+        """End the stream because the user left it, with this exception or without one."""
         session = self._session
         if self._is_busy:
             session.close(outcome_of(error))  # another task is reading
@@ -210,12 +210,12 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
 
     async def dispatch(self, on: Handlers) -> StreamStats:
         """
-        Read the stream to its end, and call the handlers, in this task, one at a time; return its numbers.
+        Read the stream to its end and call the handlers, in this task, one at a time. Returns the statistics.
 
-        Connects where that has not been done. Handlers may be plain or async functions. The stream's error is raised
-        behind `on.error` and `on.close`; a handler's own exception stops the stream, and comes out as it is. A stream
-        that somebody closed is no error: what must follow a complete one only belongs to `on.complete`. On a
-        cancellation, what is pending in batches, `on.cancel` and `on.close` have one second.
+        Connects if necessary. Handlers may be plain or async functions. The stream's error is raised after `on.error`
+        and `on.close`. An exception in a handler stops the stream, and propagates unchanged. Closing the stream is not
+        an error, so put code that must run only after a complete stream in `on.complete`. After a cancellation,
+        pending batches, `on.cancel` and `on.close` have one second.
         """
         dispatch = self._start_dispatch(on, is_async=True)
         self._is_entered = True
@@ -228,7 +228,7 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
             await self._leave(None)
 
     async def _signal(self, _: float) -> Signal:
-        """Read on to what happens next, for a dispatch."""
+        """Read until the next signal, for a dispatch."""
         try:
             while (signal := self._pending()) is None:
                 if not await self._advance():
@@ -248,26 +248,26 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /
     ) -> AsyncIterator[A | B | C | D]: ...
     def only(self, *kinds: type) -> AsyncIterator[Any]:
-        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        """Iterate over the values of these classes, one to four of them; other values are skipped."""
         check_kinds(kinds)
         return AsyncOnly(aiter(self), kinds)
 
     @property
     def snapshot(self) -> S:
         """
-        The result so far, by the dialect's reader or fold; at any time, also after an error.
+        The result so far, from the dialect's reader or fold. Available at any time, even after an error.
 
-        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        `None` without a reader or a fold; then use `accumulate()` with a fold of your own.
         """
         return cast("S", None if self._result is None else self._result.snapshot)
 
     async def final(self) -> S:
         """
-        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+        Read to the end, which closes the stream, and return the result; immediately if the end is already reached.
 
         Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
-        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
-        the stream can be read on.
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. You can keep reading
+        after a `DecodeError`.
         """
         return cast("S", await self._final(self._own_result("final() needs accumulate(fold, initial)")))
 
@@ -279,17 +279,17 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
     def accumulate(self, fold: Callable[[A | None, T], A]) -> AsyncAccumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
-        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
+        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, starting from `initial`.
 
-        `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
-        Returns at once. The result's `snapshot` is there at any time; `await final()` reads on to the end; iterating
-        it iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
-        event on: the same as `snapshot` and `final()` of the stream.
+        `initial` may be a function that returns the value; a value is copied, so a fold may change it in place. Returns
+        immediately. The result's `snapshot` is available at any time; `await final()` reads to the end; iterating over
+        it iterates over the stream. Without arguments it is the result of the dialect's own fold or reader, from the
+        first event: the same as `snapshot` and `final()` of the stream.
         """
         return AsyncAccumulation(self, self._accumulated(fold, initial))
 
     async def _final(self, accumulating: Accumulating) -> Any:
-        """Read on to the end; return the snapshot, which is then the whole result."""
+        """Read to the end, and return the snapshot, which is then the whole result."""
         try:
             with suppress(StopAsyncIteration):
                 while True:

@@ -1,5 +1,5 @@
 """
-The async client: its arguments, and the signatures of its calls.
+The async client: its arguments and the signatures of its calls.
 """
 
 from typing import Any, Literal, Self, Unpack, cast, overload
@@ -34,7 +34,7 @@ class AsyncSSEClient(BaseClient):
     """
     A client that reads event streams, over httpx or httpx2, on asyncio or trio.
 
-    As `SSEClient`, with an `httpx.AsyncClient` or `httpx2.AsyncClient` below it; `headers` may be an async function.
+    Like `SSEClient`, with an `httpx.AsyncClient` or `httpx2.AsyncClient`. `headers` may be an async function.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> Any:
         """
-        Request an event stream. Enter the returned stream to connect, and iterate it.
+        Request an event stream. Enter the returned stream to connect, then iterate over it.
 
-        A stream that was never entered, opened or iterated has sent nothing.
+        Until the stream is entered, opened or iterated, nothing is sent.
 
-        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iterating
-        raises a `StreamError` if the stream does not end well, and `DecodeError` for an event that does not match its
-        type; the stream can be read on after that.
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iteration
+        raises a `StreamError` if the stream ends badly, and `DecodeError` if an event does not match its type; you can
+        keep iterating after a `DecodeError`.
         """
         return self._make(method, url, options, events, dialect, unknown, comments)
 
@@ -170,7 +170,7 @@ class AsyncSSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[AsyncOptions],
     ) -> Any:
-        """Request an event stream by POST, as `stream` does."""
+        """Request an event stream by POST, like `stream`."""
         return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -219,7 +219,7 @@ class AsyncSSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[AsyncOptions],
     ) -> Any:
-        """Request an event stream by GET, as `stream` does."""
+        """Request an event stream by GET, like `stream`."""
         return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -271,10 +271,10 @@ class AsyncSSEClient(BaseClient):
         **options: Unpack[AsyncOptions],
     ) -> Any:
         """
-        Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
+        Follow a feed that never ends, like a browser's `EventSource` (WHATWG HTML, section 9.2.3).
 
-        Reconnects whenever the connection ends, cleanly or not, after the server's `retry` or 3 s, for as long as it
-        takes, and resumes after the last event. It ends with a 204, or with a response that retrying cannot fix.
+        Reconnects whenever the connection ends, cleanly or not, without limit, after the server's `retry` or 3 s, and
+        resumes after the last event. Stops on a 204, or on a response that retrying cannot fix.
         """
         return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
 
@@ -297,9 +297,9 @@ class AsyncSSEClient(BaseClient):
 
     async def aclose(self) -> None:
         """
-        End all open streams, as their own `aclose()` would; then close the HTTP client, where it was made here.
+        Close all open streams, like their own `aclose()`; then close the HTTP client, unless it is yours.
 
-        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        After that, entering a stream and any other call raise `RuntimeError`.
         """
         try:
             for stream in self._close_calls():

@@ -37,7 +37,7 @@ MAX_BUFFERED_PIECES = 11_000
 
 
 class AsyncConnection(BaseStream[T]):
-    """A stream that connects, waits and closes as its session says."""
+    """A stream that executes the steps of its session: it connects, waits and closes."""
 
     def __init__(
         self,
@@ -52,16 +52,16 @@ class AsyncConnection(BaseStream[T]):
     ) -> None:
         super().__init__(plan, library, dialect, client, headers, response, comments=comments)
         self._is_entered = response is not None
-        self._pieces: AsyncIterator[bytes] | None = None  # of the body, as long as it has not ended
+        self._pieces: AsyncIterator[bytes] | None = None  # of the body, until it has ended
         self._next_piece: Callable[[], Awaitable[bytes]]
-        self._scope: anyio.CancelScope | None = None  # what aclose() cancels, while a step waits inside of it
+        self._scope: anyio.CancelScope | None = None  # cancelled by aclose() while a step waits in it
         self._reads_freely = False
         self._http2 = AsyncHttp2Stream()
         self._is_silent = False  # whether the last wait for the server was given up
-        self._read_timeout = inf  # where the transport must not keep it: its timeout would end other streams too
+        self._read_timeout = inf  # if the transport must not have one, because its timeout would end other streams too
 
     async def _do(self, step: Step) -> None:
-        """Do what the session says, short of reading on; raise the error that the stream ends with."""
+        """Execute a step other than `Read`. Raises the error that ends the stream."""
         match step:
             case Connect():
                 await self._connect(step)
@@ -111,12 +111,12 @@ class AsyncConnection(BaseStream[T]):
         pieces: AsyncIterator[bytes] = self._recorded(response, apieces_of(response))
         self._pieces = pieces
         self._next_piece = pieces.__anext__
-        # Else a scope around each read has to end it, which costs as much as the read.
+        # Otherwise each read needs a cancel scope, which costs as much as the read.
         self._reads_freely = is_woken_by_closing(response) and (channel.is_armed or not session.has_deadlines)
         session.responded(head_of(response), self._now())
 
     async def _headers_of(self, step: Connect) -> tuple[Headers | None, ...] | None:
-        """Ask for the headers; return `None` if the stream was closed before they came, or its total ran out."""
+        """Return the headers; `None` if the stream was closed or `total` ran out before they were available."""
         with self._cancellable(self._session.total_deadline - self._now()):
             return await aresolve(self._client_headers), await aresolve(step.request.headers)
         return None
@@ -153,7 +153,7 @@ class AsyncConnection(BaseStream[T]):
 
     @contextmanager
     def _cancellable(self, seconds: float) -> Generator[anyio.CancelScope]:
-        """A scope that ends after so many seconds, or by aclose()."""
+        """A scope that is cancelled after this number of seconds, or by `aclose()`."""
         self._clock.limit(seconds)
         with anyio.CancelScope(deadline=anyio.current_time() + seconds) as scope:
             self._scope = scope
@@ -163,14 +163,14 @@ class AsyncConnection(BaseStream[T]):
                 self._scope = None
 
     async def _read(self) -> bytes:
-        """Read where closing the response wakes its reader, and so does shutting its socket down."""
+        """Read, if closing the response or shutting down its socket wakes the reader."""
         self._clock.watch(self._channel, self._session.deadline)
         data = await self._next_piece()
         self._channel.deadline = inf  # the clocks stand still while the user handles an event
         return data
 
     async def _read_in_scope(self) -> bytes:
-        """Read where only a cancellation ends a read."""
+        """Read in a cancel scope, if only a cancellation can end a read."""
         session = self._session
         # A deadline that is not infinite costs a timer.
         seconds = session.deadline - self._now() if session.has_deadlines else inf
@@ -184,7 +184,7 @@ class AsyncConnection(BaseStream[T]):
         raise DeadlineReached("no byte came in time")
 
     async def _read_up_to(self, size: int, seconds: float) -> bytes:
-        """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
+        """Read the body to its end or to either limit. Errors no longer matter."""
         body = bytearray()
         if self._pieces is not None:
             with self._cancellable(seconds), suppress(*self._errors):
@@ -210,10 +210,10 @@ class AsyncConnection(BaseStream[T]):
 
 async def _unwind(pieces: AsyncIterator[bytes], errors: tuple[type[Exception], ...]) -> None:
     """
-    Finish httpx's nested generators here and now; left to the garbage collector, trio warns of each.
+    Finish httpx's nested generators now; trio warns about each one that is left to the garbage collector.
 
-    Reading on does it: the closed connection raises inside of the innermost, behind what it has in its buffer. One
-    that would wait is cancelled, and one that never does either is left alone after as many pieces as a buffer holds.
+    This reads on until the closed connection raises inside the innermost generator, after its buffered data. A read
+    that would wait is cancelled. If neither happens, it stops after as many pieces as a buffer can hold.
     """
     with anyio.CancelScope(shield=True) as scope, suppress(*errors, StopAsyncIteration):
         scope.cancel()

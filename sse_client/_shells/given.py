@@ -62,7 +62,7 @@ def iter_events(
     **options: Unpack[ReadOptions],
 ) -> Any:
     """
-    Iterate the events of a response that you have: one of httpx or httpx2, requested with `stream=True`.
+    Iterate over the events of a response of httpx or httpx2 that you requested with `stream=True`.
 
     Raises `StatusError` or `ContentTypeError`, at the first event, if it is not an event stream. Nothing is retried.
     """
@@ -116,7 +116,7 @@ def aiter_events(
     **options: Unpack[ReadOptions],
 ) -> Any:
     """
-    Iterate the events of a response that you have: one of httpx or httpx2, requested with `stream=True`.
+    Iterate over the events of a response of httpx or httpx2 that you requested with `stream=True`.
 
     Raises `StatusError` or `ContentTypeError`, at the first event, if it is not an event stream. Nothing is retried.
     """

@@ -1,8 +1,8 @@
 """
-All that is known of httpx and httpx2, and of the transports below them.
+The knowledge about httpx and httpx2, and about the transports below them.
 
-Both have the same names for different classes, so everything is found from the client's own module: neither is
-imported for the other's sake.
+Both have the same names for different classes, so all classes are looked up in the module of the client: neither
+library is imported just to support the other.
 """
 
 import inspect
@@ -23,7 +23,7 @@ from .codings import EndedEarly, coding_of, decoder_for
 from .http2 import http2_errors
 from .waking import Channel
 
-# Accept: what we read. Cache-Control: as the standard's EventSource. Accept-Encoding: compression makes events late.
+# Cache-Control as in the standard's EventSource. Accept-Encoding because compression delays events.
 DEFAULT_HEADERS = {
     "Accept": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -31,13 +31,13 @@ DEFAULT_HEADERS = {
 }
 ACCEPT_JSON = "application/json, text/event-stream"
 
-# A blocking socket hands its timeout to poll() as milliseconds in a C int: 24 days. A longer one is none at all.
+# A blocking socket passes its timeout to poll() as milliseconds in a C int: 24 days. A longer timeout means none.
 MAX_TIMEOUT = 2_147_483.0
 
 
 @cache
 def default_headers(library: ModuleType) -> Mapping[str, str]:
-    """The headers of every request, where neither the user nor the HTTP client was told otherwise."""
+    """Return the headers of every request, unless the user or the HTTP client has its own."""
     agent = f"sse-client/{__version__} python-{library.__name__}/{library.__version__}"
     return {**DEFAULT_HEADERS, "User-Agent": agent}
 
@@ -51,16 +51,16 @@ def library_of(value: object, name: str) -> ModuleType:
     raise TypeError(f"expected an httpx.{name} or httpx2.{name}, got {value!r}")
 
 
-# What nearly every URL looks like, which a parser takes eight times as long to tell.
+# Matches nearly every valid URL, in an eighth of the time that parsing it takes.
 PLAIN_URL = re.compile(r"https?://(?!.*xn--)[A-Za-z0-9.-]+(:[0-9]{1,4}|:[1-5][0-9]{4})?(/[!-~]{0,1000})?")
 
 
 def check_url(library: ModuleType, url: str, base_url: Any = None) -> None:
-    """Refuse a URL that no request can go to, before there is one. The text says nothing of it that may be secret."""
+    """Reject an invalid URL before there is a request. The error text contains no secrets of the URL."""
     if PLAIN_URL.fullmatch(url):
         return
     parsed: Any = None
-    with suppress(library.InvalidURL, ValueError):  # whose text may quote a password: it is not our error's context
+    with suppress(library.InvalidURL, ValueError):  # its text may quote a password: it must not be our context
         parsed = library.URL(url)
     shown = quote(public_url(url))
     if parsed is None or (parsed.port or 0) > 65535:
@@ -73,7 +73,7 @@ def check_url(library: ModuleType, url: str, base_url: Any = None) -> None:
 
 
 def _without_values(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Have an error say which header cannot be encoded, in place of the codec's own, which holds the whole value."""
+    """Replace the codec's error, which contains the whole value, with one that names the header."""
 
     @wraps(build)
     def guarded(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
@@ -81,14 +81,14 @@ def _without_values(build: Callable[..., Any]) -> Callable[..., Any]:
             return build(client, library, step, headers)
         except UnicodeEncodeError as error:
             is_text = error.encoding == "utf-8"
-        # After the `except`, so that it is not the context of this one.
+        # After the `except`, so that the codec's error is not the context of the new one.
         for each in headers:
             if isinstance(each, library.Headers):
                 continue  # these are bytes already
             for name, value in each.items() if isinstance(each, Mapping) else each or ():
                 if not all(part.isascii() for part in (name, value) if isinstance(part, str)):
                     what = f"the value of the header {name!r}" if name.isascii() else "the name of a header"
-                    raise ValueError(f"{what} is not ASCII: encode it yourself, and give bytes")
+                    raise ValueError(f"{what} is not ASCII: encode it yourself and pass bytes")
         if is_text:
             raise ValueError("the request has text that UTF-8 cannot encode: half of a surrogate pair")
         raise ValueError("a cookie of the request is not ASCII")
@@ -99,9 +99,9 @@ def _without_values(build: Callable[..., Any]) -> Callable[..., Any]:
 @_without_values
 def build_request(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
     """
-    Make the client's own request for an attempt.
+    Build the client's own request for an attempt.
 
-    The later of the headers win; those of the client lie under ours only where they are httpx's own defaults.
+    Later headers override earlier ones. Our defaults override the client's only if those are httpx's own defaults.
     """
     request = step.request
     arguments: dict[str, Any] = {
@@ -124,16 +124,16 @@ def build_request(client: Any, library: ModuleType, step: Connect, headers: tupl
         return _foreign_request(client, library, step, arguments)
     built = client.build_request(request.method, request.url, cookies=request.cookies, **arguments)
     if step.is_exact:
-        # httpx has replaced its query by the parameters that the client has for all requests.
+        # httpx has replaced the query with the client's default parameters.
         own = library.URL(request.url)
         built.url = own if own.is_absolute_url else built.url.copy_with(query=own.query or None)
     if built.url.port is not None and built.url.port > 65535:
-        raise library.InvalidURL(f"Invalid port: {built.url.port}")  # of which each transport makes something else
+        raise library.InvalidURL(f"Invalid port: {built.url.port}")  # transports would each raise a different error
     return built
 
 
 def _merged_headers(client: Any, library: ModuleType, step: Connect, headers: tuple[Headers | None, ...]) -> Any:
-    """Our headers, unless the client has its own; above them those of the user, then those of the attempt."""
+    """Return our default headers, unless the client has its own, overridden by the user's, then by the attempt's."""
     defaults = default_headers(library)
     if accept := step.accept or (ACCEPT_JSON if step.accepts_json else None):
         defaults = {**defaults, "Accept": accept}
@@ -148,12 +148,12 @@ def _merged_headers(client: Any, library: ModuleType, step: Connect, headers: tu
 
 
 def _foreign_request(client: Any, library: ModuleType, step: Connect, arguments: dict[str, Any]) -> Any:
-    """Make a request to another origin without the client, which would add its own headers and cookies."""
+    """Build a request to another origin without the client, which would add its own headers and cookies."""
     every = library.Headers(client.headers)
     every.update(arguments["headers"])
     kept = library.Headers({name: every[name] for name in ("Accept", "Content-Type") if name in every})
     kept.update({"Accept-Encoding": "identity", "User-Agent": default_headers(library)["User-Agent"]})
-    # No secrets: without them the other origin would replay what was resumed, or do twice what was repeated.
+    # These are not secret. Without them, the other origin would replay a resumed stream, or act on a retry twice.
     kept.update(_of_attempt(step))
     return library.Request(step.request.method, step.request.url, **{**arguments, "headers": kept})
 
@@ -163,7 +163,7 @@ def _of_attempt(step: Connect) -> dict[bytes, bytes]:
 
 
 def is_default(name: str, value: str | None) -> bool:
-    """Whether the header is one of a client whose user said nothing of it."""
+    """Whether a client's header has the library's default value, so that the user did not set it."""
     return (
         value is None
         or (name == "Accept" and value == "*/*")
@@ -173,7 +173,7 @@ def is_default(name: str, value: str | None) -> bool:
 
 
 def send_options(step: Connect) -> dict[str, Any]:
-    """The arguments of `client.send`: redirects are ours, and another origin gets no auth."""
+    """Return the arguments of `client.send`: redirects are followed by the core, and another origin gets no auth."""
     options: dict[str, Any] = {"stream": True, "follow_redirects": False}
     if step.is_foreign:
         options["auth"] = None
@@ -183,7 +183,7 @@ def send_options(step: Connect) -> dict[str, Any]:
 
 
 def resolve(source: AsyncHeadersSource | None) -> Headers | None:
-    """Ask for the headers where they come from a function."""
+    """Return the headers, from their function if there is one."""
     headers = source() if callable(source) else source
     if inspect.isawaitable(headers):
         if inspect.iscoroutine(headers):
@@ -193,13 +193,13 @@ def resolve(source: AsyncHeadersSource | None) -> Headers | None:
 
 
 async def aresolve(source: AsyncHeadersSource | None) -> Headers | None:
-    """The same, where the function may be async."""
+    """Return the headers, from their function if there is one; it may be async."""
     headers = source() if callable(source) else source
     return await headers if inspect.isawaitable(headers) else headers
 
 
 def head_of(response: Any, can_stop_reads: Callable[[], bool] = always) -> Head:
-    """What the session needs to know of a response."""
+    """Return the head of a response, for the session."""
     coding = coding_of(response.headers.get("content-encoding", ""))
     return Head(
         response.status_code,
@@ -213,45 +213,46 @@ def head_of(response: Any, can_stop_reads: Callable[[], bool] = always) -> Head:
 
 
 def transport_timeout(seconds: float | None) -> float | None:
-    """Return a clock's seconds as a transport takes them."""
+    """Return a clock's seconds as a timeout that transports accept."""
     if seconds is None or seconds > MAX_TIMEOUT:
         return None
     return max(seconds, MIN_TIMEOUT)
 
 
 def is_http2(response: Any) -> bool:
-    """Whether the response shares its connection with others: what is done to that, is done to all."""
+    """Whether the response shares its connection with others, so that closing the connection would end them too."""
     return bool(response.http_version == "HTTP/2")
 
 
 class DeadlineReached(TimeoutError):
-    """A step was given up because of a deadline of ours, or because somebody closed the stream."""
+    """A step was given up because a clock ran out, or because the stream was closed."""
 
 
 def transport_errors(library: ModuleType) -> tuple[type[Exception], ...]:
-    """What a client raises for reasons outside of the program."""
-    # StreamError: a response that somebody else has closed or read is no HTTPError.
+    """Return the exceptions that a client raises for reasons outside the program."""
+    # `StreamError`, for a response that other code has closed or read, is not a subclass of `HTTPError`.
     below = *http2_errors(), *_aiohttp_errors("ClientError")
     return library.HTTPError, library.StreamError, library.InvalidURL, OSError, EndedEarly, *below
 
 
 def failure_of(error: Exception, library: ModuleType, channel: Channel | None = None) -> Failure:
-    """Describe what a client raised."""
+    """Convert an exception of a client to a `Failure`."""
     if isinstance(error, library.LocalProtocolError) and "header" in str(error):
-        # Its text quotes the header, and with it whatever is secret: no text of it, and not even as the cause.
-        return Failure(None, "a header of the request is none that HTTP can carry", was_sent=False, is_final=True)
+        # Its text quotes the header, which may be secret, so it is left out, even as the cause.
+        text = "a request header contains characters that HTTP does not allow"
+        return Failure(None, text, was_sent=False, is_final=True)
     if isinstance(error, _aiohttp_errors("ClientResponseError")):
-        # The same of the URL and its query, and of all headers.
-        return Failure(None, "the answer is no HTTP")
+        # Its text quotes the URL with its query, and all headers.
+        return Failure(None, "the response is not valid HTTP")
     if isinstance(error, library.RemoteProtocolError) and str(error).startswith("Invalid URL in location header"):
-        # httpx looks at a redirect that it is not to follow. Its text quotes the URL.
+        # httpx parses the URL of a redirect even if it does not follow it. Its text quotes the URL.
         return Failure(None, "the Location of a redirect is not a URL", was_sent=False, is_final=True)
     if isinstance(error, (library.InvalidURL, *_aiohttp_errors("InvalidURL"))):
-        # The same of a password in it that was taken for a port.
+        # Its text may quote a part of a password that was parsed as a port.
         return Failure(None, "the URL is not valid", was_sent=False, is_final=True)
     is_final = isinstance(error, library.UnsupportedProtocol | library.LocalProtocolError)
     was_sent = not _is_unsent(error, library)
-    # Behind a proxy's refusal none has gone out; its CONNECT was traced like a request.
+    # If a proxy refused, the request was not sent; the CONNECT to the proxy is traced like a request.
     if channel is not None and channel.was_sent is not None and not isinstance(error, library.ProxyError):
         was_sent = channel.was_sent
     return Failure(
@@ -266,34 +267,34 @@ def failure_of(error: Exception, library: ModuleType, channel: Channel | None = 
 
 
 def _is_unsent(error: Exception, library: ModuleType) -> bool:
-    """Whether the error's class says that nothing of the request can have reached the server."""
+    """Whether the error's class shows that no part of the request can have reached the server."""
     if isinstance(error.__cause__, _aiohttp_errors("ClientConnectionError")):
-        # To httpx-aiohttp a connection that was lost behind the request is a ConnectTimeout too.
+        # httpx-aiohttp raises ConnectTimeout also for a connection that was lost after the request.
         return isinstance(error.__cause__, _aiohttp_errors("ClientConnectorError", "ConnectionTimeoutError"))
     return isinstance(error, library.ConnectError | library.ConnectTimeout | library.PoolTimeout | library.ProxyError)
 
 
 def _aiohttp_errors(*names: str) -> tuple[type[Exception], ...]:
-    """aiohttp's own errors, some of which httpx-aiohttp hands on; none where nobody has imported it."""
+    """Return aiohttp's own errors, some of which httpx-aiohttp passes on; none if aiohttp is not imported."""
     aiohttp = sys.modules.get("aiohttp")
     return () if aiohttp is None else tuple(getattr(aiohttp, name) for name in names)
 
 
 def _aiohttp_response(response: Any) -> Any:
-    """aiohttp's response below this one, or `None`; httpx-aiohttp shows it nowhere."""
+    """Return aiohttp's response below this one, or `None`; httpx-aiohttp has no public attribute for it."""
     stream = getattr(response.stream, "_stream", None)
     return getattr(stream, "_aiohttp_response", None)
 
 
 def is_woken_by_closing(response: Any) -> bool:
-    """Whether closing the response, in another task, wakes who reads it: on a connection of its own it does."""
+    """Whether closing the response in another task wakes its reader: it does unless the connection is shared."""
     if "network_stream" in response.extensions:
         return not is_http2(response)
     return _aiohttp_response(response) is not None
 
 
 def set_read_timeout_below(response: Any, seconds: float | None) -> None:
-    """Set the read timeout of the body in aiohttp, which has taken that of the headers for both."""
+    """Set the read timeout of the body in aiohttp, which would otherwise keep using that of the headers."""
     connection = getattr(_aiohttp_response(response), "connection", None)
     protocol = getattr(connection, "protocol", None)
     if protocol is not None:

@@ -1,5 +1,5 @@
 """
-A call's arguments, and how they become one `Plan`. Everything after that is the session's.
+The arguments of a call, and their conversion to one `Plan` for the session.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -29,30 +29,30 @@ B = TypeVar("B", bound="BaseStream[Any]")
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
 
-# Of the HTTP clients that are made here. A stream keeps its connection for minutes: httpx's limit of 100 would let the
-# next one wait for it.
+# For the HTTP clients that are made here. A stream keeps its connection for minutes: with httpx's limit of 100, the
+# next stream would wait for one of them to end.
 LIMITS: dict[str, int | None] = {"max_connections": None, "max_keepalive_connections": 20}
 
 
 class ReadOptions(TypedDict, total=False):
-    """What there is to say about reading a stream."""
+    """Options for reading a stream."""
 
     terminator: Terminator | None
     """The event that must end the stream. By default an unnamed `[DONE]` ends it, and so does the end of the body;
-    `None` takes `[DONE]` for an event like any other. `subscribe` does that unless the terminator matches it."""
+    `None` treats `[DONE]` like any other event. `subscribe` does so too, unless the terminator matches it."""
     errors: ErrorEvent | None
     """Which events are errors."""
     pings: Collection[str]
-    """The names of events that only keep the connection alive: they reach nobody, and feed no clock."""
+    """The names of events that only keep the connection alive: they are never delivered, and reset no clock."""
     max_event_size: int
-    """In bytes; beyond it is `EventTooLarge`. By default 64 MiB."""
+    """The largest size of an event, in bytes; a larger one raises `EventTooLarge`. By default 64 MiB."""
     accept_json: bool
-    """Whether to ask for JSON too, and take it for a stream of one event. By default it is a `ContentTypeError`. A 202
-    without a body is then an empty stream. Given here, the dialect's `accept` does not count."""
+    """Whether to request JSON too, and read a JSON response as a stream of one event; by default that is a
+    `ContentTypeError`. A 202 without a body is then an empty stream. It overrides the dialect's `accept`."""
 
 
 class Options(ReadOptions, total=False):
-    """What every call takes. The first group means what it means in httpx."""
+    """Options of every call. Those of the first group have the meaning of httpx."""
 
     params: Params | None
     cookies: Cookies | None
@@ -63,36 +63,35 @@ class Options(ReadOptions, total=False):
     auth: Auth | None
 
     timeout: Timeouts | float | None
-    """Seconds for the whole call, or a `Timeouts`; `None` switches all clocks off. By default the client's."""
+    """Seconds for the whole stream, or a `Timeouts`; `None` switches off all clocks. By default the client's."""
     retry: RetryPolicy | None
-    """What to do when there is no answer, or a bad one; `None` never tries again. By default the client's, and for a
-    subscription `RetryPolicy.RECONNECT`."""
+    """How to retry if there is no response or a bad one; `None` never retries. By default the client's policy, and for
+    a subscription `RetryPolicy.RECONNECT`."""
     resume: LastEventID | Cursor[Any] | None
-    """How to take a broken stream up again. By default it is not."""
+    """How to resume a broken stream. By default it is not resumed."""
     last_event_id: str
-    """The ID to go on behind, from an earlier stream."""
+    """Resume after this event ID, saved from an earlier stream."""
     cross_origin_redirects: bool
-    """Whether to follow a redirect to another origin too, without auth, cookies, or any header of yours. What repeats
-    or resumes the request goes along: `Last-Event-ID` and the idempotency key. Within its origin a redirect is always
-    followed."""
+    """Whether to follow redirects to another origin too, without auth, cookies or your headers. `Last-Event-ID` and the
+    idempotency key are sent along. Redirects within the origin are always followed."""
 
 
 class SyncOptions(Options, total=False):
     """The options of `SSEClient`."""
 
     headers: HeadersSource | None
-    """Headers, or a function that is asked for them before each attempt."""
+    """Headers, or a function that returns them, called before each attempt."""
 
 
 class AsyncOptions(Options, total=False):
     """The options of `AsyncSSEClient`."""
 
     headers: AsyncHeadersSource | None
-    """Headers, or a function, async or not, that is asked for them before each attempt."""
+    """Headers, or a function, async or not, that returns them, called before each attempt."""
 
 
 class BaseClient:
-    """The defaults of a client, how a call becomes a plan, and which streams are open."""
+    """The defaults of a client, the plans of its calls, and its open streams."""
 
     _http_client: Any
     _library: ModuleType
@@ -110,24 +109,24 @@ class BaseClient:
         self._timeouts = Timeouts._of(timeout)
         self._idempotency_key_header = idempotency_key_header
         self._is_closed = False
-        self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # one that nobody holds any more is gone
+        self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # a stream without references disappears
 
     def _keep(self, stream: B) -> B:
-        """Remember a stream for as long as somebody holds it: closing the client closes it."""
+        """Remember a stream while it is referenced, so that closing the client closes it."""
         stream._owner = self
         self._streams[id(stream)] = stream
         return stream
 
     def _close_calls(self) -> list[Any]:
-        """Let no stream be opened any more; return those that are to be closed."""
+        """Forbid new streams, and return the streams to close."""
         self._is_closed = True
-        # Not by iterating: another thread may make a stream meanwhile.
+        # `valuerefs` and not iteration, because another thread may make a stream meanwhile.
         kept = [reference() for reference in self._streams.valuerefs()]
         return [stream for stream in kept if stream is not None and stream._session.has_started]
 
     def _check_open(self) -> None:
         if self._is_closed:
-            raise RuntimeError("the client is closed: no stream can be opened with it any more")
+            raise RuntimeError("the client is closed: make a new client to open a stream")
 
     def __repr__(self) -> str:
         base_url = public_url(str(self._http_client.base_url))
@@ -161,7 +160,7 @@ class BaseClient:
             auth=options.get("auth"),
         )
         last_event_id = options.get("last_event_id", "")
-        id_header(last_event_id)  # what cannot be sent is an error here, and not in the middle of a stream
+        id_header(last_event_id)  # an ID that cannot be sent raises here, and not in the middle of a stream
         key_header = self._idempotency_key_header
         return Plan(
             request=request,
@@ -182,7 +181,7 @@ class BaseClient:
 
 
 def plan_of(response: HTTPResponse, options: ReadOptions, dialect: Dialect[Any]) -> Plan:
-    """Return the plan for a response that the user has: it is not requested again."""
+    """Return the plan for a response that the user already has; it is never requested again."""
     _check(options, ReadOptions)
     request = Request(method=response.request.method, url=str(response.request.url))
     return Plan(request=request, timeouts=Timeouts._of(None), **_reading(options, dialect))
@@ -205,7 +204,7 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
     terminator = options.get("terminator", dialect.terminator)
     return {
         "reader": dialect.reader,
-        # That of a dialect with a reader only says after which event nothing is read.
+        # With a reader, the dialect's terminator only ends the reading; the reader says whether the reply is complete.
         "is_terminator_required": dialect.reader is None or "terminator" in options,
         "terminator": terminator,
         "ends_at_done": terminator is not None or "terminator" not in options,
@@ -220,9 +219,9 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
 
 def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
     """
-    Return all that a call says about its events as one dialect: single arguments override the given one.
+    Return the dialect of a call: `events` and `unknown` override the given dialect.
 
-    `events` takes the place of the reader too: both say what a loop yields.
+    `events` also replaces the reader, because both determine the values that a loop yields.
     """
     given = RAW if dialect is None else dialect
     if events is not None:
@@ -230,7 +229,7 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     return given if unknown is None else replace(given, unknown=unknown)
 
 
-# What would else be found out in the middle of a stream.
+# Wrong types here would otherwise be noticed only in the middle of a stream.
 EXPECTED: dict[str, tuple[type, ...]] = {
     "terminator": (Terminator,),
     "errors": (ErrorEvent,),
@@ -252,7 +251,7 @@ def _check(options: Mapping[str, Any], allowed: Any) -> None:
 
 
 def refuse_settings(library: ModuleType, **settings: Any) -> None:
-    """Raise `TypeError` for an argument that is set, though the user's own client has a setting for it."""
+    """Raise `TypeError` for arguments that belong on the user's own HTTP client."""
     for name, value in settings.items():
         if value is not None:
             raise TypeError(f"{name}= cannot be combined with http_client=; set it on your {library.__name__} client")

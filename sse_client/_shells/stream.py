@@ -1,5 +1,5 @@
 """
-What the sync and the async stream share besides what they deliver: attempts, recording, dispatches. No I/O.
+The parts that the sync and the async stream share: attempts, recording, dispatches. No I/O.
 """
 
 from collections import deque
@@ -35,7 +35,7 @@ class Owner(Protocol):
 
 
 class BaseStream(Values[T]):
-    """A stream of one client, as far as its two kinds are alike."""
+    """A stream, without the parts that differ between sync and async."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class BaseStream(Values[T]):
         self._hooks = Hooks(library)
         self._recorder: Recorder | None = None
         self._clock: Clock = REAL_TIME
-        self._wait_until_closed: Callable[[float], bool] | None = None  # where a thread can
+        self._wait_until_closed: Callable[[float], bool] | None = None  # sync only
 
     def __repr__(self) -> str:
         session, request = self._session, self._plan.request
@@ -70,20 +70,20 @@ class BaseStream(Values[T]):
         return f"<{called} {session.outcome or session.state}, {count} event{'' if count == 1 else 's'}>"
 
     def _check_unopened(self) -> None:
-        """Raise `RuntimeError` if the stream has begun: it is opened once."""
+        """Raise `RuntimeError` if the stream has begun, because it can be opened only once."""
         self._session.begin()
         if self._session.has_started:
-            raise RuntimeError("this stream is open already: it is opened once, by open(), by entering it or by a loop")
+            raise RuntimeError("this stream is open already: open() must come before entering or iterating")
 
     def _attempt(self, request: Any, step: Connect) -> Attempt:
-        """Make a request ready to be sent. Raises `DeadlineReached` if it must not be sent any more."""
+        """Prepare a request. Raises `DeadlineReached` if it must no longer be sent."""
         if self._owner is not None and not self._session.is_closing:
             self._owner._check_open()
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         return Attempt(request, step, self._session, self._channel, self._now)
 
     def _use_virtual_time(self) -> VirtualTime:
-        """What a scripted transport asks for; from here on, this stream's time is the one that it keeps."""
+        """Switch to virtual time, and return it; called by a scripted transport."""
         clock = self._clock
         if not isinstance(clock, VirtualTime):
             self._clock = clock = VirtualTime(self._now(), self._wait_until_closed)
@@ -92,11 +92,11 @@ class BaseStream(Values[T]):
         return clock
 
     def _time(self) -> float:
-        """The time, for a dispatch: it may begin before the clock is chosen."""
+        """Return the time, for a dispatch, which may begin before the clock is chosen."""
         return self._now()
 
     def _record(self, recorder: Recorder) -> None:
-        """Record all that comes. Raises `RuntimeError` if the stream has been entered."""
+        """Record the stream. Raises `RuntimeError` if it was already entered."""
         if self._session.head is not None:
             raise RuntimeError("record a stream before it is entered: with record(client.post(…), path) as stream")
         self._recorder = recorder
@@ -110,16 +110,16 @@ class BaseStream(Values[T]):
         return Recorded(pieces, partial(_report, ref(self), response))
 
     def _not_answered(self, error: Exception) -> None:
-        """Take that a request got no response. If a hook of the client has raised this, it is the user's own error."""
+        """Handle a request without a response. An error that a hook of the client raised is the user's own."""
         if self._hooks.have_raised(error):
             raise error
         self._session.not_responded(failure_of(error, self._library, self._channel), self._now())
 
     def _ended(self) -> bool:
-        """Take the end of the body; return whether there is something to hand out."""
+        """Handle the end of the body; return whether there is something to deliver."""
         self._channel.release()
         if self._channel.is_expired:
-            # Where the body ends with its connection, a socket that was shut down looks like an end in good order.
+            # If the body ends with its connection, a socket that was shut down looks like a clean end.
             self._session.lost(Failure(None, "the read was given up", is_deadline=True), self._now())
             return False
         return self._session.ended(self._now())
@@ -137,7 +137,7 @@ class BaseStream(Values[T]):
         return self._dispatch
 
     def _pending(self) -> Signal | None:
-        """Return what comes next of all that has been read, in order; for a dispatch."""
+        """Return the next signal from the data already read, or `None`; for a dispatch."""
         session = self._session
         if session.notes and (note := session.next_note()) is not None:
             return note
@@ -147,7 +147,7 @@ class BaseStream(Values[T]):
                 return Received(event, (self._decode(event),))
             return None
         if values := tuple(reading.values):
-            return Received(None, values)  # of an event that a loop has begun
+            return Received(None, values)  # the rest of an event that a loop has begun
         for event in session.ready:
             return Received(event, tuple(reading.read(event)))
         if reading.last is not None and not session.is_closing:
@@ -155,11 +155,11 @@ class BaseStream(Values[T]):
         return None
 
     def _over(self, error: SSEError | None = None) -> Ended:
-        """Return what comes last in a dispatch."""
+        """Return the last signal of a dispatch."""
         return Ended(error, is_cancelled=error is None and self._session.outcome != "completed")
 
     def _observe(self, signal: Signal) -> Signal:
-        """Return what a dispatch gets for a signal, which may have been read a while ago: the end, if it is closed."""
+        """Return the signal for a dispatch; if the stream was closed after it was read, return the end instead."""
         if self._session.is_closing and not isinstance(signal, Ended):
             self._session.drop_read_ahead()
             return Ended(None, is_cancelled=True)
@@ -177,9 +177,9 @@ def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exce
     if stream is None or stream._recorder is None:
         return
     if stream._response is not response or stream._session.is_closing or stream._channel.is_expired:
-        return  # the stream has left this response, or was made to
+        return  # the stream no longer reads this response
     if isinstance(what, bytes):
-        if what:  # compressed bytes may come to nothing yet
+        if what:  # compressed bytes may not decode to any bytes yet
             stream._recorder.received(what, stream._now())
     elif not isinstance(what, stream._library.TimeoutException):
         stream._recorder.ended(what, stream._now())

@@ -1,11 +1,11 @@
 """
-The sync stream: a thin shell that does what a `Session` says, on the caller's own thread.
+The sync stream: a thin shell that executes the steps of a `Session`, on the caller's own thread.
 
-Nothing is decided here. What looks like a decision is about threads: `close` may come from another one at any time.
-If a thread is inside a step, `close` only wakes it, and that thread cleans up; if none is, `close` cleans up itself.
+The only decisions here are about threads, because `close` may be called from another one at any time. If a thread is
+inside a step, `close` only wakes it, and that thread cleans up; otherwise `close` cleans up itself.
 
-A thread first sets `_is_busy` and then looks at `is_closing`; `close` first sets `is_closing` and then looks at
-`_is_busy`. So at least one of the two sees the other, without a lock on the way of an event.
+A thread first sets `_is_busy` and then reads `is_closing`; `close` first sets `is_closing` and then reads `_is_busy`.
+So at least one of them notices the other, and no event needs a lock.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,10 +38,11 @@ D = TypeVar("D")
 
 class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     """
-    The events of one call, to be iterated once.
+    The events of one call, to iterate over once.
 
-    Enter it to connect, and leave it to close it. Iterated without `with`, it connects at the first event, and closes
-    at the end, at an error, or when it is collected. Until it is entered, opened or iterated it has sent nothing.
+    Enter it to connect, and leave it to close it. If it is iterated without `with`, it connects at the first event, and
+    closes at the end, after an error, or when it is garbage-collected. Until it is entered, opened or iterated, nothing
+    is sent.
     """
 
     def __iter__(self) -> Iterator[T]:  # noqa: PYI034
@@ -49,7 +50,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         return self._events()
 
     def _events(self) -> Iterator[T]:
-        # A generator over the state that `__next__` uses too: it costs a quarter, and they may be mixed.
+        # A generator on the same state as `__next__`, at a quarter of its cost; the two may be mixed.
         session, reading = self._session, self._reading
         while True:
             if self._is_plain:
@@ -82,7 +83,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
             try:
                 self._is_busy = True
                 if session.is_reading and not session.is_closing:
-                    # The way of nearly every piece: `_advance` without the call.
+                    # Nearly every piece is read here: `_advance` without the call.
                     try:
                         data = next(self._pieces)
                     except BaseException as error:  # noqa: BLE001
@@ -111,9 +112,9 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
                 raise StopIteration
 
     def _advance(self) -> bool:
-        """Go on until there is something to hand out; return whether there is, or the stream is over."""
+        """Continue until there is something to deliver; return `False` if the stream is over."""
         session = self._session
-        # CPython does not switch threads between this look and the assignment.
+        # CPython does not switch threads between this test and the assignment.
         if self._is_busy:
             raise self._in_use()
         try:
@@ -146,10 +147,10 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         return RuntimeError("another thread is reading this stream: it can be read by one thread at a time")
 
     def _not_read(self, error: BaseException) -> bool:
-        """Take that there is no next piece, for this reason; return whether there is something to hand out."""
+        """Handle the end of the body, or an error; return whether there is something to deliver."""
         if isinstance(error, StopIteration):
             return self._ended()
-        # A read from a TLS socket that is closed meanwhile, with its client, is a ValueError.
+        # If the HTTP client is closed during a read, a TLS socket raises ValueError.
         expected: tuple[type[Exception], ...] = self._errors
         if self._session.is_closing:
             expected = *expected, ValueError
@@ -167,8 +168,8 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         """
         Connect without `with`, and return the stream; you must then close it.
 
-        So you can decide by the response before you do anything else: a proxy makes its own 401 from a server's 401.
-        Raises as entering does, and then there is nothing to close. Entering the open stream does not connect again. A
+        Use it to look at the response first: a proxy can turn a server's 401 into its own 401. It raises like entering,
+        and then there is nothing to close. Entering an open stream does not connect again. A
         stream that was opened, entered or iterated before is a `RuntimeError`.
         """
         self._check_unopened()
@@ -176,7 +177,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         return self
 
     def _connect_once(self) -> None:
-        """Connect, unless that is done."""
+        """Connect, unless the stream is connected."""
         session = self._session
         if self._is_busy:
             raise self._in_use()
@@ -195,10 +196,10 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
 
     def close(self) -> None:
         """
-        End the stream: a loop over it ends, and no request goes out any more. From any thread, any number of times.
+        End the stream: its loop ends, and no other request is sent. From any thread, any number of times.
 
-        Wakes a thread that is blocked in a read, if the transport shows its socket (httpx's own does); else that
-        thread ends with the next byte. Over HTTP/2 only the stream is reset, and the connection is kept.
+        Wakes a thread that is blocked in a read, if the transport gives access to its socket (httpx's own does);
+        otherwise that thread ends with the next byte. Over HTTP/2 only the stream is reset, and the connection is kept.
         """
         self._session.close()
         self._closing.set()
@@ -210,12 +211,12 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
             self._end_reading()
 
     def __del__(self) -> None:
-        # Where the constructor has failed, there is no response to close; in a forked process it is the parent's.
+        # If the constructor failed there is no response to close; in a forked process it belongs to the parent.
         if getattr(self, "_response", None) is not None and not self._channel.is_inherited:
             self._clean_up(GeneratorExit())
 
     def _leave(self, error: BaseException | None) -> None:
-        """End the stream because its user has left it, by this exception or none."""
+        """End the stream because the user left it, with this exception or without one."""
         session = self._session
         if self._is_busy:
             session.close(outcome_of(error))  # another thread is reading
@@ -239,12 +240,12 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
 
     def dispatch(self, on: Handlers) -> StreamStats:
         """
-        Read the stream to its end, and call the handlers, on this thread, one at a time; return its numbers.
+        Read the stream to its end and call the handlers, on this thread, one at a time. Returns the statistics.
 
-        Connects where that has not been done. The stream's error is raised behind `on.error` and `on.close`; a
-        handler's own exception stops the stream, and comes out as it is. A stream that somebody closed is no error:
-        what must follow a complete one only belongs to `on.complete`. With batches, a helper thread reads, so that
-        they are handed over in time also while nothing comes.
+        Connects if necessary. The stream's error is raised after `on.error` and `on.close`. An exception in a handler
+        stops the stream, and propagates unchanged. Closing the stream is not an error, so put code that must run only
+        after a complete stream in `on.complete`. With batches, a helper thread reads, so that they are delivered in
+        time even while the server sends nothing.
         """
         if self._is_busy:
             raise self._in_use()
@@ -258,7 +259,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
             self._leave(None)
 
     def _signal(self, _: float) -> Signal:
-        """Read on to what happens next, for a dispatch."""
+        """Read until the next signal, for a dispatch."""
         try:
             while (signal := self._pending()) is None:
                 if not self._advance():
@@ -276,26 +277,26 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     @overload
     def only(self, kind: type[A], kind2: type[B], kind3: type[C], kind4: type[D], /) -> Iterator[A | B | C | D]: ...
     def only(self, *kinds: type) -> Iterator[Any]:
-        """Iterate only the values of these classes, of which there may be one to four; the others are passed over."""
+        """Iterate over the values of these classes, one to four of them; other values are skipped."""
         check_kinds(kinds)
         return (value for value in self if isinstance(value, kinds))
 
     @property
     def snapshot(self) -> S:
         """
-        The result so far, by the dialect's reader or fold; at any time, also after an error.
+        The result so far, from the dialect's reader or fold. Available at any time, even after an error.
 
-        `None` if the dialect has neither, or there is none: then `accumulate()` takes a fold of yours.
+        `None` without a reader or a fold; then use `accumulate()` with a fold of your own.
         """
         return cast("S", None if self._result is None else self._result.snapshot)
 
     def final(self) -> S:
         """
-        Read on to the end, which closes the stream, and return the result; at once if a loop has reached the end.
+        Read to the end, which closes the stream, and return the result; immediately if the end is already reached.
 
         Raises the stream's error, with the snapshot so far as `.partial`; `StreamCancelled` if the stream was closed
-        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. After a `DecodeError`
-        the stream can be read on.
+        or left before its end; and `TypeError` if the dialect has neither a reader nor a fold. You can keep reading
+        after a `DecodeError`.
         """
         return cast("S", self._final(self._own_result("final() needs accumulate(fold, initial)")))
 
@@ -307,17 +308,17 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
     def accumulate(self, fold: Callable[[A | None, T], A]) -> Accumulation[T, A]: ...
     def accumulate(self, fold: Any = None, initial: Any = None) -> Any:
         """
-        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, beginning with `initial`.
+        Fold the events into one result: `fold(snapshot, event)` returns the new snapshot, starting from `initial`.
 
-        `initial` may be a function that makes the value; a value is copied, so that a fold may change it in place.
-        Returns at once. The result's `snapshot` is there at any time; `final()` reads on to the end; iterating it
-        iterates the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
-        event on: the same as `snapshot` and `final()` of the stream.
+        `initial` may be a function that returns the value; a value is copied, so a fold may change it in place. Returns
+        immediately. The result's `snapshot` is available at any time; `final()` reads to the end; iterating over it
+        iterates over the stream. Without arguments it is the result of the dialect's own fold or reader, from the first
+        event: the same as `snapshot` and `final()` of the stream.
         """
         return Accumulation(self, self._accumulated(fold, initial))
 
     def _final(self, accumulating: Accumulating) -> Any:
-        """Read on to the end; return the snapshot, which is then the whole result."""
+        """Read to the end, and return the snapshot, which is then the whole result."""
         try:
             for _ in self._events():
                 pass

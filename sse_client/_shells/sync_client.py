@@ -34,15 +34,15 @@ class SSEClient(BaseClient):
     """
     A client that reads event streams, over httpx or httpx2.
 
-    With `http_client` it uses yours, an `httpx.Client` or `httpx2.Client` with all that you have set there, and leaves
-    it open; without, it makes an `httpx.Client` of its own, and closes it.
+    With `http_client` it uses your `httpx.Client` or `httpx2.Client` with all of its settings, and leaves it open.
+    Otherwise it makes its own `httpx.Client`, and closes it.
 
-    A response hook of yours may raise: an `HTTPStatusError` (`raise_for_status`) is taken for the response that it
-    carries, with its retries and errors; any other exception is yours, and comes out as it is.
+    Your response hooks may raise. An `HTTPStatusError` (`raise_for_status`) is handled like the response that it
+    contains, with retries and errors; any other exception propagates unchanged.
 
-    `headers` go with every call; a function is asked for them before each attempt. `retry` and `timeout` are the
-    defaults of its calls. `idempotency_key_header` names a header that carries one key with all attempts of a call
-    that is not idempotent, which makes it safe to repeat where the server knows that header.
+    `headers` are sent with every call; a function is called before each attempt. `retry` and `timeout` are the defaults
+    of the calls. `idempotency_key_header` names a header that is sent with one key for all attempts of a call that is
+    not idempotent, so that the call is safe to repeat if the server supports the header.
     """
 
     def __init__(
@@ -122,13 +122,13 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> Any:
         """
-        Request an event stream. Enter the returned stream to connect, and iterate it.
+        Request an event stream. Enter the returned stream to connect, then iterate over it.
 
-        A stream that was never entered, opened or iterated has sent nothing.
+        Until the stream is entered, opened or iterated, nothing is sent.
 
-        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iterating
-        raises a `StreamError` if the stream does not end well, and `DecodeError` for an event that does not match its
-        type; the stream can be read on after that.
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iteration
+        raises a `StreamError` if the stream ends badly, and `DecodeError` if an event does not match its type; you can
+        keep iterating after a `DecodeError`.
         """
         return self._make(method, url, options, events, dialect, unknown, comments)
 
@@ -178,7 +178,7 @@ class SSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[SyncOptions],
     ) -> Any:
-        """Request an event stream by POST, as `stream` does."""
+        """Request an event stream by POST, like `stream`."""
         return self._make("POST", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -227,7 +227,7 @@ class SSEClient(BaseClient):
         comments: bool = False,
         **options: Unpack[SyncOptions],
     ) -> Any:
-        """Request an event stream by GET, as `stream` does."""
+        """Request an event stream by GET, like `stream`."""
         return self._make("GET", url, options, events, dialect, unknown, comments)
 
     @overload
@@ -277,10 +277,10 @@ class SSEClient(BaseClient):
         **options: Unpack[SyncOptions],
     ) -> Any:
         """
-        Follow a feed that never ends, as a browser's `EventSource` does (WHATWG HTML, section 9.2.3).
+        Follow a feed that never ends, like a browser's `EventSource` (WHATWG HTML, section 9.2.3).
 
-        Reconnects whenever the connection ends, cleanly or not, after the server's `retry` or 3 s, for as long as it
-        takes, and resumes after the last event. It ends with a 204, or with a response that retrying cannot fix.
+        Reconnects whenever the connection ends, cleanly or not, without limit, after the server's `retry` or 3 s, and
+        resumes after the last event. Stops on a 204, or on a response that retrying cannot fix.
         """
         return self._make("GET", url, options, events, dialect, unknown, comments, is_subscription=True)
 
@@ -303,9 +303,9 @@ class SSEClient(BaseClient):
 
     def close(self) -> None:
         """
-        End all open streams, as their own `close()` would; then close the HTTP client, where it was made here.
+        Close all open streams, like their own `close()`; then close the HTTP client, unless it is yours.
 
-        A stream that has not been entered yet, and any other call, is a `RuntimeError` from then on.
+        After that, entering a stream and any other call raise `RuntimeError`.
         """
         try:
             for stream in self._close_calls():

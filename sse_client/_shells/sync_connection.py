@@ -23,7 +23,7 @@ from .waking import Channel
 
 
 class Connection(BaseStream[T]):
-    """A stream that connects, waits and closes as its session says."""
+    """A stream that executes the steps of its session: it connects, waits and closes."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Connection(BaseStream[T]):
         self._cleaning = threading.Lock()
 
     def _do(self, step: Step) -> None:
-        """Do what the session says, short of reading on; raise the error that the stream ends with."""
+        """Execute a step other than `Read`. Raises the error that ends the stream."""
         match step:
             case Connect():
                 self._connect(step)
@@ -100,7 +100,7 @@ class Connection(BaseStream[T]):
         return response
 
     def _read_up_to(self, size: int, seconds: float) -> bytes:
-        """Read the body, to its end or to either bound. What goes wrong on the way is of no interest any more."""
+        """Read the body to its end or to either limit. Errors no longer matter."""
         body = bytearray()
         self._clock.watch(self._channel, self._now() + seconds)
         try:

@@ -1,7 +1,7 @@
 """
 The time of a stream: real, or virtual over a scripted transport.
 
-A stream has one `Clock`. It is the real one until a transport that has no real time asks for another.
+A stream has one `Clock`. It is the real one until a scripted transport requests virtual time.
 """
 
 import time
@@ -10,13 +10,14 @@ from math import inf
 
 from .waking import Channel
 
-# In a request's extensions: how a transport that has no real time gets the stream's `VirtualTime`. The method is held
-# weakly: the stream holds its response, and that its request, and it is closed as soon as nobody holds the stream.
+# The key in a request's extensions by which a scripted transport gets the stream's `VirtualTime`. The method is
+# referenced weakly: the stream refers to its response and thereby to its request, and a cycle would delay the closing
+# of a stream that is no longer referenced.
 VIRTUAL_TIME = "sse_client.virtual_time"
 
 
 class Clock:
-    """Real time. It has no state, so that all streams share one."""
+    """Real time. It has no state, so all streams share one."""
 
     __slots__ = ()
 
@@ -24,25 +25,26 @@ class Clock:
     """The time, in seconds since some moment in the past."""
 
     def wait(self, seconds: float) -> float:
-        """Wait for so many seconds, except for those of real time; return how many these are."""
+        """Let virtual time pass; return the seconds that the caller must wait in real time."""
         return seconds
 
     def waited_until(self, deadline: float) -> None:
-        """Take that nothing happened in real time until a deadline."""
+        """Record that nothing happened until a deadline."""
 
     def watch(self, channel: Channel, deadline: float) -> None:
-        """Have the next read given up at the deadline."""
+        """Give up the next read at the deadline."""
         channel.watch(deadline)
 
     def limit(self, seconds: float) -> None:
-        """Take that the step that follows is given up after so many seconds, by a cancellation in real time."""
+        """Record that the next step is given up after this time; in real time, a cancellation does that."""
 
 
 class VirtualTime(Clock):
     """
-    The time of a stream over a scripted transport: it passes only when a stream would wait.
+    The time of a stream over a scripted transport: it passes only when the stream would wait.
 
-    The transport waits for the server in it, the shell for its next attempt. A read gives up at `deadline`.
+    It advances when the transport waits for the server, or the shell for its next attempt. A read is given up at
+    `deadline`.
     """
 
     __slots__ = ("_now", "deadline", "wait_until_closed")
@@ -50,15 +52,15 @@ class VirtualTime(Clock):
     def __init__(self, now: float, wait_until_closed: Callable[[float], bool] | None) -> None:
         self.deadline = inf
         self.wait_until_closed = wait_until_closed
-        """For a thread that would wait for ever: waits so many real seconds, and returns whether the stream was closed.
-        `None` where a cancellation ends that."""
+        """A function for a thread that would wait for ever: it waits at most the given real seconds, and returns
+        whether the stream was closed. `None` if a cancellation ends the wait."""
         self._now = now
 
     def now(self) -> float:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Advance the time."""
         self._now += seconds
 
     def wait(self, seconds: float) -> float:

@@ -1,8 +1,8 @@
 """
-What a stream delivers: the values of its events, and the results that they add up to. No I/O.
+The values that a stream delivers, and the results accumulated from them. No I/O.
 
-Most streams deliver each event as it is, or as one value of its type. A stream is *mixed* if comments come between its
-events, or if a dialect's reader makes several values of an event, or none.
+Most streams deliver each event unchanged, or as one value of its type. A stream is *mixed* if it also delivers
+comments, or if a dialect's reader makes several values of an event, or none.
 """
 
 import random
@@ -28,12 +28,12 @@ from .time import REAL_TIME
 
 
 class Values(Generic[T]):
-    """A stream, as far as its user sees it."""
+    """The part of a stream that its user sees."""
 
     def __init__(self, plan: Plan, dialect: Dialect[Any, Any], *, comments: bool) -> None:
         self._plan = plan
         self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
-        self._now: Callable[[], float] = REAL_TIME.now  # of the clock: it is asked once for each piece
+        self._now: Callable[[], float] = REAL_TIME.now  # the clock's own function: it is called for each piece
         self._dialect = dialect
         self._dispatch: Dispatch | None = None
         self._reading = reading = self._session.reading
@@ -47,15 +47,15 @@ class Values(Generic[T]):
                 raise TypeError("comments=True needs raw events: it cannot be combined with events= or a typed dialect")
             self._session.notes = deque()
         self._is_mixed = comments or reading is not None
-        self._is_plain = is_raw and not comments  # each event is delivered as it is, and nothing else looks at it
+        self._is_plain = is_raw and not comments  # each event is delivered unchanged, and nothing else uses it
         self._foldings: list[Folding] = []
         self._result: Accumulating | None = reading
         if dialect.fold is not None:
             self._result = self._begin_folding(dialect.fold, dialect.initial)
 
     def _value(self, event: ServerSentEvent) -> T | Nothing:
-        """Make of an event what is handed out, and let the accumulations have it. Raises `DecodeError`."""
-        # `_decode` without the call: typed events come this way.
+        """Return the value of an event, and fold it into the accumulations. Raises `DecodeError`."""
+        # `_decode` without the call, for speed.
         try:
             value: Any = event if self._decoder is None else self._decoder.decode(event)
             if value.__class__ is Nothing:
@@ -68,7 +68,7 @@ class Values(Generic[T]):
         return cast("T | Nothing", value)
 
     def _next_value(self) -> Any:
-        """Return what a mixed stream delivers next; `Nothing.EMPTY` if all that was read is used up."""
+        """Return the next value of a mixed stream; `Nothing.EMPTY` if it must read first."""
         session, reading = self._session, self._reading
         if reading is None:
             return self._next_or_comment()
@@ -121,7 +121,7 @@ class Values(Generic[T]):
         folding = Folding(fold, first_value(initial))
         self._session.begin()
         if self._is_plain or (self._reading is not None and not self._foldings):
-            # A running loop does not look at each event. It ends here, and begins again with the rest.
+            # A running loop does not call us for each event: end its inner loop, so that it starts again with the rest.
             self._session.renew_ready()
             if self._reading is not None:
                 self._reading.renew_values()
@@ -130,11 +130,11 @@ class Values(Generic[T]):
         return folding
 
     def _accumulated(self, fold: Any, initial: Any) -> Accumulating:
-        """Return the result of a fold that begins now; without one, that of the dialect."""
+        """Return the result of a fold that begins now, or without a fold, that of the dialect."""
         return self._own_result("accumulate() needs a fold") if fold is None else self._begin_folding(fold, initial)
 
     def _own_result(self, lack: str) -> Accumulating:
-        """Return the result of the dialect's fold or reader. Raises `TypeError`, which says what is lacking."""
+        """Return the result of the dialect's fold or reader. Raises `TypeError` if it has neither."""
         if self._result is None:
             raise TypeError(f"{lack}: this stream's dialect has neither a reader nor a fold")
         return self._result
@@ -153,7 +153,7 @@ class Values(Generic[T]):
         return error
 
     def _end_reading(self, error: BaseException | None = None) -> None:
-        """Tell the reader that the stream is over, unless it knows. It has ended by this error, or was closed."""
+        """Tell the reader, once, that the stream is over, with this error, or because it was closed."""
         reading = self._reading
         if reading is None or self.outcome is None:
             return
@@ -167,7 +167,7 @@ class Values(Generic[T]):
             reading.close(error if isinstance(error, SSEError) else self._cancelled())
 
     def _complete(self, error: BaseException) -> None:
-        """Put on an error of the stream what only we know of it."""
+        """Add the attributes of an error that the session does not know."""
         if isinstance(error, SSEError):
             error.stats = self.stats
         if isinstance(error, StreamError):
@@ -181,7 +181,7 @@ class Values(Generic[T]):
         """
         The latest response: status, headers, HTTP version.
 
-        Raises `RuntimeError` where none has come yet; entering the stream waits for it.
+        Raises `RuntimeError` if there is none yet; entering the stream waits for it.
         """
         head = self._session.head
         if head is None:
@@ -202,15 +202,15 @@ class Values(Generic[T]):
 
     @property
     def last_event(self) -> ServerSentEvent | None:
-        """The event that was handed out last, as it came: what lies under a typed one."""
+        """The last delivered event as received, also if a typed value of it was delivered."""
         return self._session.last_event
 
     @property
     def last_event_id(self) -> str:
         """
-        The ID of the last event that you have finished with: came back for the next, or left without an error.
+        The ID of the last event that you finished processing: you requested the next one, or left without an error.
 
-        In a dispatch with batches, what is pending in one is not finished.
+        In a dispatch with batches, pending events are not finished.
         """
         if self._dispatch is not None and self._dispatch.has_batches:
             finished = self._dispatch.finished
@@ -220,9 +220,9 @@ class Values(Generic[T]):
     @property
     def cursor(self) -> Any:
         """
-        The cursor of `resume=Cursor(…)`, after the last event that you have finished with; else `None`.
+        The cursor of `resume=Cursor(…)`, after the last event that you finished processing; otherwise `None`.
 
-        As the `initial` of another cursor it resumes the stream in another call, or another process. It is `None` too
+        As the `initial` of another `Cursor` it resumes the stream in another call or another process. It is also `None`
         in a dispatch with batches, which reads ahead of its handlers.
         """
         if self._dispatch is not None and self._dispatch.has_batches:
@@ -231,7 +231,7 @@ class Values(Generic[T]):
 
     @property
     def stats(self) -> StreamStats:
-        """The numbers of the stream so far."""
+        """The statistics of the stream so far."""
         stats = self._session.stats(self._now())
         stats.unknown = self._unknown
         return stats

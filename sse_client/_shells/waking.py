@@ -1,8 +1,8 @@
 """
-Ending a blocked read: `Channel` carries one stream's connection to the thread that must wake its reader.
+Ending a blocked read: a `Channel` gives other threads access to one stream's connection, to wake its reader.
 
-The `Watchdog` shuts channels down at their deadlines, on one thread for the whole process. A forked process has
-neither thread nor queue of its parent, and lets go of the parent's channels: their connections are shut down there.
+The `Watchdog` shuts down channels at their deadlines, on one thread for the whole process. A forked process has neither
+the thread nor the queue of its parent, and releases the parent's channels: only the parent shuts those down.
 """
 
 import logging
@@ -19,27 +19,27 @@ from typing import Any
 
 logger = logging.getLogger("sse_client")
 
-# How many forks lie between the first process and this one: what was made before the last of them is the parent's.
+# The number of forks between the first process and this one: a channel of an earlier generation is the parent's.
 generation = 0
 
 
 class Channel:
     """
-    The socket under one response, for another thread to shut down: that wakes a blocked read at once, sync and async.
+    The socket of one response, for another thread to shut down: that wakes a blocked read at once, sync and async.
 
-    Only over HTTP/1.1, where the connection carries nothing but this response, and only until `release`: then it
-    goes back to its pool, and belongs to somebody else. A transport that does not show its socket has none here; its
-    reads end with the next byte, or by its own timeout.
+    Only over HTTP/1.1, because there the connection carries nothing but this response, and only until `release`: after
+    that the connection goes back to its pool, for other requests. If the transport does not give access to the socket,
+    the channel has none, and a read ends with the next byte or by the transport's own timeout.
     """
 
     deadline: float
-    """When the watchdog is to shut it down (`time.monotonic()`); infinite while nobody reads."""
+    """When the watchdog shuts down the channel (`time.monotonic()`); infinite while there is no read."""
     queued_for: float
-    """The watchdog's own: when it looks at this channel next."""
+    """Set by the watchdog: when it looks at this channel next."""
     is_expired: bool
-    """Whether the watchdog has shut it down."""
+    """Whether the watchdog has shut down the channel."""
     was_sent: bool | None
-    """Whether a byte of the request has gone out; `None` where the transport does not tell."""
+    """Whether any byte of the request was sent; `None` if the transport does not report it."""
 
     def __init__(self) -> None:
         self.deadline = inf
@@ -49,7 +49,7 @@ class Channel:
         self._generation = generation
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._is_own = False  # the socket is a duplicate, which nobody else closes
+        self._is_own = False  # whether the socket is a duplicate that this channel must close
         self._is_shared = False
         self._is_shut = False
         self._waker: Callable[[], None] | None = None
@@ -60,19 +60,19 @@ class Channel:
 
     @property
     def is_watched(self) -> bool:
-        """Whether nothing else need keep the time: over HTTP/2, a read that is given up costs all streams."""
+        """Whether the transport needs no timeout for our deadlines: over HTTP/2, a timeout would end all streams."""
         return self.is_armed or self._is_shared
 
     @property
     def is_inherited(self) -> bool:
-        """Whether the connection is that of the process that forked this one. It must not be written to, or shut."""
+        """Whether the connection belongs to the parent process. It must not be written to or shut down here."""
         return self._generation != generation
 
     def responded(self, response: Any) -> None:
-        """Take the response: from here on, this is the socket that its body comes over."""
+        """Use the connection of the response, whose body is read next."""
         self.deadline = inf
         self._is_shared = response.http_version == "HTTP/2"
-        # One that is closed already, by a hook that has read it, has given its connection back.
+        # A response that a hook has read is already closed, and its connection is back in the pool.
         is_alone = response.http_version in ("HTTP/1.0", "HTTP/1.1") and not response.is_closed
         if is_alone:
             self.arm(response.extensions.get("network_stream"))
@@ -81,9 +81,9 @@ class Channel:
 
     def arm(self, network_stream: Any, *, is_moving: bool = False) -> None:
         """
-        Take the socket of a connection that carries this request, and nothing else, until `release`.
+        Use the socket of a connection that carries only this request, until `release`.
 
-        `is_moving` says that the socket is about to become one of another layer, as it does with a TLS handshake.
+        `is_moving` means that another layer is about to replace the socket object, as a TLS handshake does.
         """
         found, is_own = _socket_of(network_stream, is_moving=is_moving)
         with self._lock:
@@ -93,7 +93,7 @@ class Channel:
                 self._shut()
 
     def adopt_waker(self, waker: Callable[[], None]) -> None:
-        """Wake the reader by calling this: its connection is shared, and the socket must not be shut down."""
+        """Wake the reader with this function, because its connection is shared and must not be shut down."""
         with self._lock:
             self._waker = waker
             is_shut = self._is_shut
@@ -101,13 +101,13 @@ class Channel:
             waker()
 
     def watch(self, deadline: float) -> None:
-        """Have the socket shut down at the deadline, unless that is moved in time."""
+        """Let the watchdog shut down the socket at the deadline, unless the deadline is moved in time."""
         self.deadline = deadline
         if deadline < self.queued_for and self.is_armed:
             watchdog.queue(self, deadline)
 
     def shut_down(self) -> None:
-        """Wake the reader. Any thread."""
+        """Wake the reader. For any thread."""
         if self.is_inherited:
             return
         with self._lock:
@@ -120,14 +120,14 @@ class Channel:
     def _shut(self) -> None:
         if self._socket is not None:
             with suppress(OSError):
-                # Not its own method: over TLS that one would hand raw records to the reader.
+                # Not the SSL socket's own method, after which a read would return raw TLS records.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Let go of the socket, before its connection goes back to the pool."""
+        """Release the socket, before its connection goes back to the pool."""
         self.deadline = inf
         if self.is_inherited:
-            self._lock = threading.Lock()  # whoever holds the old one is not in this process
+            self._lock = threading.Lock()  # a thread of the parent may hold the old one for ever
         with self._lock:
             self._let_go()
 
@@ -139,10 +139,10 @@ class Channel:
 
 def _socket_of(network_stream: Any, *, is_moving: bool) -> tuple[socket.socket | None, bool]:
     """
-    Return a socket that any thread can shut down at any time, and whether it is ours to close.
+    Return a socket that any thread can shut down at any time, and whether the caller must close it.
 
-    asyncio and trio wrap one. uvloop knows its own by their numbers alone, and the number of one that it has closed may
-    be another connection's by now: there we hold a duplicate, and so where the socket moves.
+    asyncio and trio wrap a socket object. uvloop has only file descriptors, and after it closes one, its number may be
+    reused for another connection. So the socket is duplicated there, and also if it is about to be replaced.
     """
     shown: Any = None if network_stream is None else network_stream.get_extra_info("socket")
     if not is_moving:
@@ -152,22 +152,22 @@ def _socket_of(network_stream: Any, *, is_moving: bool) -> tuple[socket.socket |
     try:
         return socket.fromfd(shown.fileno(), shown.family, shown.type), True
     except (AttributeError, OSError, TypeError, ValueError):
-        return None, False  # there is no socket, or none any more
+        return None, False  # there is no socket, or it is closed
 
 
 class Watchdog:
     """
-    One thread for the process, started when first needed: it shuts channels down at their deadlines.
+    One thread for the process, started when first needed, that shuts down channels at their deadlines.
 
-    A read costs no lock. A reader sets its channel's `deadline` and then looks at `queued_for`; this thread sets
-    `queued_for` to infinity and then looks at `deadline`. So a deadline that is set while the channel leaves the queue
-    is seen by one of the two. A deadline that is moved to a later time stays in the queue for the earlier one, where
-    it is found too early, and queued again.
+    A read takes no lock. A reader sets its channel's `deadline` and then reads `queued_for`; this thread sets
+    `queued_for` to infinity and then reads `deadline`. So if a deadline is set while the channel leaves the queue, at
+    least one of the two notices. A channel whose deadline is moved to a later time stays in the queue for the earlier
+    one; at that time it is queued again.
     """
 
     _condition: threading.Condition
     _queue: list[tuple[float, int, Channel]]
-    _limit: int  # of the queue's length, beyond which it is looked through
+    _limit: int  # the length of the queue at which it is cleaned up
     _thread: threading.Thread | None
 
     def __init__(self) -> None:
@@ -175,14 +175,14 @@ class Watchdog:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Begin with nothing, in a process that was forked: whoever held the lock or waited is not in it."""
+        """Reset the state in a forked process, where the parent's threads, which may hold locks, do not exist."""
         self._condition = threading.Condition()
         self._queue = []
         self._limit = 0
         self._thread = None
 
     def queue(self, channel: Channel, deadline: float) -> None:
-        """Look at the channel at that time."""
+        """Look at the channel at this time."""
         with self._condition:
             if len(self._queue) >= self._limit:
                 self._forget()
@@ -195,11 +195,11 @@ class Watchdog:
                 self._condition.notify()
 
     def _forget(self) -> None:
-        """Let go of those that wait for nothing any more, so that a deadline far away does not keep them."""
+        """Remove channels without a deadline, so that an old deadline far in the future does not keep them alive."""
         kept: list[tuple[float, int, Channel]] = []
         for queued_for, ticket, channel in self._queue:
             if channel.queued_for == queued_for:
-                channel.queued_for = inf  # first, as in `_run`
+                channel.queued_for = inf  # before the deadline is read, as in `_run`
                 if channel.deadline < inf:
                     channel.queued_for = queued_for
                     kept.append((queued_for, ticket, channel))
@@ -217,8 +217,8 @@ class Watchdog:
                     self._condition.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
                 queued_for, _, channel = heappop(self._queue)
             if channel.queued_for != queued_for:
-                continue  # it was queued again, for an earlier time
-            # First, then the look at the deadline: a reader does it the other way round.
+                continue  # it was queued again for an earlier time
+            # Before the deadline is read: a reader does it the other way round.
             channel.queued_for = inf
             deadline = channel.deadline
             if deadline <= time.monotonic():
@@ -226,8 +226,8 @@ class Watchdog:
                 try:
                     channel.shut_down()
                 except Exception:
-                    # All other streams of the process have their clocks from this thread.
-                    logger.exception("a connection whose time is over could not be shut down")
+                    # This thread must survive, because all other streams of the process depend on it.
+                    logger.exception("could not shut down a connection after its deadline")
             elif deadline < inf:
                 self.queue(channel, deadline)
 
@@ -236,7 +236,7 @@ watchdog = Watchdog()
 
 
 def _forked() -> None:
-    """Leave what was here to the parent."""
+    """Leave the parent's channels to the parent, in a forked process."""
     global generation
     generation += 1
     watchdog.begin_anew()
