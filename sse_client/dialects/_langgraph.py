@@ -397,7 +397,7 @@ def summed(counted: dict[str, Any], usage: dict[str, Any], *, has_details: bool 
 
 
 def location(response: Any) -> str | None:
-    """The URL at which the server lets the run be joined; `None` on another origin: the user's token is not for that."""
+    """The URL to join the run at; `None` if it is on another origin, which must not get the user's token."""
     found = as_text(response.headers.get("location"))
     try:
         target, here = urlsplit(found), urlsplit(str(response.url))
