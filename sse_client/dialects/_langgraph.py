@@ -9,6 +9,7 @@ of the last message. The protocol does not say when a run ends, but for version 
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from sse_client import Cursor, Dialect, ErrorEvent, LastEventID, Request, ServerSentEvent, Terminator
 
@@ -396,8 +397,14 @@ def summed(counted: dict[str, Any], usage: dict[str, Any], *, has_details: bool 
 
 
 def location(response: Any) -> str | None:
-    """The path at which the server lets the run be joined, if it names one."""
-    return as_text(response.headers.get("location")) or None
+    """The URL to join the run at; `None` if it is on another origin, which must not get the user's token."""
+    found = as_text(response.headers.get("location"))
+    try:
+        target, here = urlsplit(found), urlsplit(str(response.url))
+    except ValueError:
+        return None
+    is_foreign = (target.scheme or target.netloc) and target[:2] != here[:2]
+    return None if is_foreign else found or None
 
 
 def is_error(event: ServerSentEvent) -> bool:

@@ -225,6 +225,15 @@ def test_what_cannot_be_resumed(shell: Shell, dialect: Dialect[Delta, Message], 
     assert len(transport.requests) == 1
 
 
+@three_shells
+def test_a_run_that_another_origin_would_join(shell: Shell) -> None:
+    """LangGraph's run is not joined at another origin, which would get the user's token: the cut is raised."""
+    transport = scripted_transport(Answer(RUN[0] + RUN[1], FIN, headers={"Location": "https://other/x"}))
+    made = shell.read(URL, http={"transport": transport}, dialect=LANGGRAPH, json={})
+    assert isinstance(made.error, StreamInterrupted)
+    assert len(transport.requests) == 1
+
+
 # Transient errors.
 
 OVERLOADED = encode(("error", {"type": "error", "error": {"type": "overloaded_error", "message": "sorry"}})).decode()

@@ -229,14 +229,27 @@ def test_messages_without_ids() -> None:
     assert reply.kinds == ["Data", "TextDelta", "UsageUpdate", "TextDelta", "Data"]
 
 
-def test_resuming() -> None:
-    """A run is joined at the path that the server names, if it does."""
+LOCATIONS = [
+    ("/threads/t/runs/r/stream", True),
+    ("stream?x=1", True),
+    ("https://host/threads/t", True),
+    ("", False),
+    ("https://other/threads/t", False),
+    ("http://host/threads/t", False),
+    ("//other/threads/t", False),
+    ("https://[/", False),
+]
+
+
+@pytest.mark.parametrize(("location", "is_followed"), LOCATIONS, ids=[each for each, _ in LOCATIONS])
+def test_resuming(location: str, is_followed: bool) -> None:
+    """A run is joined at the URL that the server names, unless that is of another origin."""
     resume = LANGGRAPH.resume
     assert isinstance(resume, LastEventID)
     assert resume.method == "GET"
     assert callable(resume.url)
-    assert resume.url(SimpleNamespace(headers={"location": "/threads/t/runs/r/stream"})) == "/threads/t/runs/r/stream"
-    assert resume.url(SimpleNamespace(headers={})) is None
+    response = SimpleNamespace(headers={"location": location}, url="https://host/runs/stream")
+    assert resume.url(response) == (location if is_followed else None)
 
 
 def test_any_shape() -> None:
