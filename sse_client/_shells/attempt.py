@@ -1,9 +1,9 @@
 """
 One request on its way, from the pool to its headers: its clocks, and whether it goes out at all.
 
-What httpcore's `trace` extension reports moves the clocks of a `Countdown` on. It also comes right before the first
-byte is written, the last moment to hold a request back. A transport that does not trace has its own timeouts alone, and
-is asked once, before it begins.
+The reports of httpcore's `trace` extension move the clocks of a `Countdown` on. One comes right before the first byte
+is written, the last moment to hold a request back. A transport that does not trace has only its own timeouts, and the
+request is checked once, before it begins.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from .._core.steps import Connect
 from .http import DeadlineReached, transport_timeout
 from .waking import Channel
 
-# What a connection is made of; each brings the socket that there is from then on.
+# The steps that make a connection; each brings the socket to use from then on.
 MADE = (
     *("connect_tcp.complete", "connect_unix_socket.complete"),
     *("setup_socks5_connection.complete", "start_tls.complete"),
@@ -39,7 +39,7 @@ class Attempt:
         self._countdown = Countdown(step.connect, step.response, session.total_deadline)
         self._timeouts = request.extensions["timeout"]
         self._made: Any = None  # the connection that was made for this request, as a stream of bytes
-        self._is_tunnel = False  # what is sent is the CONNECT to a proxy
+        self._is_tunnel = False  # the request being sent is the CONNECT to a proxy
         self._begin()
         self._check()
 
@@ -50,7 +50,7 @@ class Attempt:
         self._limit(now)
 
     def _limit(self, now: float) -> None:
-        """Tell the transport what is left. It reads the one dict of a request at the beginning of each phase."""
+        """Tell the transport the time left. It reads the one dict of a request at the beginning of each phase."""
         timeouts, countdown = self._timeouts, self._countdown
         timeouts["pool"] = timeouts["connect"] = transport_timeout(countdown.left_to_connect(now))
         timeouts["read"] = timeouts["write"] = transport_timeout(countdown.left_to_respond(now))
@@ -74,8 +74,8 @@ class Attempt:
         """
         Follow httpcore's `trace` extension, whose names begin with a part of httpcore's own.
 
-        Returns what is to be closed, if anything, because the connection has failed while it was being made: httpcore
-        does that at an error and not at a cancellation, and not with a tunnel, which would keep its place in the pool.
+        Returns the object to close, if any, after a connection has failed while it was being made. httpcore closes it
+        at an error but not at a cancellation, and never a tunnel, which would keep its place in the pool.
         """
         event = name.partition(".")[2]
         self._channel.was_sent = self._channel.was_sent or False
@@ -128,8 +128,8 @@ def _caller() -> Any:
     Return the connection that calls the trace, or `None` if it is not to be found.
 
     Nothing public leads to a connection that was used before until there is a response. Its own method is among the
-    frames above us, so that it can be no other one. What we need of it has a private name, `_network_stream`: without
-    that, a request on such a connection cannot be woken before its headers.
+    frames above us, so that it cannot be another one. We need its private attribute `_network_stream`: without that, a
+    request on such a connection cannot be woken before its headers.
     """
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):

@@ -17,7 +17,7 @@ def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> Non
     Turn a request's extensions from the headers, once they are there, to the body, before its first read.
 
     The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
-    body. What was there to be told of the headers would cost memory for as long as the body takes.
+    body. The extensions for the headers go: they would cost memory for as long as the body takes.
     """
     if not is_http2(response):
         request.extensions.pop("trace", None)  # there it tells when the response is closed
@@ -58,7 +58,7 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
     """
     The pieces of a compressed body, decoded.
 
-    One that decodes to nothing is `b""`: whoever reads has a clock to look at. Raises `EndedEarly` at an end that is
+    One that decodes to nothing is `b""`: the reader has a clock to look at. Raises `EndedEarly` at an end that is
     not the body's, and the client's own `DecodingError`.
     """
 
@@ -81,7 +81,7 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if self._response.is_closed:
-            # It is read on only to unwind the generators below: nobody wants what is in them.
+            # It is read on only to unwind the generators below: their pieces are not used.
             return cast("bytes", await self._pieces.__anext__())
         if self._decoder.has_more:
             await anyio.lowlevel.checkpoint()  # a body may grow for long without a read

@@ -1,15 +1,15 @@
 """
 Content codings: compressed bytes in, the body out, with no I/O (RFC 9110, section 8.4.1).
 
-How a decoder is driven: `feed` it a piece, cut anywhere, then `take` as long as it `has_more`. What the server has
-flushed is there to take as soon as its last byte has been fed. A piece that is taken has a bound, whatever the body
-grows to, so that a limit or a clock can stop it in between.
+How a decoder is driven: `feed` it a piece, cut anywhere, then `take` as long as it `has_more`. All that the
+server has flushed can be taken as soon as its last byte has been fed. The size of a taken piece is bounded, however
+large the body is, so that a limit or a clock can stop it in between.
 
 The end of the bytes is the end of the body only if the decoder `is_whole`: each coding has an end mark of its own,
-and behind a proxy it may be all that tells a whole body from one whose server died. What comes after the mark is
+and behind a proxy it may be all that tells a whole body from one whose server died. Bytes after the mark are
 ignored, as browsers do, except for another gzip member or zstd frame.
 
-gzip and deflate are decoded by the standard library; what comes before a fault in them is returned before the fault
+gzip and deflate are decoded by the standard library; bytes before a fault in them are returned before the fault
 is raised, however the body was cut. For br and zstd we use the modules that the HTTP client has imported.
 """
 
@@ -19,10 +19,10 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# What zlib returns at most for one call. A terminator, a limit or a clock ends the stream before the next.
+# The most that zlib returns for one call. A terminator, a limit or a clock ends the stream before the next.
 MAX_PIECE = 64 * 1024
 
-# Of the input at a time: zlib copies what a call leaves of it.
+# The most input for one call: zlib copies the rest of it.
 STEP = 16 * 1024
 
 # The other decoders have no common way to bound their output, so their input is. A block of zstd takes 4 bytes for
@@ -42,7 +42,7 @@ ZSTD_MODULES = ("compression.zstd", "backports.zstd", "zstandard")
 
 
 class CodingError(Exception):
-    """The bytes are not what the coding makes."""
+    """The bytes are not valid in this coding."""
 
 
 class EndedEarly(Exception):
@@ -61,7 +61,7 @@ def coding_of(header: str) -> str:
 
 
 def decoder_for(coding: str) -> "Decoder | None":
-    """Make a decoder for one body in the coding; `None` if there is none here."""
+    """Make a decoder for one body in the coding; `None` if the coding is not supported here."""
     if coding == "gzip":
         return _Gzip()
     if coding == "deflate":
@@ -91,7 +91,7 @@ class Decoder:
         self._step = step
         self._input = b""
         self._at = 0  # how much of the input has been decoded
-        self._beginning = b""  # the first bytes of a frame, too few to say what they begin
+        self._beginning = b""  # the first bytes of a frame, too few to tell its kind
         self._is_full = False  # the last call returned as much as it may, and may hold more of its own
         self._fault: Exception | None = None
 
@@ -125,7 +125,7 @@ class Decoder:
         return found
 
     def _begin_again(self) -> None:
-        """Put the first bytes back: by now it is known what decodes them."""
+        """Put the first bytes back: by now their decoder is known."""
         self._input, self._at, self._beginning = self._beginning + self._input[self._at :], 0, b""
         self.is_whole = False
 
@@ -135,7 +135,7 @@ class Decoder:
 
 
 class _Zlib(Decoder):
-    """What zlib decodes."""
+    """The codings that zlib decodes."""
 
     def __init__(self) -> None:
         super().__init__(STEP)
@@ -159,7 +159,7 @@ class _Zlib(Decoder):
 
 
 def _decodable(decompressor: Any, data: bytes) -> bytes:
-    """Decode up to the fault in the data; zlib itself drops what it has decoded in the same call."""
+    """Decode up to the fault in the data; zlib itself drops the output of the same call."""
     output = bytearray()
     try:
         for index in range(len(data)):

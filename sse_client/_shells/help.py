@@ -45,9 +45,9 @@ The request:
     params, cookies, json, content, data, files, auth
         As in httpx. By default `None`.
     cross_origin_redirects: bool = False
-        Whether to follow a redirect to another origin too, without auth, cookies or headers of yours. What repeats or
-        resumes the request is sent: `Last-Event-ID` and the idempotency key. Redirects within the origin are always
-        followed.
+        Whether to follow a redirect to another origin too, without auth, cookies or headers of yours. The headers
+        that resume or repeat the request are sent: `Last-Event-ID` and the idempotency key. Redirects within the origin
+        are always followed.
 
 Failures and time:
 

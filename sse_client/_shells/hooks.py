@@ -1,9 +1,9 @@
 """
 Sending a request through the event hooks of the user's client.
 
-A hook may raise whatever a transport raises; only where it was raised tells that it is the user's own. And httpx closes
-a response whose hook raises, but one that is refused for its status is still to be read. So if a client has hooks, they
-are put between two of ours, which do nothing for the requests of others.
+A hook may raise the same errors as a transport; only the place where an error was raised tells that it is the user's
+own. And httpx closes a response whose hook raises, but one that is refused for its status is still to be read. So if a
+client has hooks, they are put between two of ours, which do nothing for the requests of others.
 """
 
 import sys
@@ -16,7 +16,7 @@ from typing import Any
 from .._core.steps import Connect
 from .http import DeadlineReached, library_of, send_options
 
-# In a request's extensions, while it is sent: the `Hooks` that are told where it is.
+# In a request's extensions, while it is sent: the `Hooks` that follow its progress.
 HOOKS = "sse_client.hooks"
 
 
@@ -43,7 +43,7 @@ class Hooks:
 
     @contextmanager
     def around(self, request: Any) -> Generator[None]:
-        """While the request is sent. An `HTTPStatusError` for its response ends here: that response is the answer."""
+        """Wrap the sending. An `HTTPStatusError` for the response to it ends here: `refused` keeps that response."""
         self._are_running = False
         self.refused = None
         request.extensions[HOOKS] = self
@@ -72,8 +72,8 @@ class Hooks:
         self._let_go()
 
     def have_raised(self, error: Exception) -> bool:
-        """Whether what came out of `send` is an error of the user's own code."""
-        # A status error that is not about the answer: of a request that a hook, or an auth, made itself.
+        """Whether an error that `send` raised is one of the user's own code."""
+        # A status error about another response: of a request that a hook, or an auth, made itself.
         is_of_another = isinstance(error, self._library.HTTPStatusError)
         return is_of_another or (self._are_running and not isinstance(error, DeadlineReached))
 

@@ -4,7 +4,7 @@ HTTP/2 below httpx: a stream that is left is reset, and its reader is woken, wit
 httpcore forgets a stream that is left. It sends no RST_STREAM, so the server goes on; and it drops the data that comes
 for it without handing back the flow-control window, until no stream of the connection gets any. So httpcore's public
 `trace` extension is followed from the request to the closing of its response, however that comes about: there the
-stream is reset, before httpcore forgets it. From then on h2 itself hands back what still comes for it.
+stream is reset, before httpcore forgets it. From then on h2 itself hands back the window of data that still arrives.
 
 In sync, the threads that read from one connection take turns (`turns.py`).
 
@@ -31,14 +31,14 @@ CANCEL = 0x8
 # How long a reset may take to be written, in seconds. It waits only if the server does not read.
 MAX_WRITE = 1.0
 
-# The same in sync, where it may hold up the thread that watches the clocks of all streams: they may be 0.3 s late.
+# The same in sync. It may hold up the thread that watches the clocks of all streams: they may be 0.3 s late.
 MAX_BLOCKED = 0.25
 
 # The shortest limit that a server may set for a frame (RFC 9113, section 4.2). A full one, of a request's body, may
-# have to wait for the server; what is shorter goes out at once.
+# have to wait for the server; a shorter one goes out at once.
 FRAME_SIZE = 16_384
 
-# What httpcore tells a trace of a stream.
+# The names of httpcore's trace events of a stream.
 BEGINS = "http2.send_request_headers.started"
 AWAITS_HEADERS = "http2.receive_response_headers.started"
 HAS_HEADERS = ("http2.receive_response_headers.complete", "http2.receive_response_headers.failed")
@@ -80,7 +80,7 @@ class _Stream:
         return True
 
     def _leave(self) -> None:
-        """Reset the stream, and hand back the window of what nobody will read."""
+        """Reset the stream, and hand back the window of its unread data."""
         self._is_left = True
         self._has_to_write = self._reset()
         # In this order: after the reset, all that is left to hand back is the connection's window.
@@ -135,13 +135,13 @@ class Http2Stream(_Stream):
         Reset the stream, and end the read of another thread that waits for it.
 
         A reader that waits for its turn is told. One that reads looks into its queue when something comes over the
-        connection: here that is the answer to a PING. If the server does not answer, the read ends by the transport's
+        connection: here that is the response to a PING. Without one, the read ends by the transport's
         own timeout.
         """
         if self._connection is None or self._is_left:
             return
         with suppress(Exception):
-            # In front of all: what is there to be read stays in the queue, where its window is handed back.
+            # At the front: the unread events stay in the queue, and their window is handed back from there.
             self._events.insert(0, _reset_event(self._id))
             if self._is_sent:
                 with _Locked(self._connection):
@@ -243,7 +243,7 @@ class AsyncHttp2Stream(_Stream):
 
 def http2_errors() -> tuple[type[Exception], ...]:
     """
-    What h2 itself raises, if the user has it.
+    Return the errors that h2 itself raises, if it is installed.
 
     httpcore lets it out if it comes to a connection just after another request has failed in opening it.
     """
@@ -310,9 +310,9 @@ def _is_writable(sock: Any) -> bool:
 
 def _shield_writes(connection: Any) -> None:
     """
-    Let no cancellation lose what a connection is writing: these are frames of all its streams.
+    Let no cancellation lose the frames that a connection is writing, which belong to all of its streams.
 
-    A server that has not got one cannot decompress the headers that follow, and over TLS cannot read anything more.
+    A server that misses one of them cannot decompress the headers that follow, and over TLS cannot read anything more.
     """
     with suppress(Exception):
         stream = connection._network_stream

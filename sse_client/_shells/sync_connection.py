@@ -117,7 +117,7 @@ class Connection(BaseStream[T]):
 
     def _close_response(self) -> None:
         if self._channel.is_inherited:
-            self._cleaning = threading.Lock()  # whoever holds the old one is not in this process
+            self._cleaning = threading.Lock()  # the holder of the old one is not in this process
         with self._cleaning:
             response, self._response = self._response, None
         self._channel.release()

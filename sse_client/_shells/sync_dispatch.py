@@ -31,7 +31,7 @@ class Source(Protocol):
 
 
 def drive(dispatch: Dispatch, stream: Source, read: Callable[[float], Signal]) -> StreamStats:
-    """Call what the dispatch asks for, to its end; return the numbers of the stream, or raise what it ends with."""
+    """Make the calls of the dispatch to its end; return the stream's statistics, or raise the error that ends it."""
     steps = iter(dispatch)
     answer: Any = None
     try:
@@ -63,7 +63,7 @@ class Pump:
     def __init__(self, stream: Source) -> None:
         self._stream = stream
         self._queue: queue.Queue[Signal | BaseException] = queue.Queue(maxsize=256)
-        # What the caller has set for this call, a tenant or a trace, holds for `headers=`, hooks and validators too.
+        # The caller's context variables, such as a tenant or a trace, hold for `headers=`, hooks and validators too.
         run = copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name="sse_client reader", daemon=True)
 
@@ -74,7 +74,7 @@ class Pump:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._stream.close()
         while self._thread.is_alive():
-            # What it still brings is of no interest, but it must not wait for room in the queue.
+            # Its further signals are of no interest, but it must not wait for room in the queue.
             with suppress(queue.Empty):
                 self._queue.get(timeout=0.01)
 
@@ -88,7 +88,7 @@ class Pump:
             self._queue.put(signal)
 
     def signal(self, deadline: float) -> Signal:
-        """Return what comes next, or `Passed` if nothing has by the deadline."""
+        """Return the next signal, or `Passed` if the deadline passes first."""
         stream = self._stream
         try:
             left = None if deadline == inf else min(max(deadline - stream._now(), 0.0), threading.TIMEOUT_MAX)

@@ -1,9 +1,9 @@
 """
 Gemini: `:streamGenerateContent`, of the Gemini API and of Vertex.
 
-Every event is a whole response with what is new, and has no name. Its parts come in order: a text goes on in the last
-part if that is of the same kind. `native` is one response: the parts of all events, with adjacent texts joined, unless
-one of them has a signature, which belongs to its own part.
+Every event is a whole response with only the new parts, and has no name. The parts come in order: a text continues the
+last part if that is of the same kind. `native` is one response: the parts of all events, with adjacent texts joined,
+unless one of them has a signature, which belongs to its own part.
 
 An old Vertex API writes `STOP` into every event: of its streams nothing can tell whether the end is missing.
 """
@@ -31,9 +31,9 @@ REASONS: dict[str, FinishReason] = {
 }
 UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 
-# What says that an object is a response; such an object may have any other field too.
+# Any of these fields marks an object as a response, which may have any other field too.
 FIELDS = {"candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId", "createTime", "modelStatus"}
-# What accompanies the one field that says what a part is.
+# The fields beside the one that names the kind of a part.
 BESIDE = {"thought", "thoughtSignature"}
 PLAIN = {"text", "thought"}
 
@@ -41,7 +41,7 @@ PLAIN = {"text", "thought"}
 STEP = re.compile(r"""\.([^.\[\]]+)|\[([0-9]{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""", re.DOTALL)
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-# As deep as JSON is ever nested in arguments, and far from what the interpreter allows.
+# As deep as JSON is ever nested in arguments, and far below the interpreter's limit.
 MAX_DEPTH = 100
 
 
@@ -101,7 +101,7 @@ class Leaf:
         self.container = container
         self.key = key
         self.pieces = [text]
-        self.joined = "", 0  # the text of so many pieces: one value, for another thread may ask too
+        self.joined = "", 0  # the text of the first pieces, and their number: one value, for another thread may ask too
 
     def join(self) -> None:
         """Put the text into its container."""
@@ -116,7 +116,7 @@ class Call(ToolCall):
     """
     A call whose arguments come leaf by leaf; their text comes at its end.
 
-    Its deltas have no text, but `changes`; and `partial` has what there is.
+    Its deltas have no text, but `changes`; and `partial` has the arguments so far.
     """
 
     __slots__ = ("_args", "_changed", "_leaves", "_steps")
@@ -184,7 +184,7 @@ def put(container: Any, key: Any, value: Any, *, is_new: bool = True) -> bool:
 
 
 class Candidate:
-    """What there is of a candidate beside its message."""
+    """The state of a candidate besides its message."""
 
     __slots__ = ("call", "content", "fields", "is_broken", "may_end", "message", "parts", "reason")
 
@@ -308,7 +308,7 @@ class GeminiReader(MessageReader):
             parts[-1]._native = {**as_dict(parts[-1]._native), **beside}
 
     def _add(self, candidate: Candidate, index: int, part: Any, deltas: list[Delta]) -> None:
-        """Add a part that is no text."""
+        """Add a part that is not a text."""
         fields = as_dict(part)
         call = fields.get("functionCall")
         if isinstance(call, dict):
@@ -359,7 +359,7 @@ class GeminiReader(MessageReader):
             self._end_call(candidate, index, deltas)
 
     def _set_leaf(self, candidate: Candidate, call: Call, leaf: dict[str, Any], steps: list[tuple[Path, str]]) -> None:
-        """Set a leaf of the arguments; what is not understood makes a call that is never whole."""
+        """Set a leaf of the arguments; after one that is not understood, the call is never whole."""
         path = path_of(leaf.get("jsonPath"))
         if leaf.get("willContinue") is True:
             candidate.may_end = False
@@ -413,7 +413,7 @@ def keep(kept: dict[str, Any], fields: dict[str, Any]) -> None:
 
 
 def usage_of(native: dict[str, Any]) -> Usage:
-    """Return the tokens of a reply: what it has written are its candidates and its thoughts."""
+    """Return the tokens of a reply: those written are the candidates' and the thoughts'."""
     get = native.get
     read, written, thoughts = get("promptTokenCount"), get("candidatesTokenCount"), get("thoughtsTokenCount")
     total, cached = get("totalTokenCount"), get("cachedContentTokenCount")
@@ -426,7 +426,7 @@ def usage_of(native: dict[str, Any]) -> Usage:
     return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
-# By their code, or where that is left out by their status.
+# By their code, or if that is left out, by their status.
 TRANSIENT: set[int | str] = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
 
 GEMINI: Dialect[Delta, Message] = Dialect(
@@ -438,7 +438,7 @@ GEMINI: Dialect[Delta, Message] = Dialect(
     accept_json=True,
 )
 """
-Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`, where the response is a list.
+Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`: then the response is a list.
 
 Nothing marks the end. A reply is complete if every candidate has a `finishReason`, or the prompt was blocked.
 """

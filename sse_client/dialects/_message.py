@@ -18,7 +18,7 @@ FinishReason: TypeAlias = Literal[
 ]
 """Why a reply ended. `pause` waits for the user or for another request; `other` is a reason unknown to the dialect."""
 
-# What the text of a JSON value may end with.
+# The characters with which the text of a JSON value may end.
 ENDS_OF_JSON = '}]"0123456789el'
 
 # Enough of a text to recognize it in a repr.
@@ -111,7 +111,7 @@ class Written(Part):
         self._native = native
         self._render = render
         self._pieces: list[str] = []
-        self._joined = "", 0  # the text of so many pieces: one value, which no other thread can see half-made
+        self._joined = "", 0  # the text of the first pieces, and their number: one value, never seen half-made
         self._json: PartialJSON | None = None
         self._fed = 0  # how many pieces the JSON has
         self._changes: Sequence[tuple[Path, str]] = ()  # of the last of them
@@ -132,7 +132,7 @@ class Written(Part):
         self._fed = 0
 
     def _feed(self, total: int) -> PartialJSON:
-        """Let the JSON have that many pieces. What is not JSON leaves it at the last good value."""
+        """Feed the JSON up to that many pieces. Text that is not JSON leaves it at the last good value."""
         json = self._json
         if json is None:
             json = self._json = PartialJSON()
@@ -149,7 +149,7 @@ class Written(Part):
         return json
 
     def _changes_of(self, index: int) -> Sequence[tuple[Path, str]]:
-        """What the piece with that index has added to strings."""
+        """Return the additions to strings by the piece with that index."""
         if index >= len(self._pieces):
             return ()  # it was replaced
         if index + 1 >= self._fed:
@@ -189,7 +189,7 @@ class Text(Written):
 
 
 class Reasoning(Written):
-    """What the model, or a summary of it, says about its reasoning."""
+    """The reasoning of the model, or a summary of it."""
 
     __slots__ = ()
 
@@ -292,7 +292,7 @@ class ToolCall(Written):
 
     def _is_whole(self) -> bool:
         """Whether the arguments are whole, for the reader: it leaves alone the JSON that another thread may look at."""
-        # Most of what is not whole shows at its end, without a look at the rest.
+        # Most incomplete arguments show at their end, without a look at the rest.
         return self._pieces[-1].rstrip()[-1:] in ENDS_OF_JSON and self._parse()[1] is None
 
     def _parse(self) -> tuple[Any, str | None]:
@@ -326,7 +326,7 @@ def parse(text: str) -> tuple[Any, str | None]:
 
 
 class Owner(Protocol):
-    """The reader of a message, which the message asks for what it cannot know."""
+    """The reader of a message, which the message asks for facts that it does not hold itself."""
 
     @property
     def has_ended(self) -> bool: ...
@@ -335,7 +335,7 @@ class Owner(Protocol):
 
 class Message:
     """
-    A reply so far: its parts in order, and what the server said about it.
+    A reply so far: its parts in order, and the server's metadata about it.
 
     If the server was asked for several replies, `choices` has each of them by index; the first is the message itself.
     """
@@ -400,7 +400,7 @@ class Message:
 
     @property
     def native(self) -> Any:
-        """What the server would have returned without streaming; made on request, so keep it if you need it twice."""
+        """The server's response as it would be without streaming; made on request, so keep it if you need it twice."""
         return self._kept[0] if self._owner is None else self._owner.native()
 
     @property

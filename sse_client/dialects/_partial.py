@@ -3,7 +3,7 @@ JSON that is still being written, parsed once and never again.
 
 `PartialJSON` is a machine with a stack: a piece of text moves it on, at a cost that depends on the piece alone. The
 containers on the stack are those of the value itself, so looking at the value costs nothing but the unfinished string.
-It accepts exactly what RFC 8259 calls JSON: nothing is repaired, and nothing is guessed.
+It accepts exactly the JSON of RFC 8259: nothing is repaired, and nothing is guessed.
 """
 
 import enum
@@ -16,7 +16,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 class State(enum.Enum):
-    """What comes next."""
+    """The kind of text expected next."""
 
     VALUE = "a value"
     FIRST_ITEM = "a value or ']'"
@@ -61,8 +61,8 @@ MEANING = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r":
 
 LITERALS: dict[str, tuple[str, bool | None]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
-# A number, character by character. Each stage is named after what came last: "i" are digits of the integer after its
-# first, "f" of the fraction, "x" of the exponent; "s" is the sign of the exponent.
+# A number, character by character. Each stage is named after the last character: "i" are digits of the integer after
+# its first, "f" of the fraction, "x" of the exponent; "s" is the sign of the exponent.
 NUMBER: dict[str, dict[str, str]] = {
     "-": {**dict.fromkeys("123456789", "i"), "0": "0"},
     "0": {".": ".", "e": "e", "E": "e"},
@@ -122,7 +122,7 @@ class PartialJSON:
         Add a piece of text, and return the strings that grew: their paths, and the characters that are new.
 
         Raises `ValueError` at the first character that JSON cannot have there, and again at each later call. `value`
-        stays at what came before.
+        stays as it was before.
         """
         if self._state is IN_STRING and not self._held and PLAIN.fullmatch(text):
             if not text:
@@ -153,7 +153,7 @@ class PartialJSON:
         return grown
 
     def _read_mark(self, char: str) -> None:
-        """Read the first character of a value or a key, or what stands between values."""
+        """Read the first character of a value or a key, or a mark between values."""
         state = self._state
         if state is COLON and char == ":":
             self._state = VALUE
@@ -198,7 +198,7 @@ class PartialJSON:
             self._fail(char)
 
     def _read_string(self, text: str, at: int, grown: list[tuple[Path, str]]) -> int:
-        """Read on in a string or a key, to its end or the end of the text; return where to go on."""
+        """Read on in a string or a key, to its end or the end of the text; return the index to go on at."""
         pieces: list[str] = []
         end = len(text)
         is_over = False
@@ -243,7 +243,7 @@ class PartialJSON:
         return at if is_over else end
 
     def _read_number(self, text: str, at: int) -> int:
-        """Read on in a number, to its end or the end of the text; return where to go on."""
+        """Read on in a number, to its end or the end of the text; return the index to go on at."""
         match = OF_NUMBER.match(text, at)
         assert match is not None
         stage = self._stage
@@ -295,21 +295,21 @@ class PartialJSON:
         self._state = COMMA if self._stack else END
 
     def _add(self, value: Any) -> None:
-        """Put a new value where the machine stands."""
+        """Put a new value at the machine's position."""
         if self._stack and isinstance(self._stack[-1], list):
             self._stack[-1].append(value)
         else:
             self._put(value)
 
     def _put(self, value: Any) -> None:
-        """Put a value where the machine stands, in place of the one that is there."""
+        """Put a value at the machine's position, in place of the one that is there."""
         if self._stack:
             cast("dict[str | int, Any]", self._stack[-1])[self._path[-1]] = value
         else:
             self._root = value
 
     def _joined(self) -> str:
-        """The unfinished string so far. Only what is new is joined to what was."""
+        """The unfinished string so far. Only the new pieces are joined to it."""
         if self._pieces:
             self._text += "".join(self._pieces)
             self._pieces = []
@@ -329,7 +329,7 @@ class PartialJSON:
 
 
 def _unescaped(text: str, escape: re.Match[str]) -> tuple[str, int]:
-    """Return the character that an escape stands for, and where it ends; -1 if its other half may follow."""
+    """Return the character that an escape stands for, and the index of its end; -1 if its other half may follow."""
     simple, code = escape.groups()
     if simple:
         return MEANING[simple], escape.end()

@@ -3,12 +3,13 @@
 
 A subclass translates one protocol: its `read` looks at an event and calls the building blocks (`text`, `tool_call`,
 `finish`, …), each of which adds to the message and returns the deltas for it. They accept anything a server may send in
-their place: what is not a text, or is empty, adds nothing and returns no delta. So a reader rarely checks a type.
+their place: a value that is not a text, or is empty, adds nothing and returns no delta. So a reader rarely checks
+types.
 
 A new protocol file has
 
 - a subclass with `read`, and if the default does not fit, `is_complete`;
-- `native`, which makes the server's own object from the message and what the reader has kept;
+- `native`, which makes the server's own object from the message and the values that the reader has kept;
 - if the protocol says when each part ends: `ENDS_PARTS = True`, and calls of `end`;
 - the dialect: `NAME: Dialect[Delta, Message] = Dialect(reader=…, terminator=…, errors=…)`.
 
@@ -89,7 +90,7 @@ def as_key(value: Any, default: str | int = 0) -> str | int:
 
 
 def kind_of(event: ServerSentEvent, value: Any) -> str:
-    """What an event calls itself: its name, or a field that says so."""
+    """Return the kind of an event: its name, or the first field that names it."""
     if event.event != "message":
         return event.event
     fields = as_dict(value)
@@ -125,7 +126,7 @@ class MessageReader:
         self._is_over = False
         self._has_failed = False
 
-    # What the stream asks.
+    # Called by the stream.
 
     @property
     def snapshot(self) -> Message:
@@ -140,7 +141,7 @@ class MessageReader:
         return all(choice.finish_reason is not None for choice in self._seen.values())
 
     def read(self, event: ServerSentEvent) -> list[Delta]:
-        """Return what is new in the event, in order."""
+        """Return the deltas of the event, in order."""
         raise NotImplementedError
 
     def resumed(self) -> None:
@@ -155,7 +156,7 @@ class MessageReader:
                 # Only a delta ends a call.
                 part.is_done = part.is_done or not isinstance(part, ToolCall)
 
-    # What the message asks.
+    # Called by the message.
 
     @property
     def has_ended(self) -> bool:
@@ -166,7 +167,7 @@ class MessageReader:
         return self._is_over if is_complete is None else is_complete
 
     def native(self) -> Any:
-        """Make what the server would have returned without streaming. By default `None`."""
+        """Make the response that the server would have returned without streaming. By default `None`."""
         return None
 
     # The building blocks: each adds to the message, and returns the deltas for it.
@@ -182,7 +183,7 @@ class MessageReader:
         return found
 
     def identify(self, *, id: Any = None, model: Any = None, role: Any = None, choice: int = 0) -> None:
-        """Set what is not set yet, if it is given."""
+        """Set the given values that are not set yet."""
         message = self.message if choice == 0 else self.choice(choice)
         if message.id is None and isinstance(id, str) and id:
             message.id = id
@@ -339,7 +340,7 @@ class MessageReader:
         return deltas
 
     def replace(self, part: Written, text: Any, *, choice: int = 0) -> list[Delta]:
-        """Set all of a part's text or arguments: a delta if that goes on with what is there, else `Replaced`."""
+        """Set all of a part's text or arguments: a delta if that continues the text so far, else `Replaced`."""
         if not isinstance(text, str):
             return []
         before = part._text()

@@ -4,7 +4,7 @@ OpenAI Responses, as OpenAI, Azure, xAI, OpenRouter, Copilot and others stream t
 A reply is a list of items: messages, reasoning, calls. Each has a slot, found by its `output_index`. Pieces grow the
 parts of a slot; a `done` event sets one part, the item's own `done` sets all of its parts, and the `response` in the
 last event sets all items. Mostly that is there already, and then nothing is new. Types of events are matched by their
-endings: new ones come every month, and differ in what precedes `_arguments.delta`.
+endings: new ones come every month, and differ in the part before `_arguments.delta`.
 
 A response that was not streamed is read too: it is the `response` of a last event.
 """
@@ -38,7 +38,7 @@ DELTAS: dict[type[Part], Any] = {
 
 OWN_KINDS = {"function", "custom"}  # the user runs these, and the reply waits for it
 
-# The last word of a type, as of `function_call_arguments.delta`, says what kind of part the event writes.
+# The last word of a type, as of `function_call_arguments.delta`, names the kind of part that the event writes.
 WRITTEN: dict[str, type[Written]] = {
     "text": Text,
     "refusal": Refusal,
@@ -61,14 +61,14 @@ TRANSIENT = {"rate_limit_exceeded", "server_error", "server_is_overloaded"}
 
 
 def written_by(topic: str) -> type[Written] | None:
-    """Return what kind of part the events of that type write, without its `.delta` or `.done`."""
+    """Return the kind of part that events of that type write, without its `.delta` or `.done`."""
     if topic.startswith("reasoning"):
         return Reasoning
     return WRITTEN.get(topic.rpartition("_")[2])
 
 
 def place_of(topic: str, fields: dict[str, Any]) -> tuple[str, int]:
-    """Return where in its item an event about text belongs: a list, and an index in it."""
+    """Return the place in its item of an event about text: a list, and an index in it."""
     is_summary = "summary" in topic
     index = fields.get("summary_index" if is_summary else "content_index")
     return "summary" if is_summary else "content", index if isinstance(index, int) else 0
@@ -118,12 +118,12 @@ class ResponsesReader(MessageReader):
                     return []
                 part._pieces.append(piece)
                 return [delta(piece, part)]
-        except (KeyError, TypeError):  # TypeError: an index or an ID that is none
+        except (KeyError, TypeError):  # TypeError: an unhashable index or ID
             pass
         return self._write(kind if kind.__class__ is str else kind_of(event, value), value, piece, key)
 
     def native(self) -> Any:
-        """Return the response: the server's own once it has come, else what there is of it."""
+        """Return the response: the server's own once it has come, else the response so far."""
         if self._is_final and as_list(self._response.get("output")):
             return self._response
         if not self._response and not self._slots:
@@ -170,7 +170,7 @@ class ResponsesReader(MessageReader):
                 return [] if kind in PINGS else [Data(kind, fields)]
 
     def _begin(self, response: dict[str, Any], kind: str, fields: dict[str, Any]) -> list[Delta]:
-        """Read what the server tells of the response before its end."""
+        """Read the server's data about the response before its end."""
         self.identify(id=response.get("id"), model=response.get("model"))
         self._response = response
         return [] if kind.removeprefix("response.") in BEGINNINGS else [Data(kind, fields)]
@@ -522,7 +522,7 @@ class ResponsesReader(MessageReader):
 
 
 def is_continued(before: list[Part], after: list[Part]) -> bool:
-    """Whether what was shown of a message is still there, with nothing new in between."""
+    """Whether the parts shown of a message are still there, with nothing new in between."""
     for kind in (Text, Reasoning, Refusal, ToolCall):
         old = [id(part) for part in before if type(part) is kind]
         new = [id(part) for part in after if type(part) is kind]

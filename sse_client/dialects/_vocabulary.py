@@ -1,5 +1,5 @@
 """
-What is new in a reply: the twelve deltas, one class for each kind, for `match`, `isinstance` and handlers.
+The twelve deltas, each a change of a reply: one class for each kind, for `match`, `isinstance` and handlers.
 
 A delta has the text that is new, and the live part that it belongs to. They are plain slotted records: a dataclass
 costs half a millisecond of every import, and these are made once per event.
@@ -144,7 +144,7 @@ class Data(Record):
 
 
 class Replaced(Record):
-    """The server took back what it had sent: draw the message anew."""
+    """The server took back earlier content: draw the message anew."""
 
     __slots__ = ("message",)
     __match_args__ = ("message",)
@@ -189,4 +189,4 @@ Delta: TypeAlias = (
     | UsageUpdate
     | Finish
 )
-"""What a loop over a dialect's stream yields."""
+"""The values that a loop over a dialect's stream yields."""
