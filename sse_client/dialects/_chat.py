@@ -256,7 +256,7 @@ class ChatReader(MessageReader):
         return call
 
     def _go_on(self, call: ToolCall, index: int, body: dict[str, Any], field: str, deltas: list[Delta]) -> None:
-        """Add a piece of a call to it."""
+        """Add a piece to a call."""
         call.name = call.name or as_text(body.get("name")) or None
         arguments = body.get(field)
         if isinstance(arguments, dict):
@@ -388,7 +388,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": call.kind, call.kind: body, **call._native}
 
 
-# The codes of errors that would be retried as a status, also as the numbers that gateways write.
+# The codes of transient errors, also as the status codes that gateways write.
 TRANSIENT: frozenset[str | int] = frozenset(
     {"rate_limit_exceeded", "server_error", "server_is_overloaded", 408, 429, 500, 502, 503, 504}
 )

@@ -33,7 +33,7 @@ UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 
 # Any of these fields marks an object as a response, which may have any other field too.
 FIELDS = {"candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId", "createTime", "modelStatus"}
-# The fields beside the one that names the kind of a part.
+# The fields that may accompany the one that names the kind of a part.
 BESIDE = {"thought", "thoughtSignature"}
 PLAIN = {"text", "thought"}
 
@@ -438,7 +438,7 @@ GEMINI: Dialect[Delta, Message] = Dialect(
     accept_json=True,
 )
 """
-Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`: then the response is a list.
+Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`, or without `alt=sse`: then the response is a list.
 
 Nothing marks the end. A reply is complete if every candidate has a `finishReason`, or the prompt was blocked.
 """
