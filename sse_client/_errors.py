@@ -98,7 +98,7 @@ def _rebuild(cls: type[SSEError], args: tuple[Any, ...]) -> SSEError:
 
 
 class ConnectionFailed(SSEError):
-    """There was no response: DNS, the connection or TLS failed, or the connection was lost before the headers."""
+    """No response arrived: DNS, the connection or TLS failed, or the connection was lost before the headers."""
 
     ambiguous: bool
     """Whether the server may have received the request, and acted on it."""
@@ -161,7 +161,7 @@ class StreamError(SSEError):
     """The stream began, and ended badly."""
 
     last_event_id: str
-    """The ID of the last event that you finished processing, to resume after; `""` if there is none."""
+    """The ID of the last event that you finished processing, to resume after; `""` without one."""
     partial: Any
     """The snapshot of the accumulation so far, if there is one."""
     cursor: Any

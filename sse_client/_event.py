@@ -17,7 +17,7 @@ class ServerSentEvent:
     """One event of an event stream (WHATWG HTML, section 9.2.6, "dispatch the event")."""
 
     event: str = "message"
-    """The event's type: the `event` field, or `"message"` if there is none."""
+    """The event's type: the `event` field, or `"message"` without one."""
 
     data: str = ""
     """The `data` lines, joined by line feeds."""

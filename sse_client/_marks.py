@@ -44,7 +44,7 @@ class Mark:
     """
     A function for conditions that the others cannot express, such as the absence of a field.
 
-    It is called if all other conditions hold. If there are none, it is called for every event, and for some twice, so
+    It is called if all other conditions hold. Without any, it is called for every event, and for some twice, so
     it should be cheap: look at the name, or search the data for a text, before you parse it. The data may be anything,
     including empty or not JSON. If it raises an exception, the stream is over, and the exception propagates unchanged.
     """
@@ -91,7 +91,7 @@ class Mark:
         """Return a value that is equal for marks with the same meaning."""
         marks: tuple[Mark, ...] = (self, *self.alternatives)
         conditions = (mark._conditions() for mark in marks)
-        # The first match says where an error's message is, and whether it is transient. If they differ, order counts.
+        # The first match locates an error's message, and says whether it is transient. If they differ, order counts.
         is_ordered = len({mark._places() for mark in marks}) > 1
         return type(self), tuple(dict.fromkeys(conditions)) if is_ordered else frozenset(conditions)
 
@@ -225,9 +225,9 @@ class Needles:
     texts: tuple[str, ...]
     """Texts to find in the data."""
     names: frozenset[str] | None
-    """Names of events; `None` if there are none."""
+    """Names of events, or `None`."""
     tests: tuple[Callable[[ServerSentEvent], bool], ...] | None
-    """The user's functions that are the only condition of a mark; `None` if there are none."""
+    """The user's functions that are the only condition of a mark, or `None`."""
 
 
 def needles_of(*marks: Mark | None) -> Needles | None:

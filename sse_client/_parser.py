@@ -125,7 +125,7 @@ class EventParser:
 
     @property
     def _open_line(self) -> str:
-        """The received part of an incomplete line; `""` if there is none."""
+        """The received part of an incomplete line, or `""`."""
         line = self._line.removeprefix(BOM) if self._at_start else self._line
         return line.decode("utf-8", "replace")
 

@@ -28,7 +28,7 @@ class LastEventID:
 
     `method` and `url` replace the first request's, if the server resumes elsewhere. `url` may be a function of the
     first response; its result is relative to the URL of that response, and `None` means that the stream cannot be
-    resumed. The URL is requested unchanged, without `params`, and with all headers of the call, whatever its origin.
+    resumed. The URL is requested unchanged, without `params`, and with all headers of the call, even at another origin.
     GET and HEAD drop the body.
 
     The ID is that of the last event you finished processing, or of a later block that has only an ID. `retry` is the

@@ -7,10 +7,10 @@ The names, arguments and errors are those of httpx-sse. Clients and responses ma
 events come from `EventParser`. Nothing is added: no retry, no special `[DONE]`, no check of the status or of how the
 body ends. `SSEClient` has all of these.
 
-This module follows the standard where httpx-sse does not. A block without `data` is not an event, a BOM is dropped,
-the text is UTF-8 whatever the charset says, `retry` is digits only, and a CR ends its line at once. The media type is
-compared in any case. The caller's headers are not changed, and may be `None` or a list. An event beyond 64 MiB is an
-`SSEError`. Events are `sse_client.ServerSentEvent`: compared by value, with all fields in their `repr`.
+This module follows the standard in these points, unlike httpx-sse. A block without `data` is not an event, a BOM
+is dropped, the text is UTF-8 even with another charset, `retry` is digits only, and a CR ends its line at once. The
+media type is compared in any case. The caller's headers are not changed, and may be `None` or a list. An event beyond
+64 MiB is an `SSEError`. Events are `sse_client.ServerSentEvent`: compared by value, with all fields in their `repr`.
 """
 
 import sys
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventSource", "SSEError", "ServerSentEvent", "aconnect_sse", "connect_sse"]
 
-# Without a parameter, `EventSource` in an annotation is what it is in httpx-sse.
+# Without a parameter, `EventSource` in an annotation means the same as in httpx-sse.
 R = TypeVar("R", bound="HTTPResponse", default=httpx.Response)
 R_co = TypeVar("R_co", bound="HTTPResponse", covariant=True)
 

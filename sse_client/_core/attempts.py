@@ -87,7 +87,7 @@ class Refresh:
 def verdict(
     plan: Plan, place: NoPlace, fault: Fault, situation: Situation, *, random: Callable[[], float]
 ) -> Again | No:
-    """Decide whether there is another attempt, and return its delay and request, or why there is none."""
+    """Decide whether to make another attempt; return its delay and request, or the reason not to make one."""
     policy, why_no_policy = _policy(plan, place, situation)
     if policy is None:
         return No(why_no_policy or fault.why_not)

@@ -53,7 +53,7 @@ Signal: TypeAlias = Note | Received | Passed | Ended
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Return the next signal, or `Passed` if there is none by the deadline, by the clock of the dispatch."""
+    """Return the next signal, or `Passed` if the deadline passes first, by the clock of the dispatch."""
 
     deadline: float
 
@@ -170,7 +170,7 @@ class Dispatch:
 
     def farewell(self) -> None:
         """
-        Record that there is no time left for the last calls: from now on, make only calls that need no event loop.
+        Record that the time for the last calls is over: from now on, make only calls that need no event loop.
 
         If a handler was being awaited, it has failed: throw the error that ended the wait into the generator.
         """

@@ -103,9 +103,9 @@ class Plan:
     """The field of the request's JSON that must be true to get a stream."""
     max_event_size: int = DEFAULT_MAX_EVENT_SIZE
     reader: Callable[[], Reader[Any, Any]] | None = None
-    """Makes what turns the events of one stream into values, and says whether the reply is complete."""
+    """Makes the reader of one stream, which turns events into values and says whether the reply is complete."""
     is_terminator_required: bool = True
-    """Whether a clean end without the terminator is too early. Otherwise the `reader` is asked what it means."""
+    """Whether a clean end without the terminator is too early. Otherwise the `reader` decides."""
     rules: Rules = field(init=False)
     runs_user_code: bool = field(init=False)
     """Whether looking at an event calls a function of the user, which may raise anything."""

@@ -54,7 +54,7 @@ def error_of(head: Head, body: bytes, plan: Plan, request: str, *, has_begun: bo
     """
     Return the error of a response that is not a stream.
 
-    `request` is how texts name the request; `refusal` says why a redirect was not followed, `""` if there was none.
+    `request` is how texts name the request; `refusal` says why a redirect was not followed, or is `""`.
     """
     status_code, got, hint = head.status_code, media_type(head), ""
     is_readable = not head.undecodable or is_text(body)

@@ -56,7 +56,7 @@ class SessionState:
     is_closing: bool
     """Whether `close` was called."""
     notes: deque[Note] | None
-    """Notes that are not delivered yet; `None` if there are no listeners."""
+    """Notes that are not delivered yet; `None` without listeners."""
     has_deadlines: bool
     """Whether `deadline` can ever be anything but infinite."""
     total_deadline: float

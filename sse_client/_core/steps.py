@@ -63,7 +63,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Close the response; raise the error, or end the iteration if there is none."""
+    """Close the response; raise the error, or end the iteration if it is `None`."""
 
     error: SSEError | None
 

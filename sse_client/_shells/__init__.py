@@ -1,1 +1,1 @@
-"""The shells: they do what the core decides. All I/O is here."""
+"""The shells: they carry out the core's decisions. All I/O is here."""

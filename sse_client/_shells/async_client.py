@@ -118,7 +118,7 @@ class AsyncSSEClient(BaseClient):
 
         Until the stream is entered, opened or iterated, nothing is sent.
 
-        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if there is no stream to read. Iteration
+        Entering raises `ConnectionFailed`, `StatusError` or `ContentTypeError` if no stream can be read. Iteration
         raises a `StreamError` if the stream ends badly, and `DecodeError` if an event does not match its type; you can
         keep iterating after a `DecodeError`.
         """

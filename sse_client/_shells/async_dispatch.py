@@ -16,7 +16,7 @@ from .._core.dispatch import Call, Dispatch, Ended, Leave, Next, Passed, Signal,
 from .._stats import StreamStats
 from .time import Clock
 
-# For the last callbacks of a cancelled dispatch, in seconds: enough to draw or save what is there.
+# For the last callbacks of a cancelled dispatch, in seconds: enough to draw or save the present state.
 MAX_FAREWELL = 1.0
 
 
@@ -33,7 +33,7 @@ class Source(Protocol):
 
 
 async def drive(dispatch: Dispatch, stream: Source, read: Callable[[float], Awaitable[Signal]]) -> StreamStats:
-    """Call what the dispatch asks for, to its end; return the numbers of the stream, or raise what it ends with."""
+    """Make the calls of the dispatch to its end; return the stream's statistics, or raise the error that ends it."""
     steps = iter(dispatch)
     try:
         return await _drive_from(next(steps), steps, stream, read)
@@ -73,7 +73,7 @@ async def _drive_from(
 
 
 def _call_the_rest(step: Next | Call | Leave, steps: Steps) -> NoReturn:
-    """Make the calls that need no loop; raise what the dispatch ends with, which is the cancellation at least."""
+    """Make the calls that need no loop; raise the error that ends the dispatch, at least the cancellation."""
     while True:
         try:
             if isinstance(step, Call):
@@ -123,7 +123,7 @@ class AsyncPump:
             await self._send.send(signal)
 
     async def signal(self, deadline: float) -> Signal:
-        """Return what comes next, or `Passed` if nothing has by the deadline."""
+        """Return the next signal, or `Passed` if the deadline passes first."""
         stream = self._stream
         with anyio.move_on_after(deadline - stream._now()):
             signal = await self._receive.receive()

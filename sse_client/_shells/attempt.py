@@ -39,7 +39,7 @@ class Attempt:
         self._countdown = Countdown(step.connect, step.response, session.total_deadline)
         self._timeouts = request.extensions["timeout"]
         self._made: Any = None  # the connection that was made for this request, as a stream of bytes
-        self._is_tunnel = False  # what is sent is the CONNECT to a proxy
+        self._is_tunnel = False  # the request being sent is the CONNECT to a proxy
         self._begin()
         self._check()
 
@@ -50,7 +50,7 @@ class Attempt:
         self._limit(now)
 
     def _limit(self, now: float) -> None:
-        """Tell the transport what is left. It reads the one dict of a request at the beginning of each phase."""
+        """Tell the transport the time left. It reads the one dict of a request at the beginning of each phase."""
         timeouts, countdown = self._timeouts, self._countdown
         timeouts["pool"] = timeouts["connect"] = transport_timeout(countdown.left_to_connect(now))
         timeouts["read"] = timeouts["write"] = transport_timeout(countdown.left_to_respond(now))
@@ -74,8 +74,8 @@ class Attempt:
         """
         Follow httpcore's `trace` extension, whose names begin with a part of httpcore's own.
 
-        Returns what is to be closed, if anything, because the connection has failed while it was being made: httpcore
-        does that at an error and not at a cancellation, and not with a tunnel, which would keep its place in the pool.
+        Returns the object to close, if any, after a connection has failed while it was being made. httpcore closes it
+        at an error but not at a cancellation, and never a tunnel, which would keep its place in the pool.
         """
         event = name.partition(".")[2]
         self._channel.was_sent = self._channel.was_sent or False

@@ -22,7 +22,7 @@ from typing import Any
 # The most bytes that zlib returns for one call. A terminator, a limit or a clock ends the stream before the next.
 MAX_PIECE = 64 * 1024
 
-# Of the input at a time: zlib copies what a call leaves of it.
+# The most input for one call: zlib copies the rest of it.
 STEP = 16 * 1024
 
 # The other decoders have no common way to bound their output, so their input is. A block of zstd takes 4 bytes for
@@ -42,7 +42,7 @@ ZSTD_MODULES = ("compression.zstd", "backports.zstd", "zstandard")
 
 
 class CodingError(Exception):
-    """The bytes are not what the coding makes."""
+    """The bytes are not valid in this coding."""
 
 
 class EndedEarly(Exception):
@@ -61,7 +61,7 @@ def coding_of(header: str) -> str:
 
 
 def decoder_for(coding: str) -> "Decoder | None":
-    """Make a decoder for one body in the coding; `None` if there is none here."""
+    """Make a decoder for one body in the coding; `None` if the coding is not supported here."""
     if coding == "gzip":
         return _Gzip()
     if coding == "deflate":
@@ -91,7 +91,7 @@ class Decoder:
         self._step = step
         self._input = b""
         self._at = 0  # how much of the input has been decoded
-        self._beginning = b""  # the first bytes of a frame, too few to say what they begin
+        self._beginning = b""  # the first bytes of a frame, too few to tell its kind
         self._is_full = False  # the last call returned as much as it may, and may hold more of its own
         self._fault: Exception | None = None
 
@@ -125,7 +125,7 @@ class Decoder:
         return found
 
     def _begin_again(self) -> None:
-        """Put the first bytes back: by now it is known what decodes them."""
+        """Put the first bytes back: by now their decoder is known."""
         self._input, self._at, self._beginning = self._beginning + self._input[self._at :], 0, b""
         self.is_whole = False
 
@@ -159,7 +159,7 @@ class _Zlib(Decoder):
 
 
 def _decodable(decompressor: Any, data: bytes) -> bytes:
-    """Decode up to the fault in the data; zlib itself drops what it has decoded in the same call."""
+    """Decode up to the fault in the data; zlib itself drops the output of the same call."""
     output = bytearray()
     try:
         for index in range(len(data)):

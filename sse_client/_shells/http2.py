@@ -4,7 +4,7 @@ HTTP/2 below httpx: a stream that is left is reset, and its reader is woken, wit
 httpcore forgets a stream that is left. It sends no RST_STREAM, so the server goes on; and it drops the data that comes
 for it without handing back the flow-control window, until no stream of the connection gets any. So httpcore's public
 `trace` extension is followed from the request to the closing of its response, however that comes about: there the
-stream is reset, before httpcore forgets it. From then on h2 itself hands back what still comes for it.
+stream is reset, before httpcore forgets it. From then on h2 itself hands back the window of data that still arrives.
 
 In sync, the threads that read from one connection take turns (`turns.py`).
 
@@ -35,7 +35,7 @@ MAX_WRITE = 1.0
 MAX_BLOCKED = 0.25
 
 # The shortest limit that a server may set for a frame (RFC 9113, section 4.2). A full one, of a request's body, may
-# have to wait for the server; what is shorter goes out at once.
+# have to wait for the server; a shorter one goes out at once.
 FRAME_SIZE = 16_384
 
 # The reports of httpcore's trace about a stream.
@@ -310,9 +310,9 @@ def _is_writable(sock: Any) -> bool:
 
 def _shield_writes(connection: Any) -> None:
     """
-    Let no cancellation lose what a connection is writing: these are frames of all its streams.
+    Let no cancellation lose the frames that a connection is writing, which belong to all of its streams.
 
-    A server that has not got one cannot decompress the headers that follow, and over TLS cannot read anything more.
+    A server that misses one of them cannot decompress the headers that follow, and over TLS cannot read anything more.
     """
     with suppress(Exception):
         stream = connection._network_stream

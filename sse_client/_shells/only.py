@@ -11,7 +11,7 @@ def check_kinds(kinds: tuple[Any, ...]) -> None:
 
 
 class AsyncOnly(AsyncIterator[Any]):
-    """The values of some classes in an async stream. It is no generator, so that there is nothing to finish."""
+    """The values of some classes in an async stream. It is not a generator, so there is nothing to finish."""
 
     def __init__(self, stream: AsyncIterator[Any], kinds: tuple[type, ...]) -> None:
         self._stream = stream

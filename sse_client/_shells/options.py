@@ -65,7 +65,7 @@ class Options(ReadOptions, total=False):
     timeout: Timeouts | float | None
     """Seconds for the whole stream, or a `Timeouts`; `None` switches off all clocks. By default the client's."""
     retry: RetryPolicy | None
-    """How to retry if there is no response or a bad one; `None` never retries. By default the client's policy, and for
+    """How to retry after a missing or bad response; `None` never retries. By default the client's policy, and for
     a subscription `RetryPolicy.RECONNECT`."""
     resume: LastEventID | Cursor[Any] | None
     """How to resume a broken stream. By default it is not resumed."""

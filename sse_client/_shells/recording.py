@@ -1,7 +1,7 @@
 """
-Recording what comes to a stream, while it is read.
+Recording of the responses of a stream while they are read.
 
-A recorder is told by the stream that it belongs to, and needs to know nothing of it. A stream without one pays nothing.
+The stream reports to its recorder, which knows nothing of the stream. A stream without a recorder pays nothing.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Recorder(Protocol):
-    """Takes what comes to a stream. `now` is the stream's own time."""
+    """Takes the responses of a stream. `now` is the stream's own time."""
 
     def begin(self, now: float) -> None:
         """Prepare for a stream that is about to be read."""

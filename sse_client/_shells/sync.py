@@ -211,7 +211,7 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
             self._end_reading()
 
     def __del__(self) -> None:
-        # If the constructor failed there is no response to close; in a forked process it belongs to the parent.
+        # A constructor that failed left no response to close; in a forked process it belongs to the parent.
         if getattr(self, "_response", None) is not None and not self._channel.is_inherited:
             self._clean_up(GeneratorExit())
 

@@ -31,7 +31,7 @@ class Source(Protocol):
 
 
 def drive(dispatch: Dispatch, stream: Source, read: Callable[[float], Signal]) -> StreamStats:
-    """Call what the dispatch asks for, to its end; return the numbers of the stream, or raise what it ends with."""
+    """Make the calls of the dispatch to its end; return the stream's statistics, or raise the error that ends it."""
     steps = iter(dispatch)
     answer: Any = None
     try:
@@ -88,7 +88,7 @@ class Pump:
             self._queue.put(signal)
 
     def signal(self, deadline: float) -> Signal:
-        """Return what comes next, or `Passed` if nothing has by the deadline."""
+        """Return the next signal, or `Passed` if the deadline passes first."""
         stream = self._stream
         try:
             left = None if deadline == inf else min(max(deadline - stream._now(), 0.0), threading.TIMEOUT_MAX)

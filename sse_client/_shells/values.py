@@ -181,7 +181,7 @@ class Values(Generic[T]):
         """
         The latest response: status, headers, HTTP version.
 
-        Raises `RuntimeError` if there is none yet; entering the stream waits for it.
+        Raises `RuntimeError` before it has arrived; entering the stream waits for it.
         """
         head = self._session.head
         if head is None:

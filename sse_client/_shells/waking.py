@@ -33,7 +33,7 @@ class Channel:
     """
 
     deadline: float
-    """When the watchdog shuts down the channel (`time.monotonic()`); infinite while there is no read."""
+    """When the watchdog shuts down the channel (`time.monotonic()`); infinite between reads."""
     queued_for: float
     """Set by the watchdog: when it looks at this channel next."""
     is_expired: bool
@@ -152,7 +152,7 @@ def _socket_of(network_stream: Any, *, is_moving: bool) -> tuple[socket.socket |
     try:
         return socket.fromfd(shown.fileno(), shown.family, shown.type), True
     except (AttributeError, OSError, TypeError, ValueError):
-        return None, False  # there is no socket, or it is closed
+        return None, False  # the socket is missing or closed
 
 
 class Watchdog:
@@ -175,7 +175,7 @@ class Watchdog:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Reset the state in a forked process, where the parent's threads, which may hold locks, do not exist."""
+        """Reset the state in a forked process: the parent's threads, which may hold locks, do not exist in it."""
         self._condition = threading.Condition()
         self._queue = []
         self._limit = 0

@@ -39,7 +39,7 @@ class AnthropicReader(MessageReader):
         super().__init__()
         self._top: dict[str, Any] = {}
         self._content: list[Part] = []
-        self._blocks: dict[str | int, Any] = {}  # parts, of which any may be what a delta needs
+        self._blocks: dict[str | int, Any] = {}  # parts by index; a delta may expect any of their classes
         self._usage: dict[str, Any] = {}
         self._has_stopped = False
 
@@ -49,7 +49,7 @@ class AnthropicReader(MessageReader):
         return self._has_stopped
 
     def read(self, event: ServerSentEvent) -> list[Delta]:
-        """Return what is new in an event."""
+        """Return the deltas of an event."""
         data = event.data
         if not data or data == DONE:
             return []
@@ -117,7 +117,7 @@ class AnthropicReader(MessageReader):
                 return self._read_other_delta(index, part, as_text(kind), delta)
 
     def _read_other_delta(self, index: Any, part: Any, kind: str, delta: dict[str, Any]) -> list[Delta]:
-        """Read what belongs to a block beside its text: it is kept in the block's native."""
+        """Read a delta of something other than a block's text: it is kept in the block's native."""
         if part is None:
             part = self._put(Other(kind.removesuffix("_delta") or "block", native={}), index)
         native: dict[str, Any] = part._native
@@ -221,7 +221,7 @@ class AnthropicReader(MessageReader):
         return self._read_usage(value.get("usage"))
 
     def _read_usage(self, given: Any) -> list[Delta]:
-        """Read totals: they replace what came before, key by key."""
+        """Read totals: they replace earlier ones, key by key."""
         usage = {**self._usage, **{name: value for name, value in as_dict(given).items() if value is not None}}
         self._usage = usage
         counts = [as_count(usage.get(name)) for name in COUNTS]

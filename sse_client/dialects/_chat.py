@@ -28,7 +28,7 @@ REASONS: dict[str, FinishReason] = {
     "insufficient_system_resource": "error",  # DeepSeek
 }
 
-# Not of the whole response: what is read elsewhere, and padding against guesses from the length of a chunk.
+# Not of the whole response: fields that are read elsewhere, and padding against guesses from the length of a chunk.
 NOT_KEPT = frozenset({"choices", "usage", "obfuscation", "p"})
 OF_A_CHOICE = frozenset({"index", "delta", "message", "text", "finish_reason", "logprobs"})
 OF_A_CALL = frozenset({"index", "id", "type", "function", "custom"})
@@ -89,7 +89,7 @@ class ChatReader(MessageReader):
         return self._has_ended or super().is_complete
 
     def read(self, event: ServerSentEvent) -> list[Delta]:
-        """Return what is new in a chunk."""
+        """Return the deltas of a chunk."""
         data = event.data
         if not data:
             return []
@@ -254,7 +254,7 @@ class ChatReader(MessageReader):
         return call
 
     def _go_on(self, call: ToolCall, index: int, body: dict[str, Any], field: str, deltas: list[Delta]) -> None:
-        """Add to a call what a piece of it brings."""
+        """Add a piece to a call."""
         call.name = call.name or as_text(body.get("name")) or None
         arguments = body.get(field)
         if isinstance(arguments, dict):
@@ -279,7 +279,7 @@ class ChatReader(MessageReader):
         )
 
     def _read_other(self, event: ServerSentEvent, chunk: dict[str, Any]) -> list[Delta]:
-        """Read what has no choices: a chunk that only tells of itself, or an unknown event."""
+        """Read an event without choices: a chunk with metadata only, or an unknown event."""
         kind = kind_of(event, chunk)
         if "choices" in chunk or kind in ("chat.completion.chunk", "text_completion"):
             self._keep(chunk)

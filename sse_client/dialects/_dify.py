@@ -26,7 +26,7 @@ REASONS: dict[str, FinishReason] = {
 # Some agents close with a message that repeats the whole text. Shorter ones may say the same twice and mean it.
 LONG = 32
 
-# Of an event with a piece of the answer, not of the whole one.
+# Fields of an event with a piece of the text; they are not kept for the whole response.
 OF_A_PIECE = frozenset({"event", "answer", "from_variable_selector"})
 
 

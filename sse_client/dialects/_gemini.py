@@ -1,9 +1,9 @@
 """
 Gemini: `:streamGenerateContent`, of the Gemini API and of Vertex.
 
-Every event is a whole response with what is new, and has no name. Its parts come in order: a text goes on in the last
-part if that is of the same kind. `native` is one response: the parts of all events, with adjacent texts joined, unless
-one of them has a signature, which belongs to its own part.
+Every event is a whole response with only the new parts, and has no name. The parts come in order: a text continues the
+last part if that is of the same kind. `native` is one response: the parts of all events, with adjacent texts joined,
+unless one of them has a signature, which belongs to its own part.
 
 An old Vertex API writes `STOP` into every event: of its streams nothing can tell whether the end is missing.
 """
@@ -41,7 +41,7 @@ PLAIN = {"text", "thought"}
 STEP = re.compile(r"""\.([^.\[\]]+)|\[([0-9]{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""", re.DOTALL)
 ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-# As deep as JSON is ever nested in arguments, and far from what the interpreter allows.
+# As deep as JSON is ever nested in arguments, and far below the interpreter's limit.
 MAX_DEPTH = 100
 
 
@@ -357,7 +357,7 @@ class GeminiReader(MessageReader):
             self._end_call(candidate, index, deltas)
 
     def _set_leaf(self, candidate: Candidate, call: Call, leaf: dict[str, Any], steps: list[tuple[Path, str]]) -> None:
-        """Set a leaf of the arguments; what is not understood makes a call that is never whole."""
+        """Set a leaf of the arguments; after one that is not understood, the call is never whole."""
         path = path_of(leaf.get("jsonPath"))
         if leaf.get("willContinue") is True:
             candidate.may_end = False
@@ -411,7 +411,7 @@ def keep(kept: dict[str, Any], fields: dict[str, Any]) -> None:
 
 
 def usage_of(native: dict[str, Any]) -> Usage:
-    """Return the tokens of a reply: what it has written are its candidates and its thoughts."""
+    """Return the tokens of a reply: those written are the candidates' and the thoughts'."""
     get = native.get
     read, written, thoughts = get("promptTokenCount"), get("candidatesTokenCount"), get("thoughtsTokenCount")
     total, cached = get("totalTokenCount"), get("cachedContentTokenCount")
@@ -437,7 +437,7 @@ GEMINI: Dialect[Delta, Message] = Dialect(
     accept_json=True,
 )
 """
-Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`; also without `alt=sse`, where the response is a list.
+Gemini: `POST /models/{model}:streamGenerateContent?alt=sse`, or without `alt=sse`: then the response is a list.
 
 Nothing marks the end. A reply is complete if every candidate has a `finishReason`, or the prompt was blocked.
 """

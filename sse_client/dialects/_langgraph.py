@@ -17,7 +17,7 @@ from ._message import FinishReason, Message, Other, Reasoning, Text, ToolCall
 from ._reader import DONE, PINGS, MessageReader, as_count, as_dict, as_json, as_key, as_list, as_text, kind_of, unknown
 from ._vocabulary import Data, Delta
 
-# Of the models behind LangChain, in lower case.
+# The finish reasons of the models that LangChain calls, in lower case.
 REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "end_turn", "stop_sequence", "completed", "complete", "eos_token"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "incomplete"), "length"),

@@ -292,7 +292,7 @@ class ToolCall(Written):
 
     def _is_whole(self) -> bool:
         """Whether the arguments are whole, for the reader: it leaves alone the JSON that another thread may look at."""
-        # Most of what is not whole shows at its end, without a look at the rest.
+        # Most incomplete arguments show at their end, without a look at the rest.
         return self._pieces[-1].rstrip()[-1:] in ENDS_OF_JSON and self._parse()[1] is None
 
     def _parse(self) -> tuple[Any, str | None]:
@@ -326,7 +326,7 @@ def parse(text: str) -> tuple[Any, str | None]:
 
 
 class Owner(Protocol):
-    """The reader of a message, which the message asks for what it cannot know."""
+    """The reader of a message, which the message asks for facts that it does not hold itself."""
 
     @property
     def has_ended(self) -> bool: ...
@@ -335,7 +335,7 @@ class Owner(Protocol):
 
 class Message:
     """
-    A reply so far: its parts in order, and what the server said about it.
+    A reply so far: its parts in order, and the server's metadata about it.
 
     If the server was asked for several replies, `choices` has each of them by index; the first is the message itself.
     """

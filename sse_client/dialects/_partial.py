@@ -3,7 +3,7 @@ JSON that is still being written, parsed once and never again.
 
 `PartialJSON` is a machine with a stack: a piece of text moves it on, at a cost that depends on the piece alone. The
 containers on the stack are those of the value itself, so looking at the value costs nothing but the unfinished string.
-It accepts exactly what RFC 8259 calls JSON: nothing is repaired, and nothing is guessed.
+It accepts exactly the JSON of RFC 8259: nothing is repaired, and nothing is guessed.
 """
 
 import enum
@@ -61,8 +61,8 @@ MEANING = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r":
 
 LITERALS: dict[str, tuple[str, bool | None]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
 
-# A number, character by character. Each stage is named after what came last: "i" are digits of the integer after its
-# first, "f" of the fraction, "x" of the exponent; "s" is the sign of the exponent.
+# A number, character by character. Each stage is named after the last character: "i" are digits of the integer after
+# its first, "f" of the fraction, "x" of the exponent; "s" is the sign of the exponent.
 NUMBER: dict[str, dict[str, str]] = {
     "-": {**dict.fromkeys("123456789", "i"), "0": "0"},
     "0": {".": ".", "e": "e", "E": "e"},
@@ -122,7 +122,7 @@ class PartialJSON:
         Add a piece of text, and return the strings that grew: their paths, and the characters that are new.
 
         Raises `ValueError` at the first character that JSON cannot have there, and again at each later call. `value`
-        stays at what came before.
+        stays as it was before.
         """
         if self._state is IN_STRING and not self._held and PLAIN.fullmatch(text):
             if not text:
@@ -153,7 +153,7 @@ class PartialJSON:
         return grown
 
     def _read_mark(self, char: str) -> None:
-        """Read the first character of a value or a key, or what stands between values."""
+        """Read the first character of a value or a key, or a mark between values."""
         state = self._state
         if state is COLON and char == ":":
             self._state = VALUE
@@ -309,7 +309,7 @@ class PartialJSON:
             self._root = value
 
     def _joined(self) -> str:
-        """The unfinished string so far. Only what is new is joined to what was."""
+        """The unfinished string so far. Only the new pieces are joined to it."""
         if self._pieces:
             self._text += "".join(self._pieces)
             self._pieces = []

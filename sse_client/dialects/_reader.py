@@ -3,12 +3,13 @@
 
 A subclass translates one protocol: its `read` looks at an event and calls the building blocks (`text`, `tool_call`,
 `finish`, …), each of which adds to the message and returns the deltas for it. They accept anything a server may send in
-their place: what is not a text, or is empty, adds nothing and returns no delta. So a reader rarely checks a type.
+their place: a value that is not a text, or is empty, adds nothing and returns no delta. So a reader rarely checks
+types.
 
 A new protocol file has
 
 - a subclass with `read`, and if the default does not fit, `is_complete`;
-- `native`, which makes the server's own object from the message and what the reader has kept;
+- `native`, which makes the server's own object from the message and the values that the reader has kept;
 - if the protocol says when each part ends: `ENDS_PARTS = True`, and calls of `end`;
 - the dialect: `NAME: Dialect[Delta, Message] = Dialect(reader=…, terminator=…, errors=…)`.
 
@@ -148,7 +149,7 @@ class MessageReader:
         return all(choice.finish_reason is not None for choice in self._seen.values())
 
     def read(self, event: ServerSentEvent) -> list[Delta]:
-        """Return what is new in the event, in order."""
+        """Return the deltas of the event, in order."""
         raise NotImplementedError
 
     def resumed(self) -> None:
@@ -174,7 +175,7 @@ class MessageReader:
         return self._is_over if is_complete is None else is_complete
 
     def native(self) -> Any:
-        """Make what the server would have returned without streaming. By default `None`."""
+        """Make the response that the server would have returned without streaming. By default `None`."""
         return None
 
     # The building blocks: each adds to the message, and returns the deltas for it.
@@ -190,7 +191,7 @@ class MessageReader:
         return found
 
     def identify(self, *, id: Any = None, model: Any = None, role: Any = None, choice: int = 0) -> None:
-        """Set what is not set yet, if it is given."""
+        """Set the given values that are not set yet."""
         message = self.message if choice == 0 else self.choice(choice)
         if message.id is None and isinstance(id, str) and id:
             message.id = id
@@ -347,7 +348,7 @@ class MessageReader:
         return deltas
 
     def replace(self, part: Written, text: Any, *, choice: int = 0) -> list[Delta]:
-        """Set all of a part's text or arguments: a delta if that goes on with what is there, else `Replaced`."""
+        """Set all of a part's text or arguments: a delta if that continues the text so far, else `Replaced`."""
         if not isinstance(text, str):
             return []
         before = part._text()

@@ -4,7 +4,7 @@ OpenAI Responses, as OpenAI, Azure, xAI, OpenRouter, Copilot and others stream t
 A reply is a list of items: messages, reasoning, calls. Each has a slot, found by its `output_index`. Pieces grow the
 parts of a slot; a `done` event sets one part, the item's own `done` sets all of its parts, and the `response` in the
 last event sets all items. Mostly that is there already, and then nothing is new. Types of events are matched by their
-endings: new ones come every month, and differ in what precedes `_arguments.delta`.
+endings: new ones come every month, and differ in the part before `_arguments.delta`.
 
 A response that was not streamed is read too: it is the `response` of a last event.
 """
@@ -38,7 +38,7 @@ DELTAS: dict[type[Part], Any] = {
 
 OWN_KINDS = {"function", "custom"}  # the user runs these, and the reply waits for it
 
-# The last word of a type, as of `function_call_arguments.delta`, says what kind of part the event writes.
+# The last word of a type, as of `function_call_arguments.delta`, names the kind of part that the event writes.
 WRITTEN: dict[str, type[Written]] = {
     "text": Text,
     "refusal": Refusal,
@@ -59,7 +59,7 @@ TRANSIENT = {"rate_limit_exceeded", "server_error", "server_is_overloaded"}
 
 
 def written_by(topic: str) -> type[Written] | None:
-    """Return what kind of part the events of that type write, without its `.delta` or `.done`."""
+    """Return the kind of part that events of that type write, without its `.delta` or `.done`."""
     if topic.startswith("reasoning"):
         return Reasoning
     return WRITTEN.get(topic.rpartition("_")[2])
@@ -168,7 +168,7 @@ class ResponsesReader(MessageReader):
                 return unknown(kind, fields)
 
     def _begin(self, response: dict[str, Any], kind: str, fields: dict[str, Any]) -> list[Delta]:
-        """Read what the server tells of the response before its end."""
+        """Read the server's data about the response before its end."""
         self.identify(id=response.get("id"), model=response.get("model"))
         self._response = response
         return [] if kind.removeprefix("response.") in BEGINNINGS else [Data(kind, fields)]
@@ -520,7 +520,7 @@ class ResponsesReader(MessageReader):
 
 
 def is_continued(before: list[Part], after: list[Part]) -> bool:
-    """Whether what was shown of a message is still there, with nothing new in between."""
+    """Whether the parts shown of a message are still there, with nothing new in between."""
     for kind in (Text, Reasoning, Refusal, ToolCall):
         old = [id(part) for part in before if type(part) is kind]
         new = [id(part) for part in after if type(part) is kind]

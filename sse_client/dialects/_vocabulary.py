@@ -144,7 +144,7 @@ class Data(Record):
 
 
 class Replaced(Record):
-    """The server took back what it had sent: draw the message anew."""
+    """The server took back earlier content: draw the message anew."""
 
     __slots__ = ("message",)
     __match_args__ = ("message",)

@@ -38,7 +38,7 @@ class Faults:
     whole body, and `FIN` follows. A body that is shorter than that is played unchanged.
 
     To change the content: the event with the number `duplicate` is sent twice. In the event with the number `damage`,
-    the UTF-8 is damaged: the first character of several bytes loses its last byte, or, if there is none, a byte that
+    the UTF-8 is damaged: the first character of several bytes loses its last byte, or, without one, a byte that
     is not valid in UTF-8 is added at the end. `line_end` replaces every line end.
 
     To cut the body: `cut="bytes"` sends each byte alone; `"random"` sends short pieces, which depend on `seed`;

@@ -116,7 +116,7 @@ class Answer:
         delay: float = 0.0,
     ) -> None:
         if framing == "raw" and (status != 200 or headers):
-            raise ValueError(f"a raw answer writes its own head, got status={status!r}, headers={headers!r}")
+            raise ValueError(f"a raw Answer writes its own head, got status={status!r}, headers={headers!r}")
         if math.isnan(delay) or delay < 0:
             raise ValueError(f"expected delay >= 0 (seconds), got {delay!r}")
         body = played(steps)

@@ -174,7 +174,7 @@ class EventServer:
         if self._waker is None or self._acceptor is None:
             return
         self._waker.close()
-        self._acceptor.join()  # after this there are no new connections
+        self._acceptor.join()  # after this, no connection is added
         for connection, _ in self._served:
             connection.shut_down()
         deadline = time.monotonic() + JOIN_TIMEOUT

@@ -3,8 +3,8 @@ A transport for a client of httpx or httpx2 that plays the scripts of `EventServ
 
 The bytes of a script go through h11, like those that httpx's own transport reads: a cut chunk, a missing byte or a
 broken head causes the same error with the same text. Nothing waits: a `Pause` advances the virtual time of the stream
-that reads, and so do the delays between its attempts. Without a stream of sse_client there is no such time, and pauses
-take no time at all.
+that reads, and so do the delays between its attempts. Without a stream of sse_client, there is no virtual time, and
+pauses take no time at all.
 """
 
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -162,7 +162,7 @@ class _Exchange:
         assert self._head is not None
         match event := self._received():
             case h11.EndOfMessage():
-                self._finish()  # there is no body to read
+                self._finish()  # without a body
             case h11.Data():
                 self._pieces.append(bytes(event.data))
             case _:
