@@ -9,8 +9,13 @@ from typing import Any
 
 import httpx
 import httpx2
+import hypothesis
 import pytest
 from shells import HAS_UVLOOP, KINDS, Shell
+
+# A busy machine may take as long as it needs for an example.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
 if HAS_UVLOOP:
