@@ -316,7 +316,7 @@ class ErrorEvent(Mark):
     paths are tried: `error.message`, `error`, `message`, `detail`; `error.code`, `error.type`, `error.status`, `code`,
     `status`.
 
-    A `field` without `values` must not be empty: null, false, `""`, `{}` and `[]` mean that there is no error.
+    A `field` without `values` must have a value: null, false, `""`, `{}` and `[]` do not count as errors.
 
     `retry` lists the codes of transient errors, which may be gone at the next attempt; their `error.is_transient` is
     true.

@@ -44,8 +44,6 @@ class Program:
     def stream(self) -> EventStream:
         return self.streams[0]
 
-    # What the child does ---------------------------------------------------------------------------------------------
-
     def use_a_clock(self) -> None:
         """Have a stream of its own, which runs into a clock of its own, while those of the parent pass by."""
         with suppress(StreamTimeout), self.sse.post(f"{self.origin}/silent", timeout=2 * CLOCK) as own:
@@ -74,8 +72,6 @@ class Program:
     def read(self) -> None:
         """Read an event of the stream, in place of the parent."""
         say(next(self.stream).data)
-
-    # Forking ---------------------------------------------------------------------------------------------------------
 
     def fork(self) -> None:
         sys.stdout.flush()
@@ -112,8 +108,6 @@ class Program:
         process.start()
         assert process.pid is not None
         self.child = process.pid
-
-    # Reading ---------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         fork = {"locked": self.fork_while_locked, "multiprocessing": self.spawn}.get(self.who, self.fork)

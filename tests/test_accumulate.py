@@ -90,9 +90,6 @@ def run(shell: Shell, answers: Any, test: Callable[[Any], Awaitable[None]], **op
         shell.run(main)
 
 
-# The fold ------------------------------------------------------------------------------------------------------------
-
-
 def test_a_fold_is_a_plain_function() -> None:
     """A snapshot is what the fold made of the one before and of the event; nothing else is kept."""
     folding = Folding(add, 0)
@@ -159,9 +156,6 @@ def test_pieces() -> None:
     text.add("c")
     other.add("d")
     assert (text.text, other.text, Pieces().text) == ("abc", "abd", "")
-
-
-# What it begins with -------------------------------------------------------------------------------------------------
 
 
 def append(found: list[str], event: ServerSentEvent) -> list[str]:
@@ -258,9 +252,6 @@ def test_an_initial_value_that_cannot_be_copied() -> None:
         pytest.raises(TypeError, match=r"lock cannot be copied: pass a function that returns a new one"),
     ):
         client.post("http://test/").accumulate(lambda lock, event: lock, threading.Lock())
-
-
-# A stream that ends well ---------------------------------------------------------------------------------------------
 
 
 def test_final(shell: Shell) -> None:
@@ -422,7 +413,7 @@ def test_without_entering() -> None:
 
 
 def test_over_a_resume(shell: Shell) -> None:
-    """A stream that was taken up again goes on in the same snapshot."""
+    """A resumed stream continues the same snapshot."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate(join, "")) == "abc"
@@ -430,9 +421,6 @@ def test_over_a_resume(shell: Shell) -> None:
 
     answers = Answer("id: 1\ndata: a\nretry: 50\n\n", "id: 2\ndata: b\n\n", FIN), Answer("id: 3\ndata: c\n\n")
     run(shell, answers, test, resume=LastEventID(retry=QUICK))
-
-
-# A stream that does not ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -593,9 +581,6 @@ def test_no_answer(shell: Shell) -> None:
 
     with EventServer(Answer(status=400)) as server:
         shell.run(main)
-
-
-# With callbacks ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [Answer(*THREE), Answer(*THREE, FIN)], ids=["complete", "cut"])

@@ -94,9 +94,6 @@ async def done(request: RecordedRequest) -> bool:
     return await anyio.to_thread.run_sync(request.done.wait, 5)
 
 
-# Events --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("framing", ["chunked", "length", "close", "one chunk"])
 def test_each_event_arrives_before_the_next_is_sent(shell: Shell, framing: Any) -> None:
     """An event is handed out with its last byte, whatever the framing: the server waits for that before the next."""
@@ -175,9 +172,6 @@ async def test_its_own_client(make: Any) -> None:
                 assert [event.data async for event in stream] == ["1"]
             async with http.stream("POST", server.url) as response:
                 assert [event.data async for event in aiter_events(response)] == ["1"]
-
-
-# Ends ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])
@@ -298,9 +292,6 @@ def test_connection_behind_a_terminator(shell: Shell, behind: list[Any], connect
         assert server.connections == connections
 
 
-# Clocks --------------------------------------------------------------------------------------------------------------
-
-
 def check_clock(shell: Shell, url: str, kind: Any, clock: str, mark: str, timeouts: Timeouts) -> None:
     result = run(shell, url, timeout=timeouts)
     check_fired({str(shell): result}, kind, clock, mark)
@@ -356,8 +347,6 @@ def test_a_silence_in_time(shell: Shell, timeouts: Timeouts) -> None:
         result = run(shell, server.url, timeout=timeouts)
     check_left_alone({str(shell): result}, ["1", "2"])
 
-
-# Leaving -------------------------------------------------------------------------------------------------------------
 
 PLACES = {
     "read": SILENT,

@@ -92,9 +92,6 @@ class Closer(threading.Thread):
         assert self.stream.outcome == "cancelled"
 
 
-# Nothing is sent after close() ---------------------------------------------------------------------------------------
-
-
 class Closing:
     """Closes a stream from within what its user has put into the way of its request."""
 
@@ -227,7 +224,7 @@ def test_closed_while_an_async_function_is_asked_for_headers(shell: Shell) -> No
 
 
 def test_closed_while_it_waits_for_a_connection(shell: Shell) -> None:
-    """A stream that is closed in the queue of a pool sends nothing once its turn comes, and holds nobody up."""
+    """A stream that is closed in the queue of a pool sends nothing when its turn comes, and delays no other request."""
 
     async def main() -> None:
         async with shell.any_client(ALONE, only_one(shell.library)) as client:
@@ -295,9 +292,6 @@ def everywhere(one: Callable[[Shell], None]) -> None:
     """Run a scenario that is mostly waiting in all shells at once."""
     with ThreadPoolExecutor(len(SHELLS)) as pool:
         list(pool.map(one, SHELLS))
-
-
-# Waking before the headers -------------------------------------------------------------------------------------------
 
 
 class Proxy:
@@ -605,9 +599,6 @@ def test_when_a_thread_can_be_woken(way: str) -> None:
         end.close()
 
 
-# Only its own socket -------------------------------------------------------------------------------------------------
-
-
 def test_a_hundred_threads_on_a_small_pool(library: ModuleType) -> None:
     """
     A stream that is closed, or whose clock runs out, at any moment before or after its headers harms no other one.
@@ -675,9 +666,6 @@ def test_between_two_requests_of_an_auth(library: ModuleType) -> None:
         [other] = others
         assert [event.data for event in other] == ["1", "2"]
         assert [(request.target, request.connection) for request in server.requests] == [("/", 1), ("/other", 1)]
-
-
-# Clocks before the headers -------------------------------------------------------------------------------------------
 
 
 @dataclass

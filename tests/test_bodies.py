@@ -92,9 +92,6 @@ def end_of(result: Run) -> tuple[list[str], Any]:
     return result.data, result.stream.outcome
 
 
-# How a compressed body ends ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("coding", WINDOWS)
 def test_every_end(shell: Shell, coding: str) -> None:
     """A body that ends cleanly before its own end mark is truncated; the events before that are handed out first."""
@@ -270,9 +267,6 @@ def test_a_body_in_many_members(shell: Shell, kind: Any) -> None:
     assert end_of(result) == ([str(number) for number in range(5)], "completed")
 
 
-# Codings that cannot be decoded --------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody has imported what decodes br and zstd."""
@@ -300,7 +294,7 @@ EXPECTED = "expected text/event-stream from POST http://test/chat, got 'text/eve
 @pytest.mark.usefixtures("bare")
 @in_turn("coding", REFUSED)
 def test_undecodable(shell: Shell, coding: str) -> None:
-    """A body in a coding that nobody can decode is a `ContentTypeError` that names it, and what would decode it."""
+    """A body in an unknown coding is a `ContentTypeError` that names the coding, and the extra that would decode it."""
     said, body = REFUSED[coding]
     pieces = [body], [body[:1], body[1:]], singles(body)
     for result in reads(shell, *(answer(coding, *steps) for steps in pieces)):
@@ -482,8 +476,6 @@ def test_what_was_undecided_is_forgotten(shell: Shell) -> None:
     assert result.error.body == b"no"
 
 
-# Content-Type more than once -----------------------------------------------------------------------------------------
-
 TYPES: dict[str, tuple[list[str], bool]] = {
     "once": (["text/event-stream"], True),
     "twice": (["text/event-stream", "text/event-stream"], True),
@@ -527,8 +519,6 @@ def test_content_types_of_json(shell: Shell) -> None:
     assert twice.data == ['{"a": 1}']
     assert type(other.error) is ContentTypeError
 
-
-# Read, closed and timed like any other -------------------------------------------------------------------------------
 
 # Compressed bodies that go silent: with nothing, between events, and after bytes that come to none.
 SILENCES = {
@@ -693,9 +683,6 @@ def test_comments_of_a_compressed_body(shell: Shell) -> None:
 
     shell.run(main)
     assert seen == [": a", "1"]
-
-
-# A response that the user has ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ends", [True, False])

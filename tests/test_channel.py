@@ -234,9 +234,6 @@ def test_the_table_is_whole() -> None:
     assert [row.split()[0] for row in rows] == [*STATES]
 
 
-# Sockets -------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("is_moving", [False, True], ids=["stays", "moves"])
 @pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
 def test_however_a_socket_is_shown(show: Callable[[socket.socket], Any], is_moving: bool) -> None:
@@ -318,9 +315,6 @@ def test_a_response_that_is_closed_already() -> None:
     connection.close()
 
 
-# The watchdog --------------------------------------------------------------------------------------------------------
-
-
 def expire(channel: Channel) -> bool:
     """Arm a channel, let its deadline pass, and return whether the watchdog did its work."""
     connection = Connection()
@@ -395,7 +389,7 @@ def test_an_inherited_channel_is_not_queued(world: World) -> None:
 
 
 def test_an_inherited_lock_is_not_waited_for(world: World) -> None:
-    """A lock that a thread of the parent held at the fork holds nobody up."""
+    """A lock that a thread of the parent held at the fork does not block the child."""
     world.arm()
     with world.channel._lock:
         world.fork()

@@ -44,9 +44,6 @@ def sent(
         return request
 
 
-# What is sent --------------------------------------------------------------------------------------------------------
-
-
 def test_json(shell: Shell) -> None:
     """`json` is sent as JSON, with its media type."""
     request = sent(shell, json={"message": "hé", "n": [1, None]})
@@ -228,9 +225,6 @@ def test_refreshed_headers(shell: Shell) -> None:
     assert isinstance(result.error, StatusError)
 
 
-# How clients are made ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])
 def test_own_client(kind: Any) -> None:
     """Without `http_client` a client makes its own, with a base URL and auth, and closes it."""
@@ -353,9 +347,6 @@ def test_closed_http_client(library: ModuleType) -> None:
         pass
     assert stream.outcome == "failed" or stream.outcome == "abandoned"
     assert stream.state == "closed"
-
-
-# What a stream can be asked ------------------------------------------------------------------------------------------
 
 
 def test_response(shell: Shell) -> None:
@@ -492,9 +483,6 @@ def test_compressed_error(shell: Shell) -> None:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
     assert result.error.message == "no"
-
-
-# A response that the user has ----------------------------------------------------------------------------------------
 
 
 def test_iter_events(library: ModuleType) -> None:

@@ -89,9 +89,6 @@ def check_left_alone(runs: dict[str, Run], data: list[str]) -> None:
     )
 
 
-# Before the headers --------------------------------------------------------------------------------------------------
-
-
 @contextmanager
 def full_listener() -> Iterator[socket.socket]:
     """A listening socket whose queue is full: nobody gets a connection any more."""
@@ -180,8 +177,6 @@ def test_response_leaves_a_slow_body_alone() -> None:
     with EventServer(Answer(EVENT, Pause(2 * CLOCK), "data: 2\n\n")) as server:
         check_left_alone(everywhere(server.url, timeout=only(connect=CLOCK, response=CLOCK)), ["1", "2"])
 
-
-# In the body ---------------------------------------------------------------------------------------------------------
 
 BODIES: dict[str, list[Any]] = {
     "silence": [FOREVER],
@@ -306,9 +301,6 @@ def test_total_runs_while_the_user_is_busy() -> None:
     assert all(run.since("event") < 2 * CLOCK + LATE for run in runs.values())
 
 
-# Coming back ---------------------------------------------------------------------------------------------------------
-
-
 def first_silent(request: RecordedRequest) -> Answer:
     """One event and then nothing; behind that event, the rest."""
     if request.headers.get("last-event-id") == "1":
@@ -361,9 +353,6 @@ def test_total_is_for_all_attempts() -> None:
         assert len(server.requests) > 2 * len(SHELLS)
     assert all(run.error is not None for run in runs.values())
     assert all(run.finished - run.started < CLOCK + LATE for run in runs.values())
-
-
-# Healthy streams -----------------------------------------------------------------------------------------------------
 
 
 def test_a_pause_longer_than_httpx_s_timeout() -> None:

@@ -191,7 +191,7 @@ def test_a_read_from_a_socket_that_is_closed(library: ModuleType) -> None:
 
 
 def test_an_abandoned_stream_is_collected(library: ModuleType) -> None:
-    """A client keeps no stream alive that nobody holds any more."""
+    """A client does not keep a stream alive that is no longer referenced."""
     with EventServer(PLACES["read"]) as server, library.Client(verify=TLS) as below:
         client = SSEClient(http_client=below)
         stream = client.post(server.url)

@@ -233,8 +233,6 @@ def test_no_decoder(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert decoder_for(coding) is None
 
 
-# Optional codings ----------------------------------------------------------------------------------------------------
-
 OPTIONAL = ["brotli", "brotlicffi", "zstandard", "backports.zstd", "compression.zstd"]
 INSTALLED = [name for name in OPTIONAL if find_spec(name.partition(".")[0]) is not None and find_spec(name) is not None]
 

@@ -39,9 +39,6 @@ def gap(server: EventServer) -> float:
     return second.received_at - first.received_at
 
 
-# Retries -------------------------------------------------------------------------------------------------------------
-
-
 class Tokens:
     """A function for `headers=`, with a new token each time."""
 
@@ -215,8 +212,6 @@ def test_one_idempotency_key_for_all_attempts(shell: Shell) -> None:
     assert keys[0] == keys[1] == keys[2] != keys[3]
 
 
-# Redirects -----------------------------------------------------------------------------------------------------------
-
 SECRETS: dict[str, Any] = {
     "client": {"headers": {"X-Extension-Token": "tok-secret"}},
     "http": {"cookies": {"session": "cookie-secret"}, "headers": {"X-Below": "below-secret"}},
@@ -300,9 +295,6 @@ def test_a_circle_of_redirects(shell: Shell) -> None:
     assert isinstance(result.error, StatusError)
     assert "limit is 20" in str(result.error)
     assert len(server.requests) == 21
-
-
-# Resumes -------------------------------------------------------------------------------------------------------------
 
 
 def events(*numbers: int) -> str:
@@ -513,9 +505,6 @@ def test_an_event_that_the_user_left_behind_does_not_come_again(
         assert (seen, last) == (["1", "2", "3"], "3")
         seen, last = handle(shell, server.url, lambda _: False, last_event_id=last)
         assert (seen, last) == (["4", "5"], "5")
-
-
-# What is said about it -----------------------------------------------------------------------------------------------
 
 
 def own_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

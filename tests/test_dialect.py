@@ -221,3 +221,21 @@ def test_the_plan_has_the_reader() -> None:
     dialect: Dialect[int, int] = Dialect(reader=Count)
     assert plan_of(response, {}, dialect).reader is Count
     assert plan_of(response, {}, Dialect()).reader is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("dialect", "Dialect"),
+        ("terminator", "Terminator"),
+        ("errors", "ErrorEvent"),
+        ("resume", "LastEventID or Cursor"),
+        ("last_event_id", "str"),
+        ("max_event_size", "int"),
+    ],
+)
+def test_arguments_of_another_type(name: str, kinds: str) -> None:
+    """An argument of the wrong type is a TypeError at the call, which says what was expected."""
+    options: dict[str, Any] = {name: object}
+    with SSEClient() as client, pytest.raises(TypeError, match=f"expected {kinds} for {name}, got <class 'object'>"):
+        client.post("http://test/chat", **options)

@@ -63,9 +63,6 @@ class Mine(Exception):
     """What a handler raises."""
 
 
-# Running a dispatch --------------------------------------------------------------------------------------------------
-
-
 @dataclass
 class Dispatched(Run):
     """What came of a dispatch."""
@@ -197,16 +194,13 @@ class Log:
 with_batch = pytest.mark.parametrize("has_batch", [False, True], ids=["", "batch"])
 
 
-# How a stream ends ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class End:
     """One way to end. A line of `calls` that begins with "batch" is there where a batch is registered."""
 
     name: str
     answer: Answer | None
-    """None where nobody listens."""
+    """`None` if there are no listeners."""
     calls: str
     outcome: str
     error: type[Exception] | None = None
@@ -301,7 +295,7 @@ ENDS = [
 
 
 def nobody() -> str:
-    """The URL of a port that nobody listens on."""
+    """The URL of a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -701,9 +695,6 @@ def test_async_handlers_one_at_a_time(shell: Shell) -> None:
     assert calls == ["1 begins", "1 ends", "1 plain", "2 begins", "2 ends", "2 plain"]
 
 
-# Where handlers run --------------------------------------------------------------------------------------------------
-
-
 def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "sse_client reader"]
 
@@ -823,9 +814,6 @@ def test_no_thread_is_left(how: str) -> None:
         with suppress(Mine, StreamInterrupted):
             stream.dispatch(on)
         assert not readers()
-
-
-# Batches -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -1001,9 +989,6 @@ def test_resume_with_a_batch(shell: Shell) -> None:
         *("open 200", "event 1", "batch 1", "event 2", "retry StreamInterrupted", "open 200", "event 3"),
         *("batch 2 3", "complete 3", "close"),
     ]
-
-
-# Cancellation --------------------------------------------------------------------------------------------------------
 
 
 async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Dispatched, anyio.CancelScope]:

@@ -51,9 +51,6 @@ def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | No
         assert result.error.stats.events == len(data)
 
 
-# The end marker of the OpenAI dialects -------------------------------------------------------------------------------
-
-
 @in_turn("framing", FRAMINGS)
 def test_done_ends_a_stream(shell: Shell, framing: Any) -> None:
     """An unnamed [DONE] completes a stream, is not handed out, and nothing behind it is."""
@@ -91,8 +88,6 @@ def test_clean_end_at_once(shell: Shell) -> None:
     """An event stream without a single byte is an empty, completed one."""
     check(read(shell), [], "completed")
 
-
-# A terminator that is asked for --------------------------------------------------------------------------------------
 
 TERMINATORS = [
     pytest.param(Terminator(data="bye"), "data: bye\n\n", "bye", id="data"),
@@ -161,9 +156,6 @@ def test_nothing_but_an_end(shell: Shell) -> None:
     check(read(shell, terminator=Terminator(data="bye")), [], "truncated", StreamTruncated)
 
 
-# A clean end in the middle -------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("framing", FRAMINGS)
 @in_turn("end", ["data: 2", "data: 2\n", "dat", "event: x\n", "id: 7\n", "data: [DON"])
 def test_unfinished_block(shell: Shell, framing: Any, end: str) -> None:
@@ -186,9 +178,6 @@ def test_unfinished_nothing(shell: Shell, end: str) -> None:
 def test_unfinished_done_that_is_no_terminator(shell: Shell) -> None:
     """With `terminator=None`, an unfinished [DONE] is an unfinished event."""
     check(read(shell, "data: 1\n\n", "data: [DONE]\n", terminator=None), ["1"], "truncated", StreamTruncated)
-
-
-# A cut ---------------------------------------------------------------------------------------------------------------
 
 
 @every_shell
@@ -218,7 +207,7 @@ def test_cut_inside_of_a_chunk(shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n"])
 def test_cut_inside_of_done(shell: Shell, end: str) -> None:
-    """An unfinished [DONE] counts at a clean end only: behind a cut, nobody knows what was to come."""
+    """An unfinished [DONE] counts only at a clean end: after a cut, more could have followed."""
     check(read(shell, "data: 1\n\n", end, Pause(0.02), FIN), ["1"], "interrupted", StreamInterrupted)
 
 
@@ -263,8 +252,6 @@ def test_close_delimited_with_a_terminator(shell: Shell) -> None:
     check(read(shell, "data: bye\n\n", framing="close", terminator=terminator), ["bye"], "completed")
     check(read(shell, "data: 1\n\n", framing="close", terminator=terminator), ["1"], "truncated", StreamTruncated)
 
-
-# Behind the terminator -----------------------------------------------------------------------------------------------
 
 BEHIND = [
     pytest.param([b"\xff\xfe garbage"], id="garbage"),
@@ -380,8 +367,6 @@ def calls(shell: Shell, server: EventServer, n: int, limit: int | None = None, *
     return server.connections
 
 
-# An error that is an event -------------------------------------------------------------------------------------------
-
 ERRORS = [
     pytest.param(
         ErrorEvent(event="error"),
@@ -444,8 +429,6 @@ def test_error_event_not_asked_for(shell: Shell) -> None:
     check(read(shell, "event: error\ndata: x\n\n"), ["x"], "completed")
 
 
-# The same thing again ------------------------------------------------------------------------------------------------
-
 AGAIN: list[Any] = [
     pytest.param(Answer("data: 1\n\n", Pause(0.02), FIN), {}, StreamInterrupted, id="interrupted"),
     pytest.param(Answer("data: 1\n\n", "data: 2"), {}, StreamTruncated, id="truncated"),
@@ -482,9 +465,6 @@ def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expe
         assert len(server.requests) == 1
     assert type(told[0]) is (expected or type(None))
     assert told[0] is told[1] is told[2]
-
-
-# Which answers are streams -------------------------------------------------------------------------------------------
 
 
 @in_turn("status", [200, 201, 202, 206, 299])
@@ -628,9 +608,6 @@ def test_media_type_of_no_stream(shell: Shell, content_type: str | None, body: s
     assert str(result.error) == f"expected text/event-stream from POST {url}/chat, {text}"
 
 
-# No answer -----------------------------------------------------------------------------------------------------------
-
-
 @in_turn("url", ["127.0.0.1/chat", "ftp://127.0.0.1/chat", "http://", "http://[::1", "http://127.0.0.1/\x00", ""])
 def test_url_that_is_none(shell: Shell, url: str) -> None:
     """A URL that cannot be asked is an error of the call, and no connection that failed."""
@@ -640,7 +617,7 @@ def test_url_that_is_none(shell: Shell, url: str) -> None:
 
 @every_shell
 def test_refused(shell: Shell) -> None:
-    """Where nobody listens, the connection fails, and it is sure that the server did nothing."""
+    """If no server listens, the connection fails, and it is certain that no server acted on the request."""
     with EventServer(Answer()) as server:
         url = server.url
     result = shell.read(url, client=NO_RETRY)
@@ -667,9 +644,6 @@ def test_answer_that_is_no_http(shell: Shell) -> None:
     check(read(shell, "SSH-2.0-OpenSSH_9.6\r\n\r\n", framing="raw"), [], "failed", ConnectionFailed)
 
 
-# What is in the events -----------------------------------------------------------------------------------------------
-
-
 def test_too_large(shell: Shell) -> None:
     """An event beyond the limit fails the stream behind the events before it, also those of the same piece."""
     result = read(shell, f"data: 1\n\ndata: 2\n\ndata: {'x' * 100}\n\n", "data: 3\n\n", max_event_size=60)
@@ -692,8 +666,6 @@ def test_ill_formed(shell: Shell) -> None:
     """Ill-formed UTF-8 becomes U+FFFD and fails nothing; characters that are cut by a chunk are whole."""
     check(read(shell, b"data: \xff\xfe|\xc3", b"\xa9|\xf0\x9f", b"\x98\x80|\xc3\n\n"), ["��|é|😀|�"], "completed")
 
-
-# Secrets -------------------------------------------------------------------------------------------------------------
 
 SECRET = "s3cret"
 FAILURES: list[Any] = [

@@ -54,9 +54,6 @@ def two(first: Any, second: Any) -> None:
     """Take two arguments."""
 
 
-# What may be registered ----------------------------------------------------------------------------------------------
-
-
 class Methods:
     def bound(self, event: Any) -> None: ...
 
@@ -177,9 +174,6 @@ def test_max_items(max_items: int) -> None:
         Handlers().batch(Text, max_items=max_items)
 
 
-# What a client takes -------------------------------------------------------------------------------------------------
-
-
 async def asynchronous(argument: Any) -> None: ...
 
 
@@ -249,9 +243,6 @@ def test_one_registry_for_many_streams() -> None:
         client.post(server.url).dispatch(on)
         client.post(server.url).dispatch(on)
     assert seen == [["1"], ["2"]] * 2
-
-
-# The conversation ----------------------------------------------------------------------------------------------------
 
 
 def received(data: str, value: Any = None, name: str = "message") -> Received:
@@ -524,9 +515,6 @@ def test_one_of_several_raises() -> None:
     on.event(noting(calls, "behind"))
     assert played(on, received("1"), received("2")).error is mine
     assert calls == ["batch 1", "behind 1", "raises 2", "batch 2"]
-
-
-# Batches, with a clock that a test moves -----------------------------------------------------------------------------
 
 
 @pytest.fixture

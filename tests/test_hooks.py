@@ -61,9 +61,6 @@ def with_hooks(shell: Shell, transport: Any, hooks: dict[str, Callable[[Any], ob
     }
 
 
-# An error for the response's status ----------------------------------------------------------------------------------
-
-
 class Tokens:
     """A function for `headers=`."""
 
@@ -207,9 +204,6 @@ def test_a_hook_that_makes_an_error_of_a_stream(shell: Shell) -> None:
     assert result.error.body == b"<html>"
 
 
-# Any other error -----------------------------------------------------------------------------------------------------
-
-
 class Mine(Exception):
     """The user's own."""
 
@@ -300,9 +294,6 @@ def test_an_error_of_the_transport_after_one_of_a_hook_was_answered(shell: Shell
     assert (result.error, result.data, len(requests)) == (None, ["ok"], 3)
 
 
-# What is left in the client ------------------------------------------------------------------------------------------
-
-
 def test_hooks_run_in_their_order(shell: Shell) -> None:
     """All hooks of the client run, once per request, in their order; also those that were added later."""
     seen: list[str] = []
@@ -378,9 +369,6 @@ def test_nothing_of_ours_stays_with_a_response(shell: Shell) -> None:
         assert response.is_closed
         assert not {"close", "aclose"} & set(vars(response))
         assert "sse_client.hooks" not in response.request.extensions
-
-
-# Auth ----------------------------------------------------------------------------------------------------------------
 
 
 def auth_of(library: Any, after: Callable[[Any], object], *, asks: bool = False) -> Any:

@@ -122,9 +122,6 @@ async def closing_elsewhere(stream: Stream, server: H2Server) -> AsyncIterator[N
             yield
 
 
-# Ways of leaving -----------------------------------------------------------------------------------------------------
-
-
 async def by_break(stream: Stream, server: H2Server) -> None:
     async with entered(stream) as reader:
         async for _ in reader:
@@ -269,9 +266,6 @@ def test_a_response_of_your_own(runner: Shell, server: H2Server) -> None:
     assert {"http2.send_request_headers.started", "http2.response_closed.complete"} <= set(names)
 
 
-# Room for others -----------------------------------------------------------------------------------------------------
-
-
 def connection_of(client: SSEClient | AsyncSSEClient) -> Any:
     """httpcore's connection, of a client that has one."""
     (connection,) = client._http_client._transport._pool.connections
@@ -357,9 +351,6 @@ def test_each_stream_gives_its_place_back_once(runner: Shell) -> None:
 
     with server:
         runner.run(main)
-
-
-# Ending a read -------------------------------------------------------------------------------------------------------
 
 
 @contextmanager

@@ -108,9 +108,6 @@ async def leave(stream: Any, error: BaseException | None = None) -> None:
         await stream.__aexit__(None, error, None)
 
 
-# Into each state -----------------------------------------------------------------------------------------------------
-
-
 async def read_one(stream: Any) -> Any:
     """Begin a loop, which is kept, and take its first event."""
     events: Any = iter(stream) if isinstance(stream, EventStream) else aiter(stream)
@@ -154,9 +151,6 @@ async def bring(stream: Stream, state: str) -> Any:
         case "interrupted":
             await leave(stream, KeyboardInterrupt())
     return None
-
-
-# What can be done ----------------------------------------------------------------------------------------------------
 
 
 async def perform(operation: str, stream: Stream, reply: Any) -> str:
@@ -223,9 +217,6 @@ def test_table(shell: Shell, state: str) -> None:
     found: dict[str, str] = {}
     shell.run(main)
     assert found == expected
-
-
-# Beside the table ----------------------------------------------------------------------------------------------------
 
 
 def run(shell: Shell, answer: Answer, test: Callable[[Any], Awaitable[None]], **options: Any) -> None:

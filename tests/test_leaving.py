@@ -114,9 +114,6 @@ def check_silence(server: EventServer, place: Place) -> None:
     assert len(server.requests) == 1
 
 
-# Sync ----------------------------------------------------------------------------------------------------------------
-
-
 def test_break(library: ModuleType) -> None:
     """Leaving the `with` early closes the response: the stream is abandoned, and over."""
     with EventServer(STREAM) as server, client_of(library) as client:
@@ -295,9 +292,6 @@ def test_broken_off_without_with(library: ModuleType) -> None:
         assert not server.requests[0].responded
 
 
-# Two threads ---------------------------------------------------------------------------------------------------------
-
-
 def read_on(stream: EventStream, how: str) -> None:
     match how:
         case "next":
@@ -359,7 +353,7 @@ def test_threads_take_turns(library: ModuleType) -> None:
 
 
 def test_threads_at_the_same_time(library: ModuleType) -> None:
-    """However threads meet on one stream, each event is handed out once, and nobody gets any other exception."""
+    """However threads meet on one stream, each event is delivered once, and no thread gets any other exception."""
     count = 3000
     taken: list[str] = []
     errors: list[BaseException] = []
@@ -383,8 +377,6 @@ def test_threads_at_the_same_time(library: ModuleType) -> None:
     assert sorted(taken, key=int) == [str(number) for number in range(count)]
     assert {str(error) for error in errors} <= {str(stream._in_use())}
 
-
-# Interrupted ---------------------------------------------------------------------------------------------------------
 
 interrupts = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
 
@@ -457,9 +449,6 @@ def test_interrupt_async(library: ModuleType, place: Place, anyio_backend: tuple
         with pytest.raises(KeyboardInterrupt), interrupting(server):
             anyio.run(main, backend=anyio_backend[0], backend_options=anyio_backend[1])
         check(streams[0], server, "cancelled", answered=place.is_answered)
-
-
-# Async ---------------------------------------------------------------------------------------------------------------
 
 
 @asynchronous

@@ -31,9 +31,6 @@ EVENT_STREAM = {"Content-Type": "text/event-stream"}
 AT_ONCE = RetryPolicy(initial_delay=0, jitter=0)
 
 
-# respx, which replaces the transports of httpx -----------------------------------------------------------------------
-
-
 def streamed(text: str) -> httpx.Response:
     return httpx.Response(200, headers=EVENT_STREAM, text=text)
 
@@ -148,9 +145,6 @@ def test_respx_users_error(shell: Shell) -> None:
     respx.post(URL).mock(side_effect=ZeroDivisionError("mine"))
     with pytest.raises(ZeroDivisionError, match="mine"):
         shell.read(URL)
-
-
-# Mock transports, of both libraries ----------------------------------------------------------------------------------
 
 
 class Log(list[str]):

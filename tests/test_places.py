@@ -51,8 +51,6 @@ CURSOR = Cursor(None, lambda cursor, _: cursor, lambda _, request: request)
 PRIMING = b"id: p\n\n"
 CUT = ok(PRIMING, RESET)
 
-# After an ID alone ---------------------------------------------------------------------------------------------------
-
 POLICIES = [None, RetryPolicy(jitter=0.0), EAGER]
 POLICY_NAMES = ["none", "careful", "eager"]
 
@@ -133,8 +131,6 @@ def test_priming_in_all_shells(shell: Shell) -> None:
     assert (second.method, second.headers.get("last-event-id"), second.body) == ("GET", "p", b"")
 
 
-# Which policy --------------------------------------------------------------------------------------------------------
-
 ONE, TWO, SIX = (RetryPolicy(max_retries=number, initial_delay=number, jitter=0) for number in (1, 2, 6))
 
 
@@ -204,8 +200,6 @@ def test_a_subscription_honours_the_policy_of_a_resume(shell: Shell) -> None:
     assert len(transport.requests) == 3
 
 
-# IDs that no header can carry ----------------------------------------------------------------------------------------
-
 BAD_IDS = ["a\x0bb", "a\x0cb", "a\x7fb", "\x01"]
 
 
@@ -227,9 +221,6 @@ def test_a_resume_does_not_go_on_without_its_id(bad: str) -> None:
         result = run(plan(resume=RESUME), ok(body, RESET))
         assert "cannot be sent in a header" in str(result.failed(StreamInterrupted))
         assert len(result.connects) == 1
-
-
-# Elsewhere, or not at all --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,6 @@ ROOT = Path(__file__).parents[1]
 PATTERNS = ("*.md", ".github/*.md", "docs/**/*.md", "*.py", "examples/**/*.py", "benchmarks/*.py", "sse_client/**/*.py")
 PAGES = sorted({path for pattern in PATTERNS for path in ROOT.glob(pattern)})
 
-# Files and folders whose prose is not rewritten yet. Remove a name when it is.
-OWED = ("sse_client/", "pytest_sse_client.py")
-
 # Regular expressions, by what to write instead.
 PHRASES = {
     "after": [
@@ -87,9 +84,7 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_phrases(path: Path) -> None:
-    """No text has a phrase that was common here once, and that a reader has to read twice."""
-    if name_of(path).startswith(OWED):
-        pytest.skip("its prose is not rewritten yet")
+    """No text contains a phrase that a reader must read twice and that was once common here."""
     assert [match[0] for match in PATTERN.finditer(prose_of(path))] == []
 
 

@@ -39,8 +39,6 @@ from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
 QUICK = RetryPolicy(initial_delay=0.01, jitter=0)
 
-# Which are followed --------------------------------------------------------------------------------------------------
-
 STATUSES = (301, 302, 303, 307, 308)
 METHODS = ("GET", "HEAD", "POST", "PUT")
 BODIES: dict[str, Callable[[], Any]] = {"none": lambda: None, "text": lambda: "x", "used up": lambda: iter([b"x"])}
@@ -127,8 +125,6 @@ def test_which_redirects_are_followed(status: int, time: str) -> None:
             assert type(error) is (StreamInterrupted if time.startswith("in a resume") else StatusError), name
             assert "the redirect is not followed" in str(error), name
 
-
-# Where a stream goes on ----------------------------------------------------------------------------------------------
 
 HERE, THERE = "http://test/b", "http://other/b"
 NAMED = LastEventID(method="GET", url="http://test/r")
@@ -227,9 +223,6 @@ def test_the_user_of_a_url(url: str, location: str, target: str) -> None:
     """Credentials in the URL are for its whole origin, and for no other."""
     result = run(plan(replace(POST, url=url), cross_origin_redirects=True), answer(307, location=location), ok())
     assert result.connects[1].request.url == target
-
-
-# On the wire ---------------------------------------------------------------------------------------------------------
 
 
 class World:

@@ -27,8 +27,6 @@ from sse_client import LastEventID, Request, RetryPolicy, SSEError
 from sse_client._core.steps import Failure
 from sse_client.testing import RST, Answer, RecordedRequest, scripted_transport
 
-# Which can -----------------------------------------------------------------------------------------------------------
-
 
 def generator() -> Iterator[bytes]:
     yield b"x"
@@ -115,8 +113,6 @@ def test_which_bodies_can_be_sent_again(name: str) -> None:
     assert without_body.is_repeatable
 
 
-# Why it would be sent again ------------------------------------------------------------------------------------------
-
 LOST = Failure(ConnectionResetError("reset"), "reset")
 AGAIN = RetryPolicy(jitter=0.0, retry_ambiguous=True)
 REASONS: dict[str, tuple[dict[str, Any], Reply]] = {
@@ -159,8 +155,6 @@ def test_a_get_in_place_of_it(reason: str) -> None:
         result = run(plan(request, resume=LastEventID(method="GET")), REASONS[reason][1], ok(event(2)))
         assert result.outcome == "completed"
 
-
-# On the wire ---------------------------------------------------------------------------------------------------------
 
 SENT_ONCE = {
     name: USED_UP[name]

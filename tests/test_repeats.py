@@ -52,8 +52,6 @@ def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> 
     return run(plan(**whole), ok(*in_pieces((before,), size), RESET), ok(*in_pieces((after,), size)))
 
 
-# The first event after a resume --------------------------------------------------------------------------------------
-
 LAST = b"event: x\nid: 2\ndata: b\n\n"
 FIRST = [
     ("the-same", LAST, True),
@@ -116,8 +114,6 @@ def test_a_first_event_that_is_too_large() -> None:
             assert result.data == ["1", "2", *data]
 
 
-# Servers -------------------------------------------------------------------------------------------------------------
-
 SERVERS: dict[str, Callable[[int], int]] = {
     "exact": lambda last: last + 1,
     "inclusive": lambda last: max(last, 1),
@@ -176,9 +172,6 @@ def test_a_repeat_is_logged_and_counted_nowhere(caplog: pytest.LogCaptureFixture
     assert (result.data, len(result.connects)) == (["1", "2"], 3)
 
 
-# Who repeats nothing -------------------------------------------------------------------------------------------------
-
-
 def test_a_subscription_skips_nothing() -> None:
     """A subscription hands out what comes, as a browser does; with `resume=` it skips a repeat as well."""
     replies = ok(events(1, 2)), ok(events(2, 3)), ok(events(3), RESET), answer(204)
@@ -191,8 +184,6 @@ def test_the_first_connection_skips_nothing() -> None:
     assert run(plan(GET, resume=RESUME, last_event_id="1"), ok(events(1, 2))).data == ["1", "2"]
     assert run(plan(GET, resume=RESUME), ok(RESET), ok(events(1, 2))).data == ["1", "2"]
 
-
-# Servers that give one ID to several events --------------------------------------------------------------------------
 
 TWINS = [
     ("before-the-cut", [event(1, "a") + event(1, "b") + event(2, "c"), event(2, "c") + event(3, "d")], "abccd"),

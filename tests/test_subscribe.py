@@ -57,9 +57,6 @@ class Case(TypedDict):
 CASES = [cast("Case", json.loads(line)) for line in (DATA / "connection.jsonl").read_text("utf-8").split("\n") if line]
 
 
-# What an answer says -------------------------------------------------------------------------------------------------
-
-
 def bytes_of(step: Any) -> bytes:
     """What a step writes."""
     if isinstance(step, dict):
@@ -71,9 +68,6 @@ def split(answer: list[Any]) -> tuple[int | None, bytes]:
     """The status of an answer and its body. A 103 is only the announcement of one."""
     found = re.search(rb"HTTP/1.1 ([2-5]\d\d)(.*?)\r\n\r\n(.*)", b"".join(map(bytes_of, answer)), re.DOTALL)
     return (None, b"") if found is None else (int(found[1]), found[3])
-
-
-# What is to happen ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -158,9 +152,6 @@ DIFFERENCES: dict[str, tuple[str, Callable[[Case], Story]]] = {
     "content-type [text/event-stream;charset=bogus]": ("an event stream is UTF-8, whatever its type says", opens),
     "Last-Event-ID header: DEL": ("RFC 9110 has no DEL in a field value", goes_on_without),
 }
-
-
-# Replaying -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -66,9 +66,6 @@ def chain(error: BaseException | None) -> list[str]:
     return said
 
 
-# Half an emoji -------------------------------------------------------------------------------------------------------
-
-
 class Text(BaseModel):
     content: str = ""
 
@@ -135,8 +132,6 @@ def test_quotes_can_be_encoded() -> None:
     """A quotation of half a pair is ASCII."""
     assert quote("a\ud83d").encode() == rb"'a\ud83d'"
 
-
-# Secrets -------------------------------------------------------------------------------------------------------------
 
 NOT_ASCII = "sécret"
 
@@ -205,9 +200,6 @@ def test_a_fragment_is_not_told(shell: Shell, answer: Answer) -> None:
     assert result.error is not None
     assert f"POST {URL}" in str(result.error)
     assert not [said for said in [*chain(result.error), repr(result.stream)] if "secret" in said]
-
-
-# Arguments -----------------------------------------------------------------------------------------------------------
 
 
 def sync_call(**options: Any) -> None:
@@ -329,9 +321,6 @@ def test_numbers_of_a_decode_error(shell: Shell) -> None:
     error = read(shell, Answer("data: 1\n\n", "data: x\n\n"), events=int).error
     assert isinstance(error, DecodeError)
     assert (error.stats.attempts, error.stats.events) == (1, 2)
-
-
-# Reprs ---------------------------------------------------------------------------------------------------------------
 
 
 def shown(stream: Any) -> list[str]:

@@ -267,8 +267,6 @@ def test_the_order_of_a_union() -> None:
         assert list(client.post(server.url, events=Second | First)) == [Second(x=1)]
 
 
-# What does not fit ---------------------------------------------------------------------------------------------------
-
 # A type, the event's data, and what the error's text must name.
 MISFITS: dict[str, tuple[Any, str, list[str]]] = {
     "bad JSON": (Text, '{"content": ', ["'message' event", "Text", "Invalid JSON"]),
@@ -353,9 +351,6 @@ def test_a_decode_error_that_is_not_caught(shell: Shell) -> None:
     assert isinstance(result.error, DecodeError)
     assert result.stream is not None
     assert (result.stream.outcome, result.stream.state) == ("abandoned", "closed")
-
-
-# Events that the type has no place for -------------------------------------------------------------------------------
 
 
 UNLISTED: list[tuple[Any, str, str]] = [
@@ -464,8 +459,6 @@ def test_last_event(shell: Shell) -> None:
         shell.run(main)
 
 
-# A dialect -----------------------------------------------------------------------------------------------------------
-
 DIALECT = Dialect(
     events=BY_FIELD,
     terminator=Terminator(field="type", values={"done"}),
@@ -529,9 +522,6 @@ def test_a_terminator_that_does_not_fit(shell: Shell) -> None:
     assert result.stream.outcome == "completed"
 
 
-# Pings ---------------------------------------------------------------------------------------------------------------
-
-
 def test_pings_reach_nobody(shell: Shell) -> None:
     """A ping is no event: not handed out, not counted, and no handler is called for it; its ID counts."""
     stream = f"data: {TEXT}\n\nevent: ping\nid: 7\ndata: 1\n\n"
@@ -567,9 +557,6 @@ def test_pings_feed_no_clock(shell: Shell) -> None:
     assert pinged.error.clock == "idle"
     assert len(pinged.events) == 1
     assert unknown.error is None
-
-
-# A JSON answer in place of a stream ----------------------------------------------------------------------------------
 
 
 def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", **options: Any) -> Run:

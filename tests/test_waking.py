@@ -119,9 +119,6 @@ class Closer(threading.Thread):
         self.stream.close()
 
 
-# close() -------------------------------------------------------------------------------------------------------------
-
-
 def test_close_wakes_a_blocked_read(library: ModuleType, wire: Wire) -> None:
     """A hundred times in a row: the loop ends at once, and no thread, socket or connection is left behind."""
     with wire.server(SILENT) as server, client_of(library, **wire.http) as client:
@@ -305,9 +302,6 @@ def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
         shell.run(main)
 
 
-# Deadlines, and the pool ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_a_deadline_over_tls(library: ModuleType, certificates: Certificates, framing: Any) -> None:
     """A deadline wakes the reader over TLS as well, and it is the deadline that is reported."""
@@ -383,9 +377,6 @@ def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
         list(pool.map(work, range(8)))
     assert set(outcomes) == {"completed", "cancelled"}
     assert server.connections < len(server.requests)
-
-
-# HTTP/2 --------------------------------------------------------------------------------------------------------------
 
 
 class H2Server:

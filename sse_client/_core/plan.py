@@ -1,7 +1,7 @@
 """
 Everything one stream was asked to do, as one value that the shells make of a call's arguments.
 
-A single reply and a subscription run through the same session. What differs between them is data: `Plan.rules`.
+A single reply and a subscription run through the same session. Their differences are data: `Plan.rules`.
 """
 
 from collections.abc import Callable

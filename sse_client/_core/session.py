@@ -175,7 +175,7 @@ class Session(SessionState):
         if self._may_pass(error):
             self._fail(Fault(error=error), now, starts_over=True)
             return
-        # [DONE] instead of the dialect's terminator counts as a clean end; so does the end of a JSON body.
+        # [DONE] instead of the dialect's terminator counts as a clean end, and so does the end of a JSON body.
         is_clean_end = isinstance(error, StreamTruncated) or (error is None and self._body.json is not None)
         if is_clean_end and reading is not None and not self._plan.is_terminator_required:
             self._error = clean_end(self._plan, reading, self._so_far)

@@ -40,7 +40,7 @@ async def drive(dispatch: Dispatch, stream: Source, read: Callable[[float], Awai
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001
-        # A cancellation. What there is still to call is called, but must not hold it up for long.
+        # A cancellation: the last handlers are still called, but must not delay it for long.
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + MAX_FAREWELL):
             await _drive_from(steps.throw(error), steps, stream, read)
         dispatch.farewell()

@@ -1,9 +1,9 @@
 """
-One request on its way, from the pool to its headers: its clocks, and whether it goes out at all.
+One request from the pool to its headers: its clocks, and whether it is sent at all.
 
-What httpcore's `trace` extension reports moves the clocks of a `Countdown` on. It also comes right before the first
-byte is written, the last moment to hold a request back. A transport that does not trace has its own timeouts alone, and
-is asked once, before it begins.
+The reports of httpcore's `trace` extension advance the clocks of a `Countdown`. One report comes right before the first
+byte is written, which is the last moment to hold back a request. A transport without `trace` has only its own timeouts,
+and the request is checked once, before it begins.
 """
 
 import inspect
@@ -16,7 +16,7 @@ from .._core.steps import Connect
 from .http import DeadlineReached, transport_timeout
 from .waking import Channel
 
-# What a connection is made of; each brings the socket that there is from then on.
+# The steps of making a connection; each reports the socket that is used from then on.
 MADE = (
     *("connect_tcp.complete", "connect_unix_socket.complete"),
     *("setup_socks5_connection.complete", "start_tls.complete"),
@@ -125,11 +125,11 @@ class Attempt:
 
 def _caller() -> Any:
     """
-    Return the connection that calls the trace, or `None` if it is not to be found.
+    Return the connection that calls the trace, or `None` if it is not found.
 
-    Nothing public leads to a connection that was used before until there is a response. Its own method is among the
-    frames above us, so that it can be no other one. What we need of it has a private name, `_network_stream`: without
-    that, a request on such a connection cannot be woken before its headers.
+    Before the response, no public attribute leads to a connection that was used before. But one of its methods is among
+    the frames above us, so it is certainly the right one. Its stream has a private name, `_network_stream`: without it,
+    a request on such a connection cannot be woken before its headers.
     """
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):

@@ -1,5 +1,5 @@
 """
-The body of a response, piece by piece as it comes, and decoded if that is possible.
+The body of a response, piece by piece as it is received, and decoded if possible.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -14,13 +14,13 @@ from .time import VIRTUAL_TIME
 
 def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> None:
     """
-    Turn a request's extensions from the headers, once they are there, to the body, before its first read.
+    Change a request's extensions after the headers were received, for the reads of the body.
 
-    The read timeout was the time for the headers until now; a transport takes it for good when it begins with the
-    body. What was there to be told of the headers would cost memory for as long as the body takes.
+    Until now the read timeout was the time for the headers; a transport reads it only once, before the body. The
+    extensions that are needed only for the headers would take memory until the end of the body.
     """
     if not is_http2(response):
-        request.extensions.pop("trace", None)  # there it tells when the response is closed
+        request.extensions.pop("trace", None)  # over HTTP/2 it reports that the response is closed
     request.extensions.pop(VIRTUAL_TIME, None)
     timeout = request.extensions.get("timeout")
     if timeout is not None:
@@ -29,10 +29,10 @@ def turn_to_body(request: Any, response: Any, read_timeout: float | None) -> Non
 
 def pieces_of(response: Any) -> Iterator[bytes]:
     """
-    Iterate the body as it comes, decoded if that is possible.
+    Iterate over the body as it is received, decoded if possible.
 
-    Over the stream below httpx's own iterators: these would give the connection back to its pool at the end of the
-    body, before we have let go of its socket.
+    This uses the stream below httpx's own iterators, which would return the connection to its pool at the end of the
+    body, before we have released its socket.
     """
     if _has_been_read(response):
         return cast("Iterator[bytes]", response.iter_bytes())
@@ -58,8 +58,8 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
     """
     The pieces of a compressed body, decoded.
 
-    One that decodes to nothing is `b""`: whoever reads has a clock to look at. Raises `EndedEarly` at an end that is
-    not the body's, and the client's own `DecodingError`.
+    A piece that decodes to nothing is `b""`, so that the reader can check its clocks. Raises `EndedEarly` at an end
+    that is not the end of the body, and the client's own `DecodingError`.
     """
 
     def __init__(self, response: Any, pieces: Any, decoder: Decoder) -> None:
@@ -81,10 +81,10 @@ class _Decoded(Iterator[bytes], AsyncIterator[bytes]):
 
     async def __anext__(self) -> bytes:
         if self._response.is_closed:
-            # It is read on only to unwind the generators below: nobody wants what is in them.
+            # This read only unwinds the generators below; their data is not needed.
             return cast("bytes", await self._pieces.__anext__())
         if self._decoder.has_more:
-            await anyio.lowlevel.checkpoint()  # a body may grow for long without a read
+            await anyio.lowlevel.checkpoint()  # decompressing may go on for long without a read
         else:
             try:
                 piece = await self._pieces.__anext__()

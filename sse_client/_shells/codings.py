@@ -1,16 +1,16 @@
 """
 Content codings: compressed bytes in, the body out, with no I/O (RFC 9110, section 8.4.1).
 
-How a decoder is driven: `feed` it a piece, cut anywhere, then `take` as long as it `has_more`. What the server has
-flushed is there to take as soon as its last byte has been fed. A piece that is taken has a bound, whatever the body
-grows to, so that a limit or a clock can stop it in between.
+To use a decoder, `feed` it a piece, cut anywhere, then call `take` as long as it `has_more`. Data that the server has
+flushed can be taken as soon as its last byte was fed. The size of each taken piece is limited, however large the body
+becomes, so that a limit or a clock can stop it in between.
 
-The end of the bytes is the end of the body only if the decoder `is_whole`: each coding has an end mark of its own,
-and behind a proxy it may be all that tells a whole body from one whose server died. What comes after the mark is
-ignored, as browsers do, except for another gzip member or zstd frame.
+The end of the bytes is the end of the body only if the decoder `is_whole`: each coding has an end mark, and behind a
+proxy this mark may be the only difference between a complete body and one whose server died. Data after the mark is
+ignored, as in browsers, except for another gzip member or zstd frame.
 
-gzip and deflate are decoded by the standard library; what comes before a fault in them is returned before the fault
-is raised, however the body was cut. For br and zstd we use the modules that the HTTP client has imported.
+gzip and deflate are decoded by the standard library. The data before a fault is returned before the fault is raised,
+however the body was cut. For br and zstd we use the modules that the HTTP client has imported.
 """
 
 import sys
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# What zlib returns at most for one call. A terminator, a limit or a clock ends the stream before the next.
+# The most bytes that zlib returns for one call. A terminator, a limit or a clock ends the stream before the next.
 MAX_PIECE = 64 * 1024
 
 # Of the input at a time: zlib copies what a call leaves of it.
@@ -135,7 +135,7 @@ class Decoder:
 
 
 class _Zlib(Decoder):
-    """What zlib decodes."""
+    """The codings that zlib decodes."""
 
     def __init__(self) -> None:
         super().__init__(STEP)

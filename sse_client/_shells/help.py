@@ -10,14 +10,14 @@ READING = """
 The events:
 
     events: type
-        The type of the events, anything that pydantic validates. By default they are delivered as they came, as
+        The type of the events, anything that pydantic validates. By default they are delivered as
         `ServerSentEvent`.
     dialect: Dialect
         A server's protocol as one value. An argument of the call overrides its part of the dialect, and `events` its
         reader and fold too.
     unknown: "skip" | "keep" | "raise" = "skip"
-        How an event that `events` does not cover is handled: passed over, delivered as a `ServerSentEvent`, or raised
-        as a `DecodeError`.
+        How an event that `events` does not cover is handled: it is skipped, delivered as a `ServerSentEvent`, or
+        raises `DecodeError`.
     comments: bool = False
         Whether to deliver comments too, between the events, as `Comment`. Raw events only.
     pings: Collection[str] = ()
@@ -31,10 +31,10 @@ The end:
     errors: ErrorEvent | None = None
         The events that are errors. They are raised as `ErrorEventReceived`.
     max_event_size: int = 67108864
-        The largest event, in bytes. A larger one is `EventTooLarge`.
+        The largest size of an event, in bytes. A larger one raises `EventTooLarge`.
     accept_json: bool = False
-        Whether a JSON response is accepted, as a stream of one event, and a 202 without a body, as an empty stream.
-        Otherwise it is a `ContentTypeError`.
+        Whether to accept a JSON response as a stream of one event, and a 202 without a body as an empty stream.
+        Otherwise a JSON response raises `ContentTypeError`.
 """
 
 REQUEST = """
@@ -45,15 +45,13 @@ The request:
     params, cookies, json, content, data, files, auth
         As in httpx. By default `None`.
     cross_origin_redirects: bool = False
-        Whether to follow a redirect to another origin too, without auth, cookies or headers of yours. What repeats or
-        resumes the request is sent: `Last-Event-ID` and the idempotency key. Redirects within the origin are always
-        followed.
+        Whether to follow a redirect to another origin too, without auth, cookies or your headers. `Last-Event-ID`
+        and the idempotency key are sent along. Redirects within the origin are always followed.
 
 Failures and time:
 
     timeout: Timeouts | float | None
-        The clocks of the call, or the seconds that all of it may take; `None` switches all clocks off. By default the
-        client's.
+        Seconds for the whole stream, or a `Timeouts`; `None` switches off all clocks. By default the client's.
     retry: RetryPolicy | None
         How often, and after which failures, the request is sent again; `None` never does. By default the client's, in
         `subscribe` `RetryPolicy.RECONNECT`.

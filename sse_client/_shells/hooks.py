@@ -1,9 +1,9 @@
 """
 Sending a request through the event hooks of the user's client.
 
-A hook may raise whatever a transport raises; only where it was raised tells that it is the user's own. And httpx closes
-a response whose hook raises, but one that is refused for its status is still to be read. So if a client has hooks, they
-are put between two of ours, which do nothing for the requests of others.
+A hook may raise the same exceptions as a transport; it is the user's own error only if it was raised inside a hook. And
+httpx closes a response if a hook raises, but we must still read one that a hook refused for its status. So if a client
+has hooks, they are placed between two of ours, which do nothing for other requests of the client.
 """
 
 import sys
@@ -16,7 +16,7 @@ from typing import Any
 from .._core.steps import Connect
 from .http import DeadlineReached, library_of, send_options
 
-# In a request's extensions, while it is sent: the `Hooks` that are told where it is.
+# The key in a request's extensions, while it is sent, of the `Hooks` that follow its progress.
 HOOKS = "sse_client.hooks"
 
 
@@ -27,13 +27,13 @@ class Hooks:
 
     def __init__(self, library: ModuleType) -> None:
         self.refused: Any = None
-        """The response that a hook raised an `HTTPStatusError` for; it can be read."""
+        """The response for which a hook raised an `HTTPStatusError`; it can still be read."""
         self._library = library
         self._are_running = False
         self._response: Any = None  # while the hooks have it
 
     def surround(self, client: Any, before: Any, after: Any) -> None:
-        """Put the client's hooks between ours, unless they are."""
+        """Place the client's hooks between ours, unless they already are."""
         hooks = client.event_hooks
         if any(each and (each[0] is not before or each[-1] is not after) for each in hooks.values()):
             client.event_hooks = {
@@ -43,7 +43,7 @@ class Hooks:
 
     @contextmanager
     def around(self, request: Any) -> Generator[None]:
-        """While the request is sent. An `HTTPStatusError` for its response ends here: that response is the answer."""
+        """Surround the sending of a request. An `HTTPStatusError` for its response is caught: that response is used."""
         self._are_running = False
         self.refused = None
         request.extensions[HOOKS] = self
@@ -59,7 +59,7 @@ class Hooks:
             self._let_go()
 
     def enter(self, message: Any) -> None:
-        """Take that the hooks get this request, or response, next."""
+        """Record that the hooks are called next, with this request or response."""
         self._are_running = True
         if hasattr(message, "request"):
             self._response = message
@@ -67,13 +67,13 @@ class Hooks:
             message.aclose = partial(_aclose, message, message.aclose)
 
     def leave(self) -> None:
-        """Take that none of them has raised."""
+        """Record that all hooks have returned."""
         self._are_running = False
         self._let_go()
 
     def have_raised(self, error: Exception) -> bool:
-        """Whether what came out of `send` is an error of the user's own code."""
-        # A status error that is not about the answer: of a request that a hook, or an auth, made itself.
+        """Whether an exception of `send` comes from the user's own code."""
+        # A status error of another response: to a request that a hook, or an auth, made itself.
         is_of_another = isinstance(error, self._library.HTTPStatusError)
         return is_of_another or (self._are_running and not isinstance(error, DeadlineReached))
 
@@ -90,7 +90,7 @@ class Hooks:
 
 
 def _hooks_of(message: Any) -> Hooks | None:
-    """Who is to be told about this request, or that of this response."""
+    """Return the hooks that follow this request, or the request of this response."""
     hooks: Hooks | None = getattr(message, "request", message).extensions.get(HOOKS)
     return hooks
 

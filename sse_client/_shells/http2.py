@@ -31,14 +31,14 @@ CANCEL = 0x8
 # How long a reset may take to be written, in seconds. It waits only if the server does not read.
 MAX_WRITE = 1.0
 
-# The same in sync, where it may hold up the thread that watches the clocks of all streams: they may be 0.3 s late.
+# The same in sync. It may delay the thread that watches the clocks of all streams: they may be 0.3 s late.
 MAX_BLOCKED = 0.25
 
 # The shortest limit that a server may set for a frame (RFC 9113, section 4.2). A full one, of a request's body, may
 # have to wait for the server; what is shorter goes out at once.
 FRAME_SIZE = 16_384
 
-# What httpcore tells a trace of a stream.
+# The reports of httpcore's trace about a stream.
 BEGINS = "http2.send_request_headers.started"
 AWAITS_HEADERS = "http2.receive_response_headers.started"
 HAS_HEADERS = ("http2.receive_response_headers.complete", "http2.receive_response_headers.failed")
@@ -80,7 +80,7 @@ class _Stream:
         return True
 
     def _leave(self) -> None:
-        """Reset the stream, and hand back the window of what nobody will read."""
+        """Reset the stream, and return the flow-control window of its unread data."""
         self._is_left = True
         self._has_to_write = self._reset()
         # In this order: after the reset, all that is left to hand back is the connection's window.
@@ -134,14 +134,14 @@ class Http2Stream(_Stream):
         """
         Reset the stream, and end the read of another thread that waits for it.
 
-        A reader that waits for its turn is told. One that reads looks into its queue when something comes over the
-        connection: here that is the answer to a PING. If the server does not answer, the read ends by the transport's
-        own timeout.
+        A reader that waits for its turn is notified. One that is reading checks its queue when the connection receives
+        something, so this sends a PING, and the response wakes it. If the server does not respond, the read ends by the
+        transport's own timeout.
         """
         if self._connection is None or self._is_left:
             return
         with suppress(Exception):
-            # In front of all: what is there to be read stays in the queue, where its window is handed back.
+            # Before all others: unread data stays in the queue, so that its window is returned.
             self._events.insert(0, _reset_event(self._id))
             if self._is_sent:
                 with _Locked(self._connection):
@@ -243,7 +243,7 @@ class AsyncHttp2Stream(_Stream):
 
 def http2_errors() -> tuple[type[Exception], ...]:
     """
-    What h2 itself raises, if the user has it.
+    Return the exceptions that h2 itself raises, if it is installed.
 
     httpcore lets it out if it comes to a connection just after another request has failed in opening it.
     """

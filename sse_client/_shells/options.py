@@ -223,6 +223,8 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
 
     `events` also replaces the reader, because both determine the values that a loop yields.
     """
+    if not isinstance(dialect, Dialect | None):
+        raise TypeError(f"expected Dialect for dialect, got {dialect!r}")
     given = RAW if dialect is None else dialect
     if events is not None:
         given = replace(given, events=events, reader=None, fold=None)

@@ -12,7 +12,7 @@ class Recorder(Protocol):
     """Takes what comes to a stream. `now` is the stream's own time."""
 
     def begin(self, now: float) -> None:
-        """Take that the stream is about to be read."""
+        """Prepare for a stream that is about to be read."""
 
     def opened(self, response: Any, requested_at: float, now: float) -> None:
         """Take a response, and when it was requested."""

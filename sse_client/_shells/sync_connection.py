@@ -1,5 +1,5 @@
 """
-The connection of a sync stream: one step of its session at a time, short of the reading that hands out events.
+The connection of a sync stream: it executes the steps of the session, except `Read`.
 """
 
 import threading
@@ -117,7 +117,7 @@ class Connection(BaseStream[T]):
 
     def _close_response(self) -> None:
         if self._channel.is_inherited:
-            self._cleaning = threading.Lock()  # whoever holds the old one is not in this process
+            self._cleaning = threading.Lock()  # a thread of the parent may hold the old one for ever
         with self._cleaning:
             response, self._response = self._response, None
         self._channel.release()

@@ -63,7 +63,7 @@ class Pump:
     def __init__(self, stream: Source) -> None:
         self._stream = stream
         self._queue: queue.Queue[Signal | BaseException] = queue.Queue(maxsize=256)
-        # What the caller has set for this call, a tenant or a trace, holds for `headers=`, hooks and validators too.
+        # The caller's context variables, such as a tenant or a trace, also apply to `headers=`, hooks and validators.
         run = copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name="sse_client reader", daemon=True)
 
@@ -74,7 +74,7 @@ class Pump:
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         self._stream.close()
         while self._thread.is_alive():
-            # What it still brings is of no interest, but it must not wait for room in the queue.
+            # Its further signals do not matter, but it must not wait for room in the queue.
             with suppress(queue.Empty):
                 self._queue.get(timeout=0.01)
 

@@ -266,7 +266,7 @@ class AnthropicReader(MessageReader):
         return native
 
 
-# What a request is billed for; the first two are always there.
+# The units by which a request is billed; the first two are always present.
 COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
@@ -281,7 +281,7 @@ def _thinking(part: Reasoning) -> dict[str, Any]:
 def _tool_use(call: ToolCall) -> dict[str, Any]:
     native: dict[str, Any] = {"input": {}, **call._native}
     if call._pieces:
-        # Parsed anew: the user may have changed `call.input`. What is not whole leaves the input as it began.
+        # Parsed anew: the user may have changed `call.input`. Incomplete JSON leaves the input as it began.
         value, fault = parse(call.arguments)
         if fault is None:
             native["input"] = value

@@ -38,7 +38,7 @@ FUNCTION_CALL = -1
 
 
 class Choice:
-    """What is kept of one choice, beside its message."""
+    """The state of one choice, besides its message."""
 
     __slots__ = (
         *("audio", "by_id", "by_index", "content", "details"),
@@ -386,7 +386,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": call.kind, call.kind: body, **call._native}
 
 
-# What a response with such a status would be retried for, also as the numbers that gateways write.
+# The codes of transient errors, and the HTTP statuses that are retried, which gateways write as numbers.
 TRANSIENT: frozenset[str | int] = frozenset(
     {"rate_limit_exceeded", "server_error", "server_is_overloaded", 408, 429, 500, 502, 503, 504}
 )

@@ -31,9 +31,9 @@ REASONS: dict[str, FinishReason] = {
 }
 UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 
-# What says that an object is a response; such an object may have any other field too.
+# The fields that identify an object as a response; it may have any other field too.
 FIELDS = {"candidates", "usageMetadata", "promptFeedback", "modelVersion", "responseId", "createTime", "modelStatus"}
-# What accompanies the one field that says what a part is.
+# Fields that accompany the one field that determines the kind of a part.
 BESIDE = {"thought", "thoughtSignature"}
 PLAIN = {"text", "thought"}
 
@@ -101,7 +101,7 @@ class Leaf:
         self.container = container
         self.key = key
         self.pieces = [text]
-        self.joined = "", 0  # the text of so many pieces: one value, for another thread may ask too
+        self.joined = "", 0  # the text and its number of pieces; one value, because another thread may read it
 
     def join(self) -> None:
         """Put the text into its container."""
@@ -116,7 +116,7 @@ class Call(ToolCall):
     """
     A call whose arguments come leaf by leaf; their text comes at its end.
 
-    Its deltas have no text, but `changes`; and `partial` has what there is.
+    Its deltas have `changes` instead of text, and `partial` has the value so far.
     """
 
     __slots__ = ("_args", "_changed", "_leaves", "_steps")
@@ -184,7 +184,7 @@ def put(container: Any, key: Any, value: Any, *, is_new: bool = True) -> bool:
 
 
 class Candidate:
-    """What there is of a candidate beside its message."""
+    """The parts of a candidate other than its message."""
 
     __slots__ = ("call", "content", "fields", "is_broken", "may_end", "message", "parts", "reason")
 
@@ -306,7 +306,7 @@ class GeminiReader(MessageReader):
             parts[-1]._native = {**as_dict(parts[-1]._native), **beside}
 
     def _add(self, candidate: Candidate, index: int, part: Any, deltas: list[Delta]) -> None:
-        """Add a part that is no text."""
+        """Add a part that is not text."""
         fields = as_dict(part)
         call = fields.get("functionCall")
         if isinstance(call, dict):
@@ -424,7 +424,7 @@ def usage_of(native: dict[str, Any]) -> Usage:
     return Usage(read, output, total, None if cached is None else as_count(cached), thoughts, native)
 
 
-# By their code, or where that is left out by their status.
+# By their code, or if that is missing, by their status.
 TRANSIENT: set[int | str] = {429, 500, 503, "RESOURCE_EXHAUSTED", "INTERNAL", "UNAVAILABLE"}
 
 GEMINI: Dialect[Delta, Message] = Dialect(

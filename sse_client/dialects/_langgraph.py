@@ -2,8 +2,8 @@
 LangGraph's runs: the events of `runs/stream`, and those of the protocol's version 3.
 
 A run has several messages, of nodes that may work at the same time: each part goes by the ID of its message. The same
-message may come in chunks, as a whole that grows, and within the state: nothing is handed out twice. Text
-that comes only with the state is handed out as well. `message.native` is the last state, `message.last_text` the text
+message may come in chunks, as a whole that grows, and within the state: nothing is delivered twice. Text
+that comes only with the state is delivered as well. `message.native` is the last state, `message.last_text` the text
 of the last message. The protocol does not say when a run ends, but for version 3.
 """
 

@@ -63,7 +63,7 @@ class MCPReader(MessageReader):
         if not event.data:
             return []  # only its ID and its `retry` count
         if event.event == "endpoint":
-            return [Data(event.event, event.data)]  # of the old transport: where to post, in plain text
+            return [Data(event.event, event.data)]  # of the old transport: the URL for POST requests, in plain text
         value = event.json()
         deltas: list[Delta] = []
         for each in as_list(value) or [value]:

@@ -18,7 +18,7 @@ FinishReason: TypeAlias = Literal[
 ]
 """Why a reply ended. `pause` waits for the user or for another request; `other` is a reason unknown to the dialect."""
 
-# What the text of a JSON value may end with.
+# Characters with which the text of a JSON value may end.
 ENDS_OF_JSON = '}]"0123456789el'
 
 # Enough of a text to recognize it in a repr.
@@ -111,7 +111,7 @@ class Written(Part):
         self._native = native
         self._render = render
         self._pieces: list[str] = []
-        self._joined = "", 0  # the text of so many pieces: one value, which no other thread can see half-made
+        self._joined = "", 0  # the text and its number of pieces; one value, so that no other thread sees it half-made
         self._json: PartialJSON | None = None
         self._fed = 0  # how many pieces the JSON has
         self._changes: Sequence[tuple[Path, str]] = ()  # of the last of them
@@ -132,7 +132,7 @@ class Written(Part):
         self._fed = 0
 
     def _feed(self, total: int) -> PartialJSON:
-        """Let the JSON have that many pieces. What is not JSON leaves it at the last good value."""
+        """Parse this many pieces of the JSON. Text that is not JSON leaves it at the last good value."""
         json = self._json
         if json is None:
             json = self._json = PartialJSON()
@@ -149,7 +149,7 @@ class Written(Part):
         return json
 
     def _changes_of(self, index: int) -> Sequence[tuple[Path, str]]:
-        """What the piece with that index has added to strings."""
+        """Return the additions of the piece with this index to strings."""
         if index >= len(self._pieces):
             return ()  # it was replaced
         if index + 1 >= self._fed:
@@ -189,7 +189,7 @@ class Text(Written):
 
 
 class Reasoning(Written):
-    """What the model, or a summary of it, says about its reasoning."""
+    """The model's reasoning, or a summary of it."""
 
     __slots__ = ()
 
@@ -400,7 +400,7 @@ class Message:
 
     @property
     def native(self) -> Any:
-        """What the server would have returned without streaming; made on request, so keep it if you need it twice."""
+        """The response that the server would have sent without streaming. Built on access; keep it to use it twice."""
         return self._kept[0] if self._owner is None else self._owner.native()
 
     @property

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TypeAlias, cast
 
 Path: TypeAlias = tuple[str | int, ...]
-"""Where a string is: the keys and indexes that lead to it, from the outermost container."""
+"""The keys and indexes that lead to a string, from the outermost container."""
 
 
 class State(enum.Enum):
-    """What comes next."""
+    """The expected next token."""
 
     VALUE = "a value"
     FIRST_ITEM = "a value or ']'"
@@ -198,7 +198,7 @@ class PartialJSON:
             self._fail(char)
 
     def _read_string(self, text: str, at: int, grown: list[tuple[Path, str]]) -> int:
-        """Read on in a string or a key, to its end or the end of the text; return where to go on."""
+        """Continue to read a string or a key, to its end or the end of the text; return the next index."""
         pieces: list[str] = []
         end = len(text)
         is_over = False
@@ -243,7 +243,7 @@ class PartialJSON:
         return at if is_over else end
 
     def _read_number(self, text: str, at: int) -> int:
-        """Read on in a number, to its end or the end of the text; return where to go on."""
+        """Continue to read a number, to its end or the end of the text; return the next index."""
         match = OF_NUMBER.match(text, at)
         assert match is not None
         stage = self._stage
@@ -295,14 +295,14 @@ class PartialJSON:
         self._state = COMMA if self._stack else END
 
     def _add(self, value: Any) -> None:
-        """Put a new value where the machine stands."""
+        """Put a new value at the current path."""
         if self._stack and isinstance(self._stack[-1], list):
             self._stack[-1].append(value)
         else:
             self._put(value)
 
     def _put(self, value: Any) -> None:
-        """Put a value where the machine stands, in place of the one that is there."""
+        """Replace the value at the current path."""
         if self._stack:
             cast("dict[str | int, Any]", self._stack[-1])[self._path[-1]] = value
         else:
@@ -329,7 +329,7 @@ class PartialJSON:
 
 
 def _unescaped(text: str, escape: re.Match[str]) -> tuple[str, int]:
-    """Return the character that an escape stands for, and where it ends; -1 if its other half may follow."""
+    """Return the character of an escape, and the index of its end; -1 if its other half may follow."""
     simple, code = escape.groups()
     if simple:
         return MEANING[simple], escape.end()

@@ -92,7 +92,7 @@ def as_key(value: Any, default: str | int = 0) -> str | int:
 
 
 def kind_of(event: ServerSentEvent, value: Any) -> str:
-    """What an event calls itself: its name, or a field that says so."""
+    """Return the type of an event: its name, or a field with its type."""
     if event.event != "message":
         return event.event
     fields = as_dict(value)
@@ -133,7 +133,7 @@ class MessageReader:
         self._is_over = False
         self._has_failed = False
 
-    # What the stream asks.
+    # Called by the stream.
 
     @property
     def snapshot(self) -> Message:
@@ -163,7 +163,7 @@ class MessageReader:
                 # Only a delta ends a call.
                 part.is_done = part.is_done or not isinstance(part, ToolCall)
 
-    # What the message asks.
+    # Called by the message.
 
     @property
     def has_ended(self) -> bool:

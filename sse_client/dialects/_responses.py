@@ -66,7 +66,7 @@ def written_by(topic: str) -> type[Written] | None:
 
 
 def place_of(topic: str, fields: dict[str, Any]) -> tuple[str, int]:
-    """Return where in its item an event about text belongs: a list, and an index in it."""
+    """Return the place in its item to which an event about text belongs: a list, and an index in it."""
     is_summary = "summary" in topic
     index = fields.get("summary_index" if is_summary else "content_index")
     return "summary" if is_summary else "content", index if isinstance(index, int) else 0
@@ -116,12 +116,12 @@ class ResponsesReader(MessageReader):
                     return []
                 part._pieces.append(piece)
                 return [delta(piece, part)]
-        except (KeyError, TypeError):  # TypeError: an index or an ID that is none
+        except (KeyError, TypeError):  # TypeError: the index or ID has the wrong type
             pass
         return self._write(kind if kind.__class__ is str else kind_of(event, value), value, piece, key)
 
     def native(self) -> Any:
-        """Return the response: the server's own once it has come, else what there is of it."""
+        """Return the response: the server's own once it was received, otherwise its parts so far."""
         if self._is_final and as_list(self._response.get("output")):
             return self._response
         if not self._response and not self._slots:

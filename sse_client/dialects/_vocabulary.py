@@ -1,5 +1,5 @@
 """
-What is new in a reply: the twelve deltas, one class for each kind, for `match`, `isinstance` and handlers.
+The twelve deltas, the new parts of a reply: one class for each kind, for `match`, `isinstance` and handlers.
 
 A delta has the text that is new, and the live part that it belongs to. They are plain slotted records: a dataclass
 costs half a millisecond of every import, and these are made once per event.
@@ -189,4 +189,4 @@ Delta: TypeAlias = (
     | UsageUpdate
     | Finish
 )
-"""What a loop over a dialect's stream yields."""
+"""The values that a loop over a dialect's stream yields."""

@@ -50,9 +50,6 @@ def has_stopped() -> bool:
     return eventually(lambda: "endless" not in agenthub.generating, 0.5)
 
 
-# The application -----------------------------------------------------------------------------------------------------
-
-
 def test_whole_reply(url: str, shell: Shell) -> None:
     """Each event is of its type; `done` is the last one, and ends the stream."""
     result = shell.read(url + PATH, json=BODY, headers=HEADERS, dialect=AGENTHUB)
@@ -102,9 +99,6 @@ def test_a_screen_is_drawn_now_and_then(anyio_backend: str) -> None:
     with EventServer(Answer(*steps, DONE)) as server:
         anyio.run(main, backend=anyio_backend)
     assert 2 <= len(drawn) <= 50
-
-
-# The token -----------------------------------------------------------------------------------------------------------
 
 
 def test_no_token_is_no_request(anyio_backend: str) -> None:
@@ -157,9 +151,6 @@ def test_an_async_store_is_asked_for_each_attempt(anyio_backend: str) -> None:
     assert [request.headers["x-extension-token"] for request in server.requests] == ["test-token-1", "test-token-2"]
 
 
-# Attempts ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 410, 413, 422, 451])
 def test_what_the_client_did_wrong_is_not_retried(status: int, shell: Shell) -> None:
     """A 4xx is the client's fault, and will be one again: one request, one error, at once."""
@@ -188,8 +179,6 @@ def test_the_delays_are_the_application_s(shell: Shell) -> None:
     assert delays[1] >= 0.1
     assert sum(delays) < PATIENCE
 
-
-# How it ends ---------------------------------------------------------------------------------------------------------
 
 CUTS = {
     "an end in good order": Answer(*HELLO),
@@ -244,9 +233,6 @@ def test_nothing_counts_behind_done(shell: Shell) -> None:
     with EventServer(Answer(*HELLO, DONE, *HELLO, "data: {", FIN)) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB)
     assert (result.error, len(result.events)) == (None, 3)
-
-
-# Stop, and time-outs -------------------------------------------------------------------------------------------------
 
 
 def test_stop_from_another_thread(url: str) -> None:

@@ -55,9 +55,6 @@ class Completions(list[tuple[str, str, str]]):
         self.append((text, conversation_id, message_id))
 
 
-# The application -----------------------------------------------------------------------------------------------------
-
-
 def test_whole_reply(url: str, shell: Shell) -> None:
     """The names come in their order, each as its type; `message` and `data` are both tokens."""
     body = {"user_message": "a  b", "context_node_ids": [], "project_id": "p1", "chat_node_id": "n1"}
@@ -125,8 +122,6 @@ def test_a_screen_is_drawn_now_and_then() -> None:
     assert "".join(drawn) == completions[0][0] == "".join(f"{n} " for n in range(100))
 
 
-# Data ----------------------------------------------------------------------------------------------------------------
-
 BLANKS = ["  two before", "two behind  ", " ", "\t\t", "line\nline", "\n\n", "a\r\nb", "{", "data: x", "\u2028\u0085"]
 
 
@@ -157,9 +152,6 @@ def test_a_name_that_is_not_known_is_skipped(shell: Shell) -> None:
     with EventServer(Answer(START, named("ink_level", percent=3), END)) as server:
         dispatch(shell, server.url, on)
     assert seen == ["ink_level", "complete", "close"]
-
-
-# How it ends ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", [[], [FIN], ["event: stream_e", FIN], ["event: data\ndata: {"]])

@@ -62,9 +62,6 @@ def fields(on: Handlers, *names: str) -> list[tuple[str, Any]]:
     return seen
 
 
-# The application -----------------------------------------------------------------------------------------------------
-
-
 def test_whole_answer(url: str, anyio_backend: str) -> None:
     """Every part of the answer is where it belongs."""
 
@@ -110,9 +107,6 @@ def test_keep_alive_reaches_nobody(url: str, shell: Shell, monkeypatch: pytest.M
     assert "".join(token or "" for token in tokens) == "what is it "
 
 
-# Keys ----------------------------------------------------------------------------------------------------------------
-
-
 def test_nothing_is_something(shell: Shell) -> None:
     """`""`, `0`, `0.0` and what is empty reach their callbacks: a key that is there has a value."""
     on = Handlers()
@@ -155,8 +149,6 @@ def test_done_is_no_event(shell: Shell) -> None:
         dispatch(shell, server.url, on)
     assert seen == ["a", "complete", "close"]
 
-
-# How it ends ---------------------------------------------------------------------------------------------------------
 
 ENDS: dict[str, tuple[list[Any], str]] = {
     "done": ([DONE], "complete"),
@@ -227,9 +219,6 @@ def test_a_value_error_of_a_handler_is_not_a_parse_error(shell: Shell) -> None:
     assert type(caught.value) is ValueError
 
 
-# Attempts and clocks -------------------------------------------------------------------------------------------------
-
-
 def test_three_attempts(shell: Shell) -> None:
     """`1000·2ⁿ⁻¹` ms; seen from the server, with delays that are a twentieth of these."""
     assert [RETRY.delay(n, random=0.5) for n in (1, 2)] == [1, 2]
@@ -283,9 +272,6 @@ def test_tokens_are_flushed_though_nothing_comes(shell: Shell) -> None:
     (_, first), (_, second), (_, third) = drawn
     assert second - first >= 0.04
     assert third - second > 0.1
-
-
-# The next question ---------------------------------------------------------------------------------------------------
 
 
 def test_a_new_question_cancels_the_running_one(url: str, anyio_backend: str) -> None:

@@ -45,9 +45,6 @@ def history(connections: Connections, question: str = "one two three") -> None:
     connections.broadcast(key, "done", {})
 
 
-# The application -----------------------------------------------------------------------------------------------------
-
-
 def test_a_stream_needs_a_session(shell: Shell) -> None:
     """Without the cookie there is a 401, which no attempt follows."""
     with serving(Connections()) as url:
@@ -117,9 +114,6 @@ def test_the_application_s_own_client(anyio_backend: str, capsys: pytest.Capture
     with serving(Connections(), cut_after=3) as url:
         assert anyio.run(main, backend=anyio_backend) == "ONE TWO THREE"
     assert "9 events over 3 connections, to msg-9" in capsys.readouterr().out
-
-
-# Coming back ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cut_after", [1, 4])
@@ -204,9 +198,6 @@ def test_it_gives_up_in_the_end(shell: Shell) -> None:
     assert isinstance(result.error, StreamInterrupted)
     assert (result.error.last_event_id, result.error.stats.events) == ("msg-2", 2)
     assert len(server.requests) == 6
-
-
-# Heartbeats, and a feed for many -------------------------------------------------------------------------------------
 
 
 def test_heartbeats_reach_nobody(shell: Shell) -> None:

@@ -52,9 +52,6 @@ def ask(shell: Shell, url: str, *messages: str, drawn: list[str] | None = None, 
         return [wisqu.ask(sse, message, draw) for message in messages]
 
 
-# The application -----------------------------------------------------------------------------------------------------
-
-
 def test_whole_reply(url: str, shell: Shell) -> None:
     """The text, and then the metadata, which is the end: there is no `[DONE]`."""
     drawn: list[str] = []
@@ -97,8 +94,6 @@ def test_the_connection_is_kept_for_the_next_message(shell: Shell) -> None:
     assert (len(server.requests), server.connections) == (3, 1)
 
 
-# Cut anywhere --------------------------------------------------------------------------------------------------------
-
 STREAM = (data(content=ARABIC) + METADATA).encode()
 
 
@@ -117,8 +112,6 @@ def test_cut_at_each_byte(shell: Shell) -> None:
     assert {(reply.content, reply.message_id) for reply in replies} == {(ARABIC, "m1")}
     assert server.connections == 1
 
-
-# The fallback --------------------------------------------------------------------------------------------------------
 
 FAULTS = {
     "a bad gateway": Answer("<h1>Bad gateway</h1>", status=502, headers={"x-should-retry": "false"}),
@@ -179,9 +172,6 @@ def test_nobody_is_there(shell: Shell) -> None:
         url = server.url
     with pytest.raises(ConnectionFailed):
         ask(shell, url, "hi")
-
-
-# How it ends ---------------------------------------------------------------------------------------------------------
 
 
 def test_without_metadata_it_is_not_whole(shell: Shell) -> None:

@@ -44,8 +44,6 @@ from sse_client.testing import FIN, RST, Answer, Pause, RecordedRequest, scripte
 
 URL = "http://test.example.org/chat"
 
-# The server ----------------------------------------------------------------------------------------------------------
-
 
 def block(number: int, style: int) -> bytes:
     """One event of a feed; its data begins with its number."""
@@ -122,8 +120,6 @@ RAISED = st.sampled_from(
         *("RemoteProtocolError", "UnsupportedProtocol"),
     ]
 ).map(Raised)
-
-# The user ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

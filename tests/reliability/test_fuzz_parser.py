@@ -114,8 +114,6 @@ class Plain:
         self._data, self._event, self._has_id, self._retry = [], "", False, None
 
 
-# Streams -------------------------------------------------------------------------------------------------------------
-
 SCRAPS = st.sampled_from(
     [
         *[b"", b" ", b"a", b"0", b":", b": ", b"\0", b"\t", b"data: x", BOM, BOM[:2], BOM[2:]],
@@ -173,9 +171,6 @@ def pieces_of(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
             return
         yield stream[start : start + length]
         start += length
-
-
-# Proofs --------------------------------------------------------------------------------------------------------------
 
 
 @seed(SEED)

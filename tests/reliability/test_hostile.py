@@ -232,9 +232,6 @@ def test_one_byte_a_while_on_a_connection_used_before(ledger: Ledger, drops: lis
         ledger.add(faults=1, streams=2, events=1, complete=1)
 
 
-# Compression ---------------------------------------------------------------------------------------------------------
-
-
 def compressed(data: bytes, repeated: int) -> bytes:
     """What is repeated, as gzip."""
     compressor = zlib.compressobj(9, wbits=31)
@@ -288,8 +285,6 @@ def test_gzip_that_is_none(ledger: Ledger, shell: Shell) -> None:
     assert isinstance(result.error, StreamInterrupted)
     assert [str(each.message) for each in caught] == []
 
-
-# Lies ----------------------------------------------------------------------------------------------------------------
 
 LENGTH = OK + b"Content-Type: text/event-stream\r\nContent-Length: %b\r\n\r\n" + EVENT
 
@@ -366,9 +361,6 @@ def test_a_reconnection_time_without_end(ledger: Ledger, number: str, method: st
     assert len(server.requests) == len(KINDS)
 
 
-# Redirects -----------------------------------------------------------------------------------------------------------
-
-
 def redirect(location: str, *steps: Any, status: int = 307) -> Answer:
     return Answer(*steps, status=status, headers={"Location": location, "Content-Type": "text/html"})
 
@@ -434,8 +426,6 @@ def test_a_redirect_with_credentials(ledger: Ledger, follows: bool) -> None:
         if request.target != "/back":
             assert request.headers["x-token"] == "secret-header"
 
-
-# IDs -----------------------------------------------------------------------------------------------------------------
 
 BEFORE = "before"
 

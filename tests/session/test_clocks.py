@@ -101,7 +101,7 @@ def test_total_runs_while_the_user_works() -> None:
 
 @pytest.mark.parametrize("clock", ["read", "idle"])
 def test_clocks_that_are_resumed(clock: str) -> None:
-    """`read` and `idle` are a cut: the stream is taken up again, and then the clock begins anew."""
+    """`read` and `idle` are a cut: the stream is resumed, and then the clock starts again."""
     result = run(plan(resume=RESUME, timeouts=clocks(**{clock: 10})), ok(event(1), 20.0), ok(8.0, event(2)))
     assert (result.data, result.ids) == (["1", "2"], [None, "1"])
     assert result.waits == approx([1.0])
@@ -197,7 +197,7 @@ def test_total_before_the_headers() -> None:
 
 
 def test_total_during_a_resume() -> None:
-    """A total that runs out while a stream is taken up again is a timeout of the stream."""
+    """A total that runs out during a resume is a timeout of the stream."""
     result = Scene(plan(resume=RESUME, timeouts=clocks(total=20)), ok(event(1), RESET))
     result.to(Wait)
     result.now += 1.5
@@ -245,7 +245,7 @@ def test_the_deadline_moves() -> None:
     ],
 )
 def test_read_timeout(timeouts: Timeouts, watched: float | None, unwatched: float | None) -> None:
-    """Where nobody watches the deadline, the read timeout stands in for it, and is too early for none of the clocks."""
+    """If no watchdog watches the deadline, the read timeout stands in for it, and is never too early."""
     session = Session(plan(timeouts=timeouts), random=lambda: 0.0, utc_now=lambda: TODAY)
     session.next_step(100.0)
     assert session.read_timeout(110.0, is_watched=True) == watched

@@ -60,7 +60,7 @@ class Feed:
         if fault < len(faults):
             return faults[fault]
         length %= len(whole)
-        # An end in good order inside of the terminator would be the end: only its blank line is missing.
+        # A clean end inside the terminator would be the end: only its blank line is missing.
         is_reset = fault % 2 == 1 or length > len(body)
         return ok(*in_pieces((whole[:length],), size), *[RESET] * is_reset)
 

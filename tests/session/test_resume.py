@@ -85,7 +85,7 @@ def test_the_id_that_a_resume_sends(body: tuple[Item, ...], sent: str) -> None:
     ids=["never", "cleared", "cleared-alone", "blank"],
 )
 def test_no_id_no_resume(body: tuple[Item, ...]) -> None:
-    """Without an ID there is nothing to go on behind: the stream is interrupted, and says why."""
+    """Without an ID there is nothing to resume after: the stream is interrupted, and the error says why."""
     result = run(plan(resume=RESUME), ok(*body))
     assert (result.outcome, len(result.connects)) == ("interrupted", 1)
     assert "no event ID" in str(result.error)

@@ -118,8 +118,6 @@ def entries_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-# The same again ------------------------------------------------------------------------------------------------------
-
 arrived = threading.Event()  # set with the first event, for a script that must not go on before
 STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
     "chunked": ([Answer(EVENT, ": hi\n\n", "data: é\u2028\n\n")], {}, "completed"),
@@ -252,8 +250,6 @@ def test_faults(shell: Shell, path: Path) -> None:
         assert result.stream.outcome == outcome
 
 
-# Times ---------------------------------------------------------------------------------------------------------------
-
 HEAD: dict[str, Any] = {"time": 0.5, "response": 200, "headers": [["Content-Type", "text/event-stream"]]}
 
 
@@ -305,8 +301,6 @@ def test_virtual_time(shell: Shell, path: Path) -> None:
     assert Pause(60) in replay(path)[0].steps
 
 
-# Nothing secret ------------------------------------------------------------------------------------------------------
-
 SECRETS = {
     "Authorization": "Bearer test-token",
     "Cookie": "session=test-cookie",
@@ -357,9 +351,6 @@ def test_keep(shell: Shell, path: Path) -> None:
     request, response, *_ = entries_of(path)
     assert (dict(request["headers"])["x-trace-id"], dict(response["headers"])["x-trace-id"]) == ("asked", "answered")
     assert "test-token" not in path.read_text()
-
-
-# Nobody notices ------------------------------------------------------------------------------------------------------
 
 
 def test_on_file_at_once(shell: Shell, path: Path) -> None:
@@ -509,9 +500,6 @@ def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
 
     with pytest.raises((OSError, RuntimeError)):
         read(shell, URL, {"transport": scripted_transport(Answer(EVENT, spoil, EVENT))}, tape=path)
-
-
-# Files ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,6 @@ Places = st.lists(st.integers(0, 10_000), max_size=8)
 Lines = st.lists(st.sampled_from(["data: é", "data", ":€", "id: 1", "event: 😀", "", "\ufeff", "x"]), max_size=20)
 
 
-# How it is cut -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("cut", "pieces"),
     [
@@ -142,9 +139,6 @@ def test_any_cut_gives_the_same_bytes(
     body = line_end.join(lines).encode()
     received = receive(Faults(cut=cut, seed=seed)(Answer(*split(body, places), framing=framing)))
     assert (received.body, received.error) == (body, None)
-
-
-# Where it stops ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])
@@ -222,9 +216,6 @@ def test_all_else_of_an_answer_is_kept() -> None:
     assert Faults(after_bytes=0, then=())(answer)(request()) == answer.playing([])
 
 
-# What it says --------------------------------------------------------------------------------------------------------
-
-
 @given(number=st.integers(1, len(EVENTS) + 1), places=Places, line_end=st.sampled_from(LINE_ENDS))
 def test_duplicate(number: int, places: list[int], line_end: LineEnd) -> None:
     """One event comes twice, in a row, and all others once; one that is not there changes nothing."""
@@ -296,9 +287,6 @@ def test_other_steps_stay_where_they_are() -> None:
         *(b"data: 1\xff\r", b"\n", Pause(1)),
         *(b"\rdata: 1\xff\r", b"\n\r", b"\n", print, b":", RST),
     )
-
-
-# Whom it hits --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hits", [0, 1, 3])
@@ -380,8 +368,6 @@ def test_a_raw_answer() -> None:
     assert receive(Faults(cut="bytes", requests=0)(raw)).body == b"ab"
     assert receive(Faults(answer=raw)(Answer())).body == b"ab"
 
-
-# What a stream makes of it -------------------------------------------------------------------------------------------
 
 REMEMBERED = resumable(*EVENTS)
 REMEMBERED_SIZE = sum(len(encode(event)) for event in EVENTS)

@@ -93,9 +93,6 @@ def gaps(requests: list[RecordedRequest]) -> list[float]:
     return [round(later - earlier, 3) for earlier, later in pairwise(times)]
 
 
-# What a script means -------------------------------------------------------------------------------------------------
-
-
 def seen(run: Run, played: EventServer | ScriptedTransport) -> tuple[Any, ...]:
     """All that can be seen of a stream and of its requests, but for times."""
     # Two errors are never equal, so what they are is told instead.
@@ -358,8 +355,6 @@ def test_a_mistake_in_a_script(shell: Shell) -> None:
             shell.read(URL, http={"transport": scripted_transport(script)})
 
 
-# What time it takes --------------------------------------------------------------------------------------------------
-
 CLOCKS: list[tuple[str, Answer, float]] = [
     ("response", Answer(delay=inf), HOUR),
     ("response", Answer(FOREVER, "HTTP/1.1 200 OK\r\n\r\n", framing="raw"), HOUR),
@@ -573,9 +568,6 @@ def test_a_batch_in_a_pause_without_end(shell: Shell) -> None:
     assert states == ["streaming", "streaming"]
 
 
-# Pauses without end --------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("place", ["body", "head"])
 def test_close(shell: Shell, place: str) -> None:
     """Where a script pauses for ever and no clock runs, closing the stream ends it, as it does on a socket."""
@@ -669,9 +661,6 @@ def test_a_test_that_would_hang(
     assert transport.requests[0].done.is_set()
 
 
-# Several streams -----------------------------------------------------------------------------------------------------
-
-
 def test_streams_at_once(shell: Shell) -> None:
     """Streams over one transport keep their own times."""
 
@@ -714,8 +703,6 @@ def test_scripts_are_for_requests_in_their_order(shell: Shell) -> None:
     assert isinstance(results[2].error, StatusError)
     assert "no response for request 3" in str(results[2].error)
 
-
-# Clients that are not ours -------------------------------------------------------------------------------------------
 
 PIECES = [b"data: \xc3", b"\xa9\r", b"\n\r\n", b"x"]
 
@@ -778,9 +765,6 @@ def test_any_script(steps: list[Step], framing: Framing) -> None:
     transport = scripted_transport(Answer(*steps, framing=framing))
     with httpx.Client(transport=transport, timeout=None) as client, client.stream("POST", URL) as response:
         assert list(response.iter_raw()) == [piece for piece in written if piece]
-
-
-# respx ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])

@@ -71,9 +71,6 @@ class Lengths:
     def close(self, error: SSEError | None) -> None: ...
 
 
-# Events --------------------------------------------------------------------------------------------------------------
-
-
 def forms(client: SSEClient) -> None:
     assert_type(client.post("/", events=Text), EventStream[Text])
     assert_type(client.post("/", events=ChatEvent), EventStream[Text | ToolCall | Done])
@@ -170,9 +167,6 @@ async def read_async(client: AsyncSSEClient) -> None:
                     pass
                 case _:
                     assert_never(event)
-
-
-# Handlers ------------------------------------------------------------------------------------------------------------
 
 
 on = Handlers()
@@ -281,9 +275,6 @@ def dispatch(client: SSEClient) -> None:
 async def dispatch_async(client: AsyncSSEClient) -> None:
     stats = await client.post("/", events=ChatEvent).dispatch(on)
     assert_type(stats.time_to_first_event, float | None)
-
-
-# The whole reply -----------------------------------------------------------------------------------------------------
 
 
 def count(snapshot: int, event: Text) -> int:
