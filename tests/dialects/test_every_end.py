@@ -216,6 +216,26 @@ def test_a_cut_after_every_event(protocol: Protocol) -> None:
     assert len(early_ends(protocol.dialect, encode(*protocol.whole))) == protocol.undetected
 
 
+@every_protocol
+def test_a_cut_within_the_last_event(protocol: Protocol) -> None:
+    """A clean end inside the event that ends the reply is a truncation until all of the event is there."""
+    data = encode(*protocol.whole)
+    last = len(encode(*protocol.whole[:-1]))
+    places = sorted(
+        {*range(last, len(data), 1 + (len(data) - last) // 100), *range(max(last, len(data) - 20), len(data))}
+    )
+    with sync_client(answer(data), *(answer(data[:place]) for place in places)) as client:
+        whole, before, *cuts = [read_one(client, protocol.dialect) for _ in range(len(places) + 1)]
+    for place, reply in zip(places[1:], cuts, strict=True):
+        check(reply)
+        if reply.error is None:
+            # Whole, but for the end of its line; or not begun, if nothing but [DONE] is missing.
+            assert outline(reply.message) in (outline(whole.message), outline(before.message))
+        else:
+            assert isinstance(reply.error, StreamTruncated)
+            assert outline(reply.message) == outline(prefix(protocol.dialect, data[:place], reply.error))
+
+
 # What the protocols cannot tell. After the finish reason of a chat, twelve times the usage is missing, once a tier and
 # once the result of a moderation. A LangGraph run has no end.
 UNDETECTED = {
