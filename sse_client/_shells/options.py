@@ -5,7 +5,7 @@ The arguments of a call, and their conversion to one `Plan` for the session.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, cast
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -217,7 +217,7 @@ def _reading(options: ReadOptions, dialect: Dialect[Any]) -> _Reading:
     }
 
 
-def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | None) -> Dialect[Any]:
+def dialect_of(events: Any, dialect: Any, unknown: Unknown | None) -> Dialect[Any]:
     """
     Return the dialect of a call: `events` and `unknown` override the given dialect.
 
@@ -225,7 +225,7 @@ def dialect_of(events: Any, dialect: Dialect[Any] | None, unknown: Unknown | Non
     """
     if not isinstance(dialect, Dialect | None):
         raise TypeError(f"expected Dialect for dialect, got {dialect!r}")
-    given = RAW if dialect is None else dialect
+    given = RAW if dialect is None else cast("Dialect[Any]", dialect)
     if events is not None:
         given = replace(given, events=events, reader=None, fold=None)
     return given if unknown is None else replace(given, unknown=unknown)
