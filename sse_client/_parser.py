@@ -300,7 +300,8 @@ class EventParser:
         self._is_open = lines[-1] != ""
         if self._is_open:
             self._data_size += sum(utf8_length(value) + 1 for value in data[known:])
-            self._size = self._data_size + utf8_length(self._event) + utf8_length(self._id or "")
+            new_id = "" if self._id is None or self._id == self.last_event_id else self._id
+            self._size = self._data_size + utf8_length(self._event) + utf8_length(new_id)
 
     def _feed_within_limit(self, data: bytearray, events: list[ServerSentEvent]) -> None:
         """Parse whole lines, one at a time, and stop at the one that makes its event too large."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from reference import BOM, Result, parse
 
@@ -358,6 +358,7 @@ def utf8_length(text: str) -> int:
 
 @any_stream
 @given(streams_in_pieces(), st.integers(len(BOM), 40))
+@example([b"id: 1\n\nid: 1\nid: 1\n"], 5)
 def test_limit_does_not_depend_on_the_cut(pieces: list[bytes], max_event_size: int) -> None:
     """Any cut of a stream has the same events before it is too large, at the same line, or is not too large."""
     stream = b"".join(pieces)

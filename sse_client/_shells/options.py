@@ -5,7 +5,7 @@ The arguments of a call, and their conversion to one `Plan` for the session.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from types import ModuleType
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -223,9 +223,9 @@ def dialect_of(events: Any, dialect: Any, unknown: Unknown | None) -> Dialect[An
 
     `events` also replaces the reader, because both determine the values that a loop yields.
     """
-    if not isinstance(dialect, Dialect | None):
+    if dialect is not None and not issubclass(type(dialect), Dialect):
         raise TypeError(f"expected Dialect for dialect, got {dialect!r}")
-    given = RAW if dialect is None else cast("Dialect[Any]", dialect)
+    given: Dialect[Any] = RAW if dialect is None else dialect
     if events is not None:
         given = replace(given, events=events, reader=None, fold=None)
     return given if unknown is None else replace(given, unknown=unknown)
