@@ -61,21 +61,34 @@ def _ctrl_c() -> Iterator[None]:
 
 # Tests in real time run one at a time, so that they do not delay each other.
 REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
-LONG = ("tests/test_aiohttp.py", "tests/test_cuts.py", "tests/reliability")
+LONG = (
+    *("tests/test_aiohttp.py", "tests/test_http2.py", "tests/reliability", "tests/test_cuts.py", "tests/test_fork.py"),
+    *(
+        "tests/test_examples.py",
+        "tests/test_subscribe.py",
+        "tests/apps",
+        "tests/test_leaving.py",
+        "tests/test_attempt.py",
+    ),
+    *("tests/test_coming_back.py", "tests/dialects/test_every_end.py", "tests/dialects/test_fuzz.py"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """
-    Run the whole suite in several processes, one more than there are cores, because it spends much of its time waiting.
+    Run the whole suite in several processes, two more than there are cores, because it spends much of its time waiting.
 
-    Tests that are named on the command line run in this process, and so do all tests with `--pdb`.
+    Tests that are named on the command line run in this process, and so do all tests with `--pdb`. Dozens of tests start
+    an interpreter of their own: without bytecode, each would compile the package anew.
     """
     option = config.option
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "bytecode")
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
-        option.numprocesses = 1 + (os.cpu_count() or 1)
+        option.numprocesses = 2 + (os.cpu_count() or 1)
         option.dist = "loadscope"
         option.loadscopereorder = False
 
