@@ -63,14 +63,7 @@ def _ctrl_c() -> Iterator[None]:
 REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
 LONG = (
     *("tests/test_aiohttp.py", "tests/test_http2.py", "tests/reliability", "tests/test_cuts.py", "tests/test_fork.py"),
-    *(
-        "tests/test_examples.py",
-        "tests/test_subscribe.py",
-        "tests/apps",
-        "tests/test_leaving.py",
-        "tests/test_attempt.py",
-    ),
-    *("tests/test_coming_back.py", "tests/dialects/test_every_end.py", "tests/dialects/test_fuzz.py"),
+    *("tests/test_examples.py", "tests/test_subscribe.py", "tests/apps"),
 )
 
 
@@ -79,8 +72,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """
     Run the whole suite in several processes, two more than there are cores, because it spends much of its time waiting.
 
-    Tests that are named on the command line run in this process, and so do all tests with `--pdb`. Dozens of tests start
-    an interpreter of their own: without bytecode, each would compile the package anew.
+    Tests that are named on the command line run in this process, and so do all tests with `--pdb`. Dozens of tests
+    start an interpreter of their own: without bytecode, each would compile the package anew.
     """
     option = config.option
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
