@@ -550,7 +550,9 @@ class Session(SessionState):
             explain(error, why, self.stats(now), self.last_event_id, self.cursor)
 
     def _enter(self, phase: Phase) -> None:
-        assert phase in TRANSITIONS[self._phase], f"from {self._phase} to {phase}"
+        # Two threads may stop a stream at the same moment: the one that reads it and the one that closes it.
+        is_possible = phase in TRANSITIONS[self._phase] or phase == self._phase == "stopped"
+        assert is_possible, f"from {self._phase} to {phase}"
         self._phase = phase
         # The user's own code may raise, which a shell expects only from `next_step`.
         runs_user_code = self._place.runs_user_code or self._plan.runs_user_code
