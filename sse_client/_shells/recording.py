@@ -1,7 +1,8 @@
 """
 Recording what comes to a stream, while it is read.
 
-A recorder is told by the stream that it belongs to, and needs to know nothing of it. A stream without one pays nothing.
+A recorder is told by the stream that it belongs to, and needs to know nothing of it. A stream without one pays nothing;
+one may have several.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,19 +10,47 @@ from typing import Any, Protocol
 
 
 class Recorder(Protocol):
-    """Takes what comes to a stream. `now` is the stream's own time."""
+    """
+    Observes a stream while it is read: `record(stream, recorder)` tells it about each response and each piece.
+
+    `now` is the stream's own time, in seconds. The calls are made on the thread, or in the task, that reads. A piece is
+    decompressed if the stream can do that. An exception that is not one of the HTTP client's comes out of the stream.
+    """
 
     def begin(self, now: float) -> None:
-        """Take that the stream is about to be read."""
+        """The stream is about to be read. Called once, by `record`."""
 
     def opened(self, response: Any, requested_at: float, now: float) -> None:
-        """Take a response, and when it was requested."""
+        """A response has come, also one that is not an event stream. `requested_at` is when it was requested."""
 
     def received(self, data: bytes, now: float) -> None:
-        """Take a piece of the body, never an empty one."""
+        """A piece of the body has come, never an empty one."""
 
     def ended(self, error: Exception | None, now: float) -> None:
-        """Take the end of the body, or the error that broke it off. Nothing ends a body that is left or times out."""
+        """The body has ended, or was cut by the error. If the stream is left or times out, this is not called."""
+
+
+class Recorders:
+    """Two recorders, told one after the other."""
+
+    def __init__(self, first: Recorder, second: Recorder) -> None:
+        self._recorders = first, second
+
+    def begin(self, now: float) -> None:
+        for each in self._recorders:
+            each.begin(now)
+
+    def opened(self, response: Any, requested_at: float, now: float) -> None:
+        for each in self._recorders:
+            each.opened(response, requested_at, now)
+
+    def received(self, data: bytes, now: float) -> None:
+        for each in self._recorders:
+            each.received(data, now)
+
+    def ended(self, error: Exception | None, now: float) -> None:
+        for each in self._recorders:
+            each.ended(error, now)
 
 
 class Recorded(Iterator[bytes], AsyncIterator[bytes]):

@@ -38,7 +38,9 @@ JOIN_TIMEOUT = 5.0  # seconds: only a callable that blocks can use it up
 
 class EventServer:
     """
-    A server on a free port of 127.0.0.1 that answers from a script; used with `with`, or `start()` and `close()`.
+    A server on 127.0.0.1 that answers from a script; used with `with`, or `start()` and `close()`.
+
+    It listens on a free port, or on `port`.
 
     A single answer is given to every request. Of several, each is given to one request, in the order of arrival, and
     a request more gets a 500. A function in place of an answer is called with the request, on the connection's thread.
@@ -47,12 +49,12 @@ class EventServer:
     script raised first: its connection was reset.
     """
 
-    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.requests: list[RecordedRequest] = []
         """All requests so far, each complete with its body, in the order of arrival."""
         self.connections = 0
         """How many connections were accepted so far."""
-        self.port = 0
+        self.port = port
         """The port, from `start()` on; nobody listens on it any more after `close()`."""
         self._scripts = Scripts(scripts)
         self._ssl_context = ssl_context
@@ -65,7 +67,7 @@ class EventServer:
 
     def __repr__(self) -> str:
         count = len(self.requests)
-        place = self.url if self.port else "not started"
+        place = self.url if self._acceptor is not None else "not started"
         return f"<{type(self).__name__} {place}, {self._scripts}, {count} request{'' if count == 1 else 's'}>"
 
     @property
@@ -77,7 +79,7 @@ class EventServer:
         """Listen. A server is started once; `RuntimeError` otherwise."""
         if self._acceptor is not None:
             raise RuntimeError("expected the first start of this server, got another")
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         self._waker, wake = socket.socketpair()
