@@ -114,8 +114,8 @@ def parse(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -
     show = Show(options, stdout, notes)
     try:
         events: Callable[..., EventStream[Any, Any]] = iter_events
-        with events(response, **arguments) as stream:
-            return show.finish(stream, show.read(stream))
+        stream = events(response, **arguments)
+        return show.finish(stream, show.read(stream))
     finally:
         show.output.close()
         if file is not stdin:

@@ -9,7 +9,6 @@ Its modules are found by name, so that the types here do not depend on whether i
 import io
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from sse_client import ServerSentEvent, StreamStats
@@ -24,7 +23,9 @@ SECONDS_UNTIL_STATUS = 0.5
 
 def pretty(stream: BinaryIO, notes: Notes, *, keeps_text: bool) -> "Plain":
     """Return the output, coloured if rich is installed."""
-    if find_spec("rich") is None:
+    try:
+        import_module("rich.console")
+    except ImportError:
         return Plain(stream, keeps_text=keeps_text)
     return Rich(stream, notes, keeps_text=keeps_text)
 
