@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
@@ -81,8 +81,8 @@ def _with_query(url: str, fields: "list[str] | tuple[()]") -> str:
         pairs.append((name, value))
     if not pairs:
         return url
-    url, hash_, fragment = url.partition("#")
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(pairs)}".replace("??", "?") + hash_ + quote(fragment)
+    url = url.partition("#")[0].rstrip("?&")  # a fragment is never sent
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
 
 
 def _merged(headers: list[tuple[str, str]], more: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -155,7 +155,7 @@ def _auth(options: Namespace, curl: CurlRequest | None) -> tuple[str, str] | Non
     if colon:
         return user, password
     try:
-        return user, getpass.getpass(f"Password of {user}: ")
+        return user, getpass.getpass("Password: ")
     except (EOFError, OSError):
         raise UsageError("-u: the password cannot be asked for without a terminal; use --password-env") from None
 

@@ -25,6 +25,10 @@ class Enough(Exception):
     """As many events were shown as `--count` allows."""
 
 
+class Unwritable(Exception):
+    """A piece could not be written. The `OSError` itself would be taken for one of the connection."""
+
+
 def output_of(options: Namespace, stdout: BinaryIO, notes: Notes) -> Output:
     """Return the output that the options name; by default a terminal gets `--pretty` and a pipe `--jsonl`."""
     is_terminal = stdout.isatty()
@@ -75,7 +79,7 @@ class Show:
             event, values = (value, ()) if isinstance(value, ServerSentEvent) else (value.event, value.values)
             if isinstance(value, Paired) and event.data == "[DONE]" and event.event == "message":
                 return  # it ends the stream, and is not an event of it
-            if self._options.strict and not values:
+            if self._options.strict and value is event:
                 _check(event)
             if wanted and event.event not in wanted:
                 return
@@ -101,6 +105,8 @@ class Show:
             watcher.check()
         except Enough:
             self.is_enough = True
+        except Unwritable as error:
+            raise error.__cause__ or error from None
         except SSEError as error:
             watcher.check()
             return error
@@ -157,7 +163,10 @@ class RawPieces:
 
     def received(self, data: bytes, now: float) -> None:  # noqa: ARG002
         self._wait()
-        self._output.piece(data)
+        try:
+            self._output.piece(data)
+        except OSError as error:
+            raise Unwritable from error
 
     def ended(self, error: Exception | None, now: float) -> None:
         pass

@@ -1,5 +1,6 @@
 """The exit code of each way in which a stream ends."""
 
+import io
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import pytest
 from command import run
 
+import sse_client_cli
+from sse_client import EventTooLarge
+from sse_client.cli._exits import code_of
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, resumable
 
 ONE = "data: 1\n\n"
@@ -113,3 +117,24 @@ def test_follow() -> None:
     with EventServer(answer) as server:
         done = run("follow", server.url, "--data")
     assert (done.code, done.out) == (0, b"1\n2\n3\n")
+
+
+def test_anything_else() -> None:
+    """An event that is too large, and a disk that is full, exit 1 with a note."""
+    assert code_of(EventTooLarge("too large")) == 1
+
+    class Full(io.BytesIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    for output in ("--data", "--raw"):
+        err = io.StringIO()
+        assert sse_client_cli.main(["parse", output], Full(), err, io.BytesIO(b"data: 1\n\n")) == 1
+        assert "No space left" in err.getvalue()
+
+
+def test_closed_standard_error() -> None:
+    """If standard error is closed, notes are lost and the exit code is not."""
+    err = io.StringIO()
+    err.close()
+    assert sse_client_cli.main(["parse"], io.BytesIO(), err, io.BytesIO(b"data: 1")) == 7

@@ -2,13 +2,14 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
 from command import run
 
 from sse_client.cli._text import as_json
-from sse_client.testing import Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest
 
 STREAM = (
     b'event: token\nid: 3\ndata: {"t": "Hel"}\n\n'
@@ -169,3 +170,88 @@ def test_head() -> None:
 def test_as_json(data: str, expected: str | None) -> None:
     """Data is JSON by the standard, and no more than that: not NaN; numbers have any length."""
     assert as_json(data) == expected
+
+
+def test_verbose() -> None:
+    """`-v` writes the heads of the request and the response to standard error, and their bodies nowhere."""
+    with EventServer(Answer("data: 1\n\n")) as server:
+        done = run("post", server.url, "-d", "b0dy", "-v", "--data")
+    assert done.out == b"1\n"
+    assert done.err.startswith("> POST http://127.0.0.1")
+    assert "\n< HTTP/1.1 200 OK\n" in done.err
+    assert "b0dy" not in done.err
+
+
+def test_data_that_a_dialect_cannot_read() -> None:
+    """Without `--strict`, data that is not JSON is shown as it is, also with a dialect."""
+    stream = "data: oops\n\n" + "".join(CHAT)
+    done = run("parse", "--dialect", "openai", "--data", stdin=stream.encode())
+    assert (done.code, done.out.splitlines()[0]) == (0, b"oops")
+
+
+def test_text_that_is_not_a_string() -> None:
+    """A path that leads to an object shows it as JSON; one that leads nowhere shows nothing."""
+    stream = b'data: {"a": {"b": 1}}\n\ndata: {"a": 2}\n\ndata: 3\n\ndata: x\n\n'
+    assert run("parse", "--text", ".a", "--comments", stdin=b": hi\n\n" + stream).out == b'{"b": 1}2'
+
+
+def test_attempts_in_stats() -> None:
+    """The numbers count the attempts; a resumed dialect goes on with its text."""
+
+    def answer(request: RecordedRequest) -> Answer:
+        if "last-event-id" in request.headers:
+            return Answer(*CHAT[1:])
+        return Answer(f"retry: 10\nid: 1\n{CHAT[0]}", Pause(0.05), FIN)
+
+    with EventServer(answer) as server:
+        done = run("post", server.url, "-d", "x", "--dialect", "openai", "--text", "--resume", "--stats")
+    assert done.out.decode() == "Hello \N{GRINNING FACE}"
+    assert "2 attempts" in done.err
+
+
+def test_raw_on_a_terminal_has_no_notes_in_it() -> None:
+    """`--comments` adds nothing to the bytes of `--raw`."""
+    assert run("parse", "--raw", "--comments", stdin=STREAM, is_terminal=True).out == STREAM
+
+
+def test_a_recording_of_several_connections(tmp_path: Path) -> None:
+    """A recording of several connections is played one after the other; the last one decides the exit code."""
+    cassette = str(tmp_path / "cassette.jsonl")
+
+    def answer(request: RecordedRequest) -> Answer:
+        if len(server.requests) == 2:
+            return Answer(status=503)
+        last = int(request.headers.get("last-event-id", "0"))
+        event = f"retry: 10\nid: {last + 1}\ndata: {last + 1}\n\n"
+        return Answer(event, Pause(0.02), FIN) if last else Answer(event)
+
+    with EventServer(answer) as server:
+        live = run("follow", server.url, "--data", "--retries", "9", "--until", "data:3", "--record", cassette)
+    done = run("replay", cassette, "--data", "--speed", "inf", "--until", "data:3", "-i")
+    assert (live.code, live.out) == (0, b"1\n2\n3\n")
+    assert done.code == 0, done.err
+    assert [line for line in done.out.decode().splitlines() if line.isdigit()] == ["1", "2", "3"]
+    assert "503" in done.err
+
+
+def test_a_recording_with_a_dialect(tmp_path: Path) -> None:
+    """A recording is read with a dialect, in its own time; one that stops early says so and exits 1."""
+    cassette = str(tmp_path / "cassette.jsonl")
+    with EventServer(Answer(CHAT[0], Pause(0.2), *CHAT[1:])) as server:
+        run("get", server.url, "--record", cassette)
+    began_at = time.monotonic()
+    done = run("replay", cassette, "--dialect", "openai", "--text", "--speed", "2")
+    assert time.monotonic() - began_at > 0.08
+    assert (done.code, done.out.decode()) == (0, "Hello \N{GRINNING FACE}")
+    run("parse", "--count", "1", "--record", cassette, stdin=STREAM.partition(b": ping")[0])
+    done = run("replay", cassette)
+    assert (done.code, "stops here" in done.err) == (1, True)
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """A port that is taken exits 1."""
+    cassette = str(tmp_path / "cassette.jsonl")
+    run("parse", "--record", cassette, stdin=STREAM)
+    with EventServer() as server:
+        done = run("replay", cassette, "--serve", f":{server.port}")
+    assert (done.code, "cannot listen" in done.err) == (1, True)

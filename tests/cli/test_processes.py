@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command import WITHOUT_RICH, run, start
 
-from sse_client.testing import Answer, EventServer, Pause
+from sse_client.testing import FIN, Answer, EventServer, Pause
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes, signals and terminals of POSIX")
 
@@ -41,9 +41,10 @@ def test_head_ends_quietly() -> None:
         process.stdin.close()
 
 
-def test_a_closed_pipe_is_found_by_a_write() -> None:
+@pytest.mark.parametrize("output", ["--jsonl", "--raw"])
+def test_a_closed_pipe_is_found_by_a_write(output: str) -> None:
     """`parse | head -1` of a long input exits 141 too."""
-    process = start("parse", "-")
+    process = start("parse", "-", output)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -131,6 +132,16 @@ def test_a_terminal(rich: str, colour: str) -> None:
     assert b" message #3 a\\x9b\\x1b\r\n" in text
     assert bool(COLOURS.search(output)) == (rich == "rich" and colour == "colour")
     assert b"\x1b" not in text
+
+
+def test_notes_and_the_status_line() -> None:
+    """A note on the same terminal stands on a line of its own, whatever rich draws there."""
+    with EventServer(Answer("data: 1\n\n", Pause(0.2), FIN)) as server:
+        code, output = on_a_terminal("post", server.url, "-d", "x", "-v", env={"TERM": "xterm-256color"})
+    assert code == 7
+    lines = [line.split(b"\r")[-1] for line in ESCAPES.sub(b"", output).replace(b"\r\n", b"\n").split(b"\n")]
+    assert b"< HTTP/1.1 200 OK" in lines
+    assert any(line.startswith(b"sse-client: ") for line in lines)
 
 
 def test_ctrl_c_on_a_terminal() -> None:

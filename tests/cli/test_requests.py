@@ -1,14 +1,17 @@
 """What is sent: URLs, headers, bodies, credentials, and requests that browsers copy as a curl command."""
 
+import ssl
+import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from command import run
 
 from sse_client.cli._curl import parse_curl
 from sse_client.cli._request import url_of
 from sse_client.cli._usage import UsageError
-from sse_client.testing import Answer, EventServer, RecordedRequest
+from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
 ONE = Answer("data: 1\n\n")
 
@@ -163,3 +166,49 @@ def test_curl_as_a_query() -> None:
     assert parse_curl("curl http://h/ -d a=1 -d b=2").body == b"a=1&b=2"
     with pytest.raises(UsageError):
         parse_curl("")
+    curl = parse_curl("curl --url http://h/ -H 'X-Empty;' --json '{}'")
+    assert curl.headers == [("X-Empty", ""), ("Content-Type", "application/json"), ("Accept", "application/json")]
+
+
+def test_the_password_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal, a password is not asked for in vain."""
+
+    def ask(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ask)
+    done = run("get", "http://h/", "-u", "me")
+    assert (done.code, "--password-env" in done.err) == (2, True)
+
+
+def test_http2_and_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--http2` is asked for over TLS only, and says what it needs; `--proxy` takes a host and a port."""
+    assert sent("URL", "--http2").target == "/"
+    with EventServer(ONE) as proxy:
+        assert run("http://h.invalid/x", "--proxy", f"127.0.0.1:{proxy.port}", "--data").out == b"1\n"
+        assert proxy.requests[0].target == "http://h.invalid/x"
+    monkeypatch.setitem(sys.modules, "h2", None)
+    done = run("get", "http://h/", "--http2")
+    assert (done.code, "pip install h2" in done.err) == (2, True)
+
+
+def test_a_certificate(tmp_path: Path) -> None:
+    """`--cert` shows the server who asks."""
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    ours = tmp_path / "ours.pem"
+    ca.issue_cert("me@example.org").private_key_and_cert_chain_pem.write_to_path(str(ours))
+    with EventServer(ONE, ssl_context=context) as server:
+        assert run("get", server.url, "-k", "--cert", str(ours), "--data").out == b"1\n"
+        assert run("get", server.url, "-k").code in (3, 7)
+
+
+def test_mcp() -> None:
+    """The dialect of MCP takes the ID of the request from its JSON."""
+    answer = Answer('data: {"jsonrpc": "2.0", "id": 7, "result": {}}\n\n', Pause(9))
+    with EventServer(answer) as server:
+        done = run("post", server.url, "--json", '{"jsonrpc": "2.0", "id": 7}', "--dialect", "mcp", "--count", "9")
+    assert (done.code, done.out.count(b"\n")) == (0, 1)
