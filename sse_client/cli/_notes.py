@@ -31,7 +31,7 @@ class Notes:
         self.around: Callable[[Callable[[], None]], None] = _call
 
     def write(self, text: str) -> None:
-        """Write a line, or several. If standard error is closed, there is nobody to tell."""
+        """Write a line, or several. If standard error is closed, it is lost."""
 
         def write() -> None:
             try:

@@ -100,7 +100,7 @@ def dialect_of(options: Namespace, body: Any = None) -> Dialect[Any, Any] | None
 
 
 def marks_of(options: Namespace) -> dict[str, Any]:
-    """Return what ends a stream, which events are errors, and which are passed over, as arguments of a call."""
+    """Return the marks as arguments of a call: the terminator, the errors, the events to ignore."""
     arguments: dict[str, Any] = {}
     if options.until:
         arguments["terminator"] = _mark(Terminator, options.until, "--until")

@@ -9,7 +9,7 @@ class UsageError(Exception):
 
 
 def content_of(argument: str, name: str, stdin: BinaryIO) -> bytes:
-    """Return what an argument stands for: standard input (`-`), a file (`@FILE`), or itself."""
+    """Return the content that an argument stands for: standard input (`-`), a file (`@FILE`), or itself."""
     if argument == "-":
         return stdin.read()
     if not argument.startswith("@"):

@@ -82,7 +82,7 @@ def test_no_connection() -> None:
 
 
 def test_certificates(tmp_path: Any) -> None:
-    """A certificate that nobody signed is no connection, unless `-k` takes any."""
+    """A certificate of an unknown authority is no connection, unless `-k` takes any."""
     trustme = pytest.importorskip("trustme")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)

@@ -1,4 +1,4 @@
-"""The outputs: what each writes for the same stream, and what never reaches a terminal."""
+"""The outputs of one stream, and the characters that never reach a terminal."""
 
 import json
 import re

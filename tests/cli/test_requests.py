@@ -1,4 +1,4 @@
-"""What is sent: URLs, headers, bodies, credentials, and requests that browsers copy as a curl command."""
+"""Requests as they are sent: URLs, headers, bodies, credentials, and requests that browsers copy as a curl command."""
 
 import ssl
 import sys
@@ -112,7 +112,7 @@ WINDOWS = (
 
 @pytest.mark.parametrize("command", [CHROME, FIREFOX, SAFARI, WINDOWS], ids=["Chrome", "Firefox", "Safari", "Windows"])
 def test_copied_from_a_browser(command: str) -> None:
-    """What browsers copy as a curl command is sent as the browser did, except that compression is not asked for."""
+    """A request copied from a browser is sent as the browser did, but does not ask for compression."""
     request = sent("--from-curl", command)
     assert (request.method, request.target) == ("POST", "/api/chat?x=1")
     assert request.json() == {"message": "it's ! é"}

@@ -1,4 +1,4 @@
-"""Recorders of the user's own: what they are told of a stream, alone and beside a cassette."""
+"""Recorders of the user's own, alone and beside a cassette."""
 
 from collections.abc import Callable
 from pathlib import Path
