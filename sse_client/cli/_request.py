@@ -6,6 +6,7 @@ import os
 import ssl
 from argparse import Namespace
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlencode
@@ -160,13 +161,19 @@ def _auth(options: Namespace, curl: CurlRequest | None) -> tuple[str, str] | Non
         raise UsageError("-u: the password cannot be asked for without a terminal; use --password-env") from None
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read the known authorities, which takes as long as all the rest of a short stream: once in a process."""
+    return httpx.create_ssl_context()
+
+
 def http_client(
     options: Namespace, request_hook: Callable[[Any], None], response_hook: Callable[[Any], None]
 ) -> httpx.Client:
     """Make the HTTP client. Its hooks see each request and each response, redirects too."""
-    verify: ssl.SSLContext | bool = not options.insecure
+    verify = httpx.create_ssl_context(verify=False) if options.insecure else _authorities()
     if options.cert is not None:
-        verify = httpx.create_ssl_context(verify=verify)
+        verify = httpx.create_ssl_context(verify=not options.insecure)  # one of its own: it is changed
         try:
             verify.load_cert_chain(options.cert)
         except (OSError, ssl.SSLError) as error:
