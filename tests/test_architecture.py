@@ -29,6 +29,8 @@ ROOMS = {
     "dialects": {"__init__"},
     "httpx_sse": {"__init__"},
     "testing": {"__init__", "words", "_shells"},
+    "cli": {"__init__", "dialects", "testing"},
+    "__main__": set(),
 }
 
 # The most lines that a file may have: in the shells, and anywhere else.
@@ -119,9 +121,9 @@ def test_no_io_in_words_and_decisions(path: Path) -> None:
 
 
 def test_only_the_shells_act() -> None:
-    """HTTP clients, event loops and threads are known to the shells alone, and to the drop-in and the tests' tools."""
+    """HTTP clients, event loops and threads are known to the shells, the drop-in, the tests' tools and the command."""
     users = {room_of(name_of(path)) for path in FILES if foreign_imports(path) & {"httpx", "anyio", "threading"}}
-    assert users - {"httpx_sse", "testing"} == {"_shells"}
+    assert users - {"httpx_sse", "testing", "cli"} == {"_shells"}
 
 
 def test_who_knows_pydantic() -> None:
@@ -137,10 +139,10 @@ def test_no_optional_dependency_is_imported() -> None:
     }
 
 
-@pytest.mark.parametrize("extra", ["dialects", "httpx_sse", "testing"])
+@pytest.mark.parametrize("extra", ["dialects", "httpx_sse", "testing", "cli"])
 def test_no_module_imports_an_extra(extra: str) -> None:
-    """An extra is imported by its users and by itself, never by the rest of the package."""
-    assert {room_of(name_of(path)) for path in FILES if extra in map(room_of, own_imports(path))} <= {extra}
+    """An extra is imported by its users, by itself and by the command, never by the rest of the package."""
+    assert {room_of(name_of(path)) for path in FILES if extra in map(room_of, own_imports(path))} <= {extra, "cli"}
 
 
 def test_all_is_what_is_public() -> None:
@@ -195,10 +197,11 @@ def modules_after(*imports: str) -> list[set[str]]:
 
 def test_an_import_brings_nothing_optional() -> None:
     """Importing it imports no second HTTP client, no second event loop, nothing for tests, and of pydantic no model."""
-    [modules] = modules_after("sse_client")
-    imported = modules | {name.partition(".")[0] for name in modules}
+    before, after = modules_after("httpx", "sse_client")  # httpx has a command too, and imports rich for it
+    imported = after - before | {name.partition(".")[0] for name in after - before}
     assert not imported & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "pydantic.main"}
-    assert not imported & {"sse_client.dialects", "sse_client.httpx_sse", "sse_client.testing"}
+    assert not imported & {"sse_client_cli", "rich", "argparse"}
+    assert not imported & {f"sse_client.{name}" for name in ("cli", "dialects", "httpx_sse", "testing")}
 
 
 def test_what_importing_the_dialects_costs() -> None:

@@ -134,10 +134,10 @@ def test_all_pages_are_found() -> None:
 
 
 def test_tree_of_the_architecture() -> None:
-    """The tree of the architecture page names every module of the package, the core and the shells."""
+    """The tree of the architecture page names every module of the package, the core, the shells and the command."""
     tree = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[3]
     package = ROOT / "sse_client"
-    modules = {path.stem for folder in (".", "_core", "_shells") for path in (package / folder).glob("*.py")}
+    modules = {path.stem for folder in (".", "_core", "_shells", "cli") for path in (package / folder).glob("*.py")}
     assert modules - set(re.findall(r"\w+", tree)) == set()
 
 

@@ -21,7 +21,7 @@ from .._typed import T
 from .attempt import Attempt
 from .hooks import Hooks
 from .http import failure_of, transport_errors
-from .recording import Recorded, Recorder
+from .recording import Recorded, Recorder, Recorders
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
 from .values import Values
 from .waking import Channel
@@ -99,8 +99,8 @@ class BaseStream(Values[T]):
         """Record the stream. Raises `RuntimeError` if it was already entered."""
         if self._session.head is not None:
             raise RuntimeError("record a stream before it is entered: with record(client.post(…), path) as stream")
-        self._recorder = recorder
         recorder.begin(self._now())
+        self._recorder = recorder if self._recorder is None else Recorders(self._recorder, recorder)
 
     def _recorded(self, response: Any, pieces: Any) -> Any:
         """Return the pieces of a response; with a recorder, they are recorded while they are read."""

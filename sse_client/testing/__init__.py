@@ -6,6 +6,7 @@ without a socket and without waiting. `Faults` adds the faults of real networks.
 from here. The fixtures of the pytest plugin are `sse_server`, `sse_transport` and `sse_cassette`.
 """
 
+from sse_client._shells.recording import Recorder
 from sse_client.testing._cassette import record, replay
 from sse_client.testing._encode import encode
 from sse_client.testing._faults import Faults
@@ -21,6 +22,7 @@ __all__ = [
     "Faults",
     "Pause",
     "RecordedRequest",
+    "Recorder",
     "Script",
     "ScriptedTransport",
     "encode",

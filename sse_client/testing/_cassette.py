@@ -23,6 +23,7 @@ from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from sse_client._shells.async_ import AsyncEventStream
 from sse_client._shells.codings import coding_of, decoder_for
+from sse_client._shells.recording import Recorder
 from sse_client._shells.sync import EventStream
 from sse_client._typed import T
 from sse_client.testing._script import FIN, RST, Answer, Framing, Pause, Step
@@ -58,12 +59,14 @@ HOP_BY_HOP = frozenset({"connection", "content-encoding", "keep-alive", "transfe
 
 
 @overload
-def record(stream: EventStream[T], path: str | PathLike[str], *, keep: Collection[str] = ()) -> EventStream[T]: ...
+def record(
+    stream: EventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
+) -> EventStream[T]: ...
 @overload
 def record(
-    stream: AsyncEventStream[T], path: str | PathLike[str], *, keep: Collection[str] = ()
+    stream: AsyncEventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
 ) -> AsyncEventStream[T]: ...
-def record(stream: Any, path: str | PathLike[str], *, keep: Collection[str] = ()) -> Any:
+def record(stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()) -> Any:
     """
     Write a cassette of the stream to `path` while it is read. Returns the stream, to enter and read as usual.
 
@@ -71,10 +74,16 @@ def record(stream: Any, path: str | PathLike[str], *, keep: Collection[str] = ()
     moment. If the stream reconnects, all of its connections are recorded. `keep` names headers whose values are not
     secret; the values of all others, except common ones, are replaced by "[redacted]".
 
+    A `Recorder` in place of the path is told about each piece and its time. A stream may have several recorders.
+
     Raises `RuntimeError` for a stream that was already entered, because its beginning is lost. Reading the stream
     raises it if the file cannot be written.
     """
-    stream._record(_Recorder(Path(path), frozenset(name.lower() for name in keep) | HARMLESS))
+    if isinstance(path, str | PathLike):
+        harmless = frozenset(name.lower() for name in keep) | HARMLESS
+        stream._record(_Recorder(Path(path), harmless))
+    else:
+        stream._record(path)
     return stream
 
 

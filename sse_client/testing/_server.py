@@ -38,7 +38,9 @@ JOIN_TIMEOUT = 5.0  # seconds: only a callable that blocks can take this long
 
 class EventServer:
     """
-    A scripted server on a free port of 127.0.0.1. Use it in a `with` block, or call `start()` and `close()`.
+    A scripted server on 127.0.0.1. Use it in a `with` block, or call `start()` and `close()`.
+
+    It listens on a free port, or on `port`.
 
     A single script is played for every request. Several scripts are played once each, in the order of the requests, and
     any request after them gets a 500. A script that is a function is called with the request, on the connection's
@@ -48,12 +50,12 @@ class EventServer:
     or at the end of the `with` block, unless the block raises itself.
     """
 
-    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, ssl_context: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.requests: list[RecordedRequest] = []
         """All requests so far, complete with their bodies, in the order of arrival."""
         self.connections = 0
         """The number of connections accepted so far."""
-        self.port = 0
+        self.port = port
         """The port, set by `start()`. After `close()` the server no longer listens on it."""
         self._scripts = Scripts(scripts)
         self._ssl_context = ssl_context
@@ -66,7 +68,7 @@ class EventServer:
 
     def __repr__(self) -> str:
         count = len(self.requests)
-        place = self.url if self.port else "not started"
+        place = self.url if self._acceptor is not None else "not started"
         return f"<{type(self).__name__} {place}, {self._scripts}, {count} request{'' if count == 1 else 's'}>"
 
     @property
@@ -78,7 +80,7 @@ class EventServer:
         """Listen, and return the server. Raises `RuntimeError` if it was already started."""
         if self._acceptor is not None:
             raise RuntimeError("a server can be started only once: make a new EventServer")
-        listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         self._waker, wake = socket.socketpair()

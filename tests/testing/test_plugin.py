@@ -55,7 +55,7 @@ def test_servers_are_closed():
 
 def test_server_options(sse_server):
     with pytest.raises(TypeError):
-        sse_server(Answer(EVENT), port=1)
+        sse_server(Answer(EVENT), host="::1")
 
 def fails(request):
     raise ZeroDivisionError("of the script")

@@ -1,0 +1,131 @@
+"""
+The output for a terminal: `+0.412 token #3 {"t": "Hel"}`, and a status line while it waits.
+
+Colours and the status line are those of rich, if it is installed; `NO_COLOR` and the size of the window are its
+business. Without it the lines are the same, in plain text. It never sees markup: everything is given to it as text.
+Its modules are found by name, so that the types here do not depend on whether it is installed.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from sse_client import ServerSentEvent, StreamStats
+
+from ._notes import Notes
+from ._output import Bytes, rounded
+from ._text import as_json, in_one_line
+
+# A status line that came at once would flicker in a fast stream.
+SECONDS_UNTIL_STATUS = 0.5
+
+
+def pretty(stream: BinaryIO, notes: Notes, *, keeps_text: bool) -> "Plain":
+    """Return the output, coloured if rich is installed."""
+    try:
+        import_module("rich.console")
+    except ImportError:
+        return Plain(stream, keeps_text=keeps_text)
+    return Rich(stream, notes, keeps_text=keeps_text)
+
+
+class Plain(Bytes):
+    """Lines without colours."""
+
+    def __init__(self, stream: BinaryIO, *, keeps_text: bool) -> None:
+        super().__init__(stream, is_terminal=True)
+        self._keeps_text = keeps_text
+
+    def event(self, event: ServerSentEvent, values: Sequence[Any], t: float) -> None:  # noqa: ARG002
+        text = None if self._keeps_text else as_json(event.data)
+        self._line(
+            t, in_one_line(event.event), in_one_line(event.id), in_one_line(event.data) if text is None else text
+        )
+
+    def comment(self, text: str, t: float) -> None:
+        self._line(t, f":{in_one_line(text)}", "", "")
+
+    def _line(self, t: float, name: str, id: str, data: str) -> None:
+        self._write(" ".join(filter(None, (f"+{t:.3f}", name, id and f"#{id}", data))) + "\n")
+
+
+class Rich(Plain):
+    """The same lines in colour, and a status line on a terminal."""
+
+    def __init__(self, stream: BinaryIO, notes: Notes, *, keeps_text: bool) -> None:
+        super().__init__(stream, keeps_text=keeps_text)
+        self._text: Any = import_module("rich.text").Text
+        self._highlight: Any = import_module("rich.highlighter").JSONHighlighter().highlight
+        self._file = io.TextIOWrapper(
+            stream, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
+        )
+        console: Any = import_module("rich.console").Console
+        self._console: Any = console(file=self._file, highlight=False, markup=False, emoji=False)
+        self._status: Any = None
+        self._count = 0
+        self._is_closed = False
+        notes.around = self._around
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._status = self._console.status(Waiting(self._console.get_time, lambda: self._count))
+            self._status.start()
+
+    def _around(self, write: Callable[[], None]) -> None:
+        """Write to standard error, which may be the same terminal, while there is no status line."""
+        if self._status is None:
+            write()
+            return
+        self._status.stop()
+        write()
+        self._status.start()
+
+    def _line(self, t: float, name: str, id: str, data: str) -> None:
+        self._count += 1
+        line = self._text.assemble((f"+{t:.3f}", "dim"), " ", (name, "bold cyan"))
+        if id:
+            line.append(f" #{id}", "magenta")
+        if data:
+            value = self._text(f" {data}")
+            self._highlight(value)
+            line.append_text(value)
+        self._print(line)
+
+    def _write(self, text: str) -> None:
+        self._print(self._text(text.removesuffix("\n")))
+
+    def _print(self, text: Any) -> None:
+        self._console.print(text, soft_wrap=True)
+        self._file.flush()
+
+    def stats(self, stats: StreamStats, outcome: str | None) -> bool:
+        table: Any = import_module("rich.table").Table(title=outcome, show_header=False)
+        for name, value in rounded(stats).items():
+            table.add_row(name.replace("_", " "), "" if value is None else str(value))
+        self._console.print(table)
+        return True
+
+    def close(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if not self._is_closed:
+            self._is_closed = True
+            self._file.detach()  # flushes; without it the stream below would be closed with the wrapper
+
+
+class Waiting:
+    """The text of the status line: how long ago the last event came. rich asks for it whenever it draws."""
+
+    def __init__(self, now: Callable[[], float], count: Callable[[], int]) -> None:
+        self._now = now
+        self._count = count
+        self._seen = 0
+        self._since = now()
+
+    def __rich__(self) -> str:
+        if self._seen != self._count():
+            self._seen = self._count()
+            self._since = self._now()
+        waited = self._now() - self._since
+        plural = "" if self._seen == 1 else "s"
+        return "" if waited < SECONDS_UNTIL_STATUS else f"{self._seen} event{plural}, waiting for {waited:.1f} s"

@@ -1,0 +1,195 @@
+"""From the options to a request, and to the HTTP client that sends it."""
+
+import getpass
+import json
+import os
+import ssl
+from argparse import Namespace
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlencode
+
+import httpx
+
+from ._curl import CurlRequest, parse_curl
+from ._usage import UsageError, content_of
+
+
+class Call(NamedTuple):
+    """A request: its method and URL, and the other arguments of the call."""
+
+    method: str
+    url: str
+    arguments: dict[str, Any]
+
+
+def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
+    """Return the request that the options describe; without a method, a body makes it a POST."""
+    curl: CurlRequest | None = None
+    if options.from_curl is not None:
+        curl = parse_curl(content_of(options.from_curl, "--from-curl", stdin).decode(errors="surrogateescape"))
+        options.insecure = options.insecure or curl.is_insecure
+        options.http2 = options.http2 or curl.uses_http2
+        options.proxy = options.proxy or curl.proxy
+    if (target := options.target or (curl and curl.url)) is None:
+        raise UsageError("expected a URL")
+    headers: list[tuple[str, str]] = [*curl.headers] if curl else []
+    body = _body(options, stdin)
+    if curl and (curl.body is not None or curl.form):
+        if body:
+            raise UsageError("--from-curl has a body already")
+        body = _form(curl.form) if curl.form else {"content": curl.body}
+    headers = _merged(headers, [_header(each) for each in options.headers or ()])
+    names = {name.lower() for name, _ in headers}
+    if isinstance(body.get("content"), bytes) and "content-type" not in names:
+        headers.append(("Content-Type", "application/x-www-form-urlencoded"))  # as curl's -d
+    arguments: dict[str, Any] = {**body}
+    if options.bearer_env is not None:
+        headers = _merged(headers, [("Authorization", f"Bearer {_variable(options.bearer_env, '--bearer-env')}")])
+    if auth := _auth(options, curl):
+        arguments["auth"] = auth
+    if headers:
+        arguments["headers"] = [(name.encode(), value.encode(errors="surrogateescape")) for name, value in headers]
+    if options.last_event_id is not None:
+        arguments["last_event_id"] = options.last_event_id
+    if method is None:
+        method = (curl.method if curl else None) or ("POST" if body else "GET")
+    elif curl and curl.method not in (None, method):
+        raise UsageError(f"--from-curl is a {curl.method}: leave the command out, and give only --from-curl")
+    elif method == "GET" and body:
+        raise UsageError("--from-curl has a body, and a GET has none")
+    return Call(method, _with_query(url_of(target), options.query or ()), arguments)
+
+
+def url_of(target: str) -> str:
+    """Return the URL that is meant: `:8000/x` is localhost, and a host without a scheme is http."""
+    if target.startswith(":"):
+        return f"http://localhost{target}"
+    if target.startswith("/"):
+        raise UsageError("expected a URL, like :8000/path or https://host/path")
+    return target if "://" in target else f"http://{target}"
+
+
+def _with_query(url: str, fields: "list[str] | tuple[()]") -> str:
+    """Add the fields to the query of a URL."""
+    pairs: list[tuple[str, str]] = []
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise UsageError("-q: expected K=V")
+        pairs.append((name, value))
+    if not pairs:
+        return url
+    url = url.partition("#")[0].rstrip("?&")  # a fragment is never sent
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
+
+
+def _merged(headers: list[tuple[str, str]], more: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Add headers in place of those of the same name."""
+    names = {name.lower() for name, _ in more}
+    return [(name, value) for name, value in headers if name.lower() not in names] + more
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip().isascii() or not name.strip().isprintable() or " " in name.strip():
+        raise UsageError("-H: expected 'K: V'")
+    if not name.strip() or any(each in value for each in "\r\n\0"):
+        raise UsageError("-H: expected 'K: V', in one line")
+    return name.strip(), value.strip()
+
+
+def _body(options: Namespace, stdin: BinaryIO) -> dict[str, Any]:
+    """Return the body as an argument of the call; empty if there is none."""
+    json_text, content, form = (getattr(options, name, None) for name in ("json", "content", "form"))
+    if sum(each is not None for each in (json_text, content, form)) > 1:
+        raise UsageError("expected one body: --json, -d or -F")
+    if json_text is not None:
+        try:
+            return {"json": json.loads(content_of(json_text, "--json", stdin))}
+        except (ValueError, RecursionError) as error:
+            where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "text"
+            raise UsageError(f"--json: it is not JSON ({where})") from None
+    if content is not None:
+        return {"content": content_of(content, "-d", stdin)}
+    return {} if form is None else _form(form)
+
+
+def _form(fields: list[str]) -> dict[str, Any]:
+    """Return a form: with a file it is sent in several parts."""
+    data: dict[str, list[str]] = {}
+    files: list[tuple[str, tuple[str, bytes]]] = []
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals or not name:
+            raise UsageError("-F: expected K=V")
+        if value.startswith("@"):
+            try:
+                files.append((name, (Path(value[1:]).name, Path(value[1:]).read_bytes())))
+            except OSError as error:
+                raise UsageError(f"-F: cannot read {value[1:]}: {error.strerror}") from error
+        else:
+            data.setdefault(name, []).append(value)
+    return {"data": data, **({"files": files} if files else {})}
+
+
+def _variable(name: str, option: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise UsageError(f"{option}: the environment has no variable {name}")
+    return value.strip()
+
+
+def _auth(options: Namespace, curl: CurlRequest | None) -> tuple[str, str] | None:
+    if options.user is None:
+        if options.password_env is not None:
+            raise UsageError("--password-env needs -u USER")
+        if curl is None or curl.user is None:
+            return None
+        user, _, password = curl.user.partition(":")
+        return user, password
+    user, colon, password = options.user.partition(":")
+    if options.password_env is not None:
+        return user, _variable(options.password_env, "--password-env")
+    if colon:
+        return user, password
+    try:
+        return user, getpass.getpass("Password: ")
+    except (EOFError, OSError):
+        raise UsageError("-u: the password cannot be asked for without a terminal; use --password-env") from None
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read the known authorities, which takes as long as all the rest of a short stream: once in a process."""
+    return httpx.create_ssl_context()
+
+
+def http_client(
+    options: Namespace, request_hook: Callable[[Any], None], response_hook: Callable[[Any], None]
+) -> httpx.Client:
+    """Make the HTTP client. Its hooks see each request and each response, redirects too."""
+    verify = httpx.create_ssl_context(verify=False) if options.insecure else _authorities()
+    if options.cert is not None:
+        verify = httpx.create_ssl_context(verify=not options.insecure)  # one of its own: it is changed
+        try:
+            verify.load_cert_chain(options.cert)
+        except (OSError, ssl.SSLError) as error:
+            reason = error.strerror or "it holds no certificate with its key"
+            raise UsageError(f"--cert: cannot use {options.cert}: {reason}") from error
+    proxy = options.proxy
+    if proxy is not None and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        return httpx.Client(
+            verify=verify,
+            proxy=proxy,
+            http2=options.http2,
+            event_hooks={"request": [request_hook], "response": [response_hook]},
+        )
+    except ImportError as error:
+        raise UsageError("--http2 needs h2: pip install h2" if options.http2 else str(error)) from error
+    except ValueError:
+        raise UsageError("--proxy: expected a URL like http://host:8080 or socks5://host:1080") from None

@@ -1,0 +1,401 @@
+"""
+The command `sse-client`: its arguments and its help.
+
+It stands beside the package, not in it: importing anything in `sse_client` imports all of it, with httpx and pydantic,
+which takes ten times as long as everything here. So `--help` and a mistake in the arguments cost next to nothing. The
+commands themselves are in `sse_client.cli`, which is imported after the arguments are parsed. For the same reason this
+module imports neither `typing` nor `dataclasses`, and its help is text and not made from the options; a test compares
+the two.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, NoReturn, TextIO
+
+PROGRAM = "sse-client"
+
+# As a shell reports them: a process that Ctrl-C ended, and one that wrote to a pipe without a reader.
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+Option = tuple[tuple[str, ...], "dict[str, Any]"]
+
+
+class UsageError(Exception):
+    """The arguments cannot be understood. The text never holds the value of one that may be a secret."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises `UsageError` and writes nothing."""
+
+    def error(self, message: str) -> "NoReturn":
+        raise UsageError(message)
+
+
+def seconds(text: str) -> float:
+    """Read a positive number of seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text!r}")
+    return value
+
+
+def speed(text: str) -> float:
+    """Read how many times faster to play; `inf` is at once."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, or inf, got {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a number of events or of retries."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
+
+
+def option(*names: str, **settings: "Any") -> Option:
+    return names, settings
+
+
+BODY = [
+    option("--json"),
+    option("-d", dest="content"),
+    option("-F", dest="form", action="append"),
+]
+REQUEST = [
+    option("-H", dest="headers", action="append"),
+    option("--bearer-env"),
+    option("-u", dest="user"),
+    option("--password-env"),
+    option("-q", dest="query", action="append"),
+    option("-k", dest="insecure", action="store_true"),
+    option("--cert"),
+    option("--proxy"),
+    option("--http2", action="store_true"),
+    option("--last-event-id"),
+    option("--from-curl"),
+]
+CLOCKS = [
+    option("--timeout", type=seconds),
+    option("--first-event", type=seconds),
+    option("--idle", type=seconds),
+    option("--retries", type=count),
+]
+REPEATS = [
+    option("--resume", action="store_true"),
+    option("--idempotency-key"),
+    option("--retry-ambiguous", action="store_true"),
+]
+READING = [
+    option("--dialect"),
+    option("--until", action="append"),
+    option("--error", action="append"),
+    option("--ping", action="append"),
+    option("--event", action="append"),
+    option("--count", type=count),
+    option("--strict", action="store_true"),
+]
+OUTPUT = [
+    option("--pretty", dest="mode", action="append_const", const="pretty"),
+    option("--jsonl", dest="mode", action="append_const", const="jsonl"),
+    option("--data", dest="mode", action="append_const", const="data"),
+    option("--text", nargs="?", const=""),
+    option("--raw", dest="mode", action="append_const", const="raw"),
+    option("--raw-data", action="store_true"),
+    option("--comments", action="store_true"),
+    option("--stats", action="store_true"),
+    option("--record"),
+]
+HEADS = [
+    option("-i", dest="head", action="store_true"),
+    option("-v", dest="verbose", action="store_true"),
+]
+PLAYING = [
+    option("--speed", type=speed),
+    option("--serve"),
+]
+
+BODY_HELP = """\
+body      --json J|@FILE|-   -d DATA|@FILE|-   -F K=V   a form; K=@FILE uploads a file
+"""
+REQUEST_HELP = """\
+request   -H 'K: V'   -q K=V   --last-event-id ID   --from-curl 'curl …'|@FILE|-
+          --bearer-env NAME   a bearer token from an environment variable
+          -u USER   the password is asked for, or comes from --password-env NAME
+          -k   any certificate   --cert FILE   yours   --proxy URL   --http2
+"""
+CLOCKS_HELP = """\
+waiting   --timeout S   for everything   --first-event S   --idle S   between events
+"""
+REPEATS_HELP = """\
+          --retries N   without it none   --resume   after the last event, by Last-Event-ID
+          --idempotency-key HEADER or --retry-ambiguous   send a POST again that may
+          have reached the server
+"""
+READING_HELP = """\
+reading   --dialect NAME   openai, anthropic, gemini, …; `?` lists all
+          --until done | type=done | data:[DONE]   the event that completes the reply
+          --error type=error | event:error   --ping NAME   an event to ignore
+          --event NAME   only these   --count N   stop after N   --strict   data must fit
+"""
+OUTPUT_HELP = """\
+output    --pretty   on a terminal   --jsonl   in a pipe   --data   one a line
+          --text [.PATH]   the text, by dialect or path   --raw   the bytes as they come
+          --raw-data   keep data a string   --comments   show them   --stats   at the end
+          --record FILE   for replay and tests
+"""
+HEADS_HELP = """\
+          -i   the head of the response first   -v   the request too, to stderr
+"""
+EXITS_HELP = """\
+exit      0 complete   1 anything else   2 usage   3 no connection   4 a 4xx or redirect
+          5 a 5xx   6 not an event stream   7 truncated or cut   8 a clock ran out
+          9 an error event   10 does not fit (--strict)   130 Ctrl-C   141 closed pipe
+"""
+
+
+class Command:
+    """A command: its options and its help."""
+
+    def __init__(self, usage: str, summary: str, options: list[Option], about: str, examples: str) -> None:
+        self.usage = usage
+        self.summary = summary
+        self.options = options
+        self.about = about
+        self.examples = examples
+
+    def help(self, name: str) -> str:
+        """Return the help, which fits a screen."""
+        called = " ".join(filter(None, (PROGRAM, name, self.usage)))
+        return f"usage: {called}\n\n{self.summary}\n\n{self.about}\nexamples\n{self.examples}"
+
+
+REPLY_HELP = REQUEST_HELP + CLOCKS_HELP + REPEATS_HELP + READING_HELP + OUTPUT_HELP + HEADS_HELP + EXITS_HELP
+REPLY = REQUEST + CLOCKS + REPEATS + READING + OUTPUT + HEADS
+
+# By name; without one, a URL is meant.
+COMMANDS = {
+    "post": Command(
+        "URL [options]",
+        "Send a POST and show the events of the response. :8000/x is http://localhost:8000/x.",
+        BODY + REPLY,
+        BODY_HELP + REPLY_HELP,
+        """\
+  sse-client post :8000/chat --json '{"message": "hi"}'
+  sse-client post :8000/chat --json '{"message": "hi"}' --until type=done --text .content
+  sse-client post :8000/chat -d @body.json -H 'Content-Type: application/json' | head -1
+""",
+    ),
+    "get": Command(
+        "URL [options]",
+        "Send a GET and show the events of the response. :8000/x is http://localhost:8000/x.",
+        REPLY,
+        REPLY_HELP,
+        """\
+  sse-client get :8000/events
+  sse-client get :8000/events -q topic=news --count 2 --idle 60
+  sse-client get :8000/events --record events.jsonl --stats
+""",
+    ),
+    "follow": Command(
+        "URL [options]",
+        "Follow a feed as a browser does: reconnect, with the last event ID, until it ends with a 204.",
+        REQUEST + CLOCKS + READING + OUTPUT + HEADS,
+        REQUEST_HELP
+        + CLOCKS_HELP
+        + "          --retries N   in a row; without it any number\n"
+        + READING_HELP
+        + OUTPUT_HELP
+        + HEADS_HELP
+        + EXITS_HELP,
+        """\
+  sse-client follow :8000/events
+  sse-client follow :8000/events --last-event-id 41 --event news
+  sse-client follow :8000/events --until bye --data
+""",
+    ),
+    "replay": Command(
+        "RECORDING [options]",
+        "Play what --record kept, in its own time; or serve it to a client under test.",
+        PLAYING + READING + OUTPUT + HEADS[:1],
+        """\
+playing   --speed N   times faster; inf is at once
+          --serve :8000   on this machine only, one connection for each request
+"""
+        + READING_HELP
+        + OUTPUT_HELP
+        + "          -i   the head of the response first\n"
+        + EXITS_HELP,
+        """\
+  sse-client replay events.jsonl
+  sse-client replay events.jsonl --speed inf --data
+  sse-client replay events.jsonl --speed 10 --serve :8000
+""",
+    ),
+    "parse": Command(
+        "[FILE|-] [options]",
+        "Read the raw bytes of a stream, from a file or from standard input.",
+        READING + OUTPUT,
+        READING_HELP + OUTPUT_HELP + EXITS_HELP,
+        """\
+  curl -sN http://localhost:8000/events | sse-client parse
+  sse-client parse body.txt --data
+  sse-client parse body.txt --until type=done --record body.jsonl
+""",
+    ),
+}
+
+BARE = Command(
+    "URL [options]",
+    "Send a GET, or a POST if there is a body, and show the events of the response.",
+    BODY + REPLY,
+    BODY_HELP + REPLY_HELP,
+    "",
+)
+
+HELP = """\
+usage: sse-client COMMAND|URL [options]
+
+Show an event stream, keep it, and tell how it ended.
+
+  post URL           send a POST, show the events of the response
+  get URL            send a GET, show the events of the response
+  follow URL         follow a feed: reconnect as a browser does
+  replay RECORDING   play what --record kept, or serve it
+  parse [FILE|-]     read the raw bytes of a stream
+
+A bare URL is a GET, or a POST if there is a body; :8000/x is http://localhost:8000/x.
+A terminal gets --pretty, a pipe --jsonl. Notes and errors go to standard error.
+sse-client COMMAND --help shows the options; sse-client --version the version.
+
+examples
+  sse-client :8000/events
+  sse-client :8000/chat --json '{"message": "hi"}' --data
+  sse-client post :8000/chat --json '{"message": "hi"}' --text .content
+"""
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    stdout: "BinaryIO | None" = None,
+    stderr: "TextIO | None" = None,
+    stdin: "BinaryIO | None" = None,
+) -> int:
+    """Run the command; return its exit code. The arguments and streams are by default those of the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    output = sys.stdout.buffer if stdout is None else stdout
+    errors = sys.stderr if stderr is None else stderr
+    try:
+        return _run(arguments, output, errors, sys.stdin.buffer if stdin is None else stdin)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return CLOSED_PIPE
+    finally:
+        if stdout is None:
+            _let_go(output)
+
+
+def _run(arguments: list[str], stdout: "BinaryIO", stderr: "TextIO", stdin: "BinaryIO") -> int:
+    name = arguments[0] if arguments else ""
+    try:
+        if not arguments or name in ("-h", "--help", "help"):
+            return _write(stdout, HELP)
+        if name == "--version":
+            return _write(stdout, f"{PROGRAM} {_version()}\n")
+        if name in COMMANDS:
+            command, rest = COMMANDS[name], arguments[1:]
+        else:
+            command, rest = BARE, arguments
+            if name.isalpha() and name != "localhost":
+                raise UsageError(f"unknown command {name!r}; expected {', '.join(COMMANDS)}, or a URL")
+            name = ""
+        if "-h" in rest or "--help" in rest:
+            return _write(stdout, command.help(name) if name else HELP)
+        options = parse(command, rest)
+    except UsageError as error:
+        where = f"{PROGRAM} {name}" if name in COMMANDS else PROGRAM
+        stderr.write(f"{where}: {error}\nTry: {where} --help\n")
+        return 2
+    from sse_client.cli import run
+
+    return run(name, options, stdout, stderr, stdin)
+
+
+def parse(command: Command, arguments: list[str]) -> argparse.Namespace:
+    """
+    Parse the arguments of a command. Those without a name, at most one, are `target`.
+
+    argparse does not see them: it would take `post --json '{}' URL` for a call without a URL.
+    """
+    parser = Parser(PROGRAM, add_help=False, allow_abbrev=False, argument_default=None)
+    for names, settings in command.options:
+        parser.add_argument(*names, **settings)
+    options, rest = parser.parse_known_args([*_with_paths(arguments)])
+    for each in rest:
+        if each.startswith("-") and each not in ("-", "--"):
+            # Without its value, which may be a secret, also if it is joined to a short option.
+            shown = each.partition("=")[0] if each.startswith("--") else each[:2]
+            raise UsageError(f"unknown option {shown}")
+    targets = [each for each in rest if each != "--"]
+    if len(targets) > 1:
+        raise UsageError(f"expected one argument beside the options, got {len(targets)}: put quotes around blanks")
+    modes = {*(options.mode or ()), *(() if options.text is None else ("text",))}
+    if len(modes) > 1:
+        raise UsageError(f"expected one output, got {' and '.join(f'--{mode}' for mode in sorted(modes))}")
+    options.mode = modes.pop() if modes else None
+    options.target = targets[0] if targets else None
+    return options
+
+
+def _with_paths(arguments: list[str]) -> "list[str]":
+    """Join `--text` to a path that follows, so that a URL after it is not taken for one."""
+    joined: list[str] = []
+    for each in arguments:
+        if joined and joined[-1] == "--text" and each.startswith(".") and not each.startswith(("./", "../")):
+            joined[-1] = f"--text={each}"
+        else:
+            joined.append(each)
+    return ["--text=" if each == "--text" else each for each in joined]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("sse-client-sdk")
+    except PackageNotFoundError:  # a checkout that was not installed
+        from sse_client import __version__
+
+        return __version__
+
+
+def _write(stdout: "BinaryIO", text: str) -> int:
+    stdout.write(text.encode())
+    stdout.flush()
+    return 0
+
+
+def _let_go(stdout: "BinaryIO") -> None:
+    """Flush what is left. If the reader of the pipe is gone, nothing else is written, also not by Python's own end."""
+    try:
+        stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
