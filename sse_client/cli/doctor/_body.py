@@ -1,0 +1,187 @@
+"""
+The body of an exchange, taken apart: decompressed pieces, events with their times, and the lines as they were written.
+
+The parser of the library reads the events. It is lenient, as the standard wants it, so the lines are looked at here once
+more: for all that a client silently ignores.
+"""
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from sse_client import EventParser, EventTooLarge, ServerSentEvent
+
+from ._exchange import Exchange, Piece
+
+FIELDS = frozenset({"data", "event", "id", "retry"})
+LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
+BOM = b"\xef\xbb\xbf"
+ENDS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An event, and when its last byte came: in seconds since the request."""
+
+    time: float
+    event: ServerSentEvent
+
+
+@dataclass(slots=True)
+class Lines:
+    """The lines of a body."""
+
+    ends: Counter[str] = field(default_factory=Counter[str])
+    """How many lines end in LF, CRLF and CR."""
+    unknown: Counter[str] = field(default_factory=Counter[str])
+    """Fields that the standard does not have, by name."""
+    bare: list[str] = field(default_factory=list[str])
+    """Lines without a colon: a client takes the whole line for the name of a field."""
+    retries: list[str] = field(default_factory=list[str])
+    """The values of `retry`."""
+    nul_ids: int = 0
+    """`id` fields with a NUL, which clients ignore."""
+    count: int = 0
+    """Lines that are not blank."""
+    first: list[str] = field(default_factory=list[str])
+    """The first lines that are not blank."""
+
+
+@dataclass(slots=True)
+class Body:
+    """A body, decompressed and read."""
+
+    pieces: tuple[Piece, ...] = ()
+    """Decompressed; one for each piece of the exchange, some of them empty."""
+    arrivals: list[Arrival] = field(default_factory=list[Arrival])
+    comments: list[float] = field(default_factory=list[float])
+    """When each comment came."""
+    ends_inside: list[bool] = field(default_factory=list[bool])
+    """For each piece: whether it ends inside an event."""
+    fault: str = ""
+    """Why the rest could not be decompressed or read; empty if all was."""
+    lines: Lines = field(default_factory=Lines)
+    data: bytes = b""
+    """All of it, in one."""
+
+    @property
+    def has_bom(self) -> bool:
+        return self.data.startswith(BOM)
+
+    @property
+    def is_utf8(self) -> bool:
+        try:
+            self.data.decode()
+        except UnicodeDecodeError as error:
+            return error.end >= len(self.data) and error.reason == "unexpected end of data"
+        return True
+
+    @property
+    def unfinished(self) -> bytes:
+        """What comes after the last blank line: clients drop it."""
+        return re.split(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n|\r\n\r", self.data)[-1]
+
+
+def body_of(exchange: Exchange) -> Body:
+    """Decompress and read the body of an exchange."""
+    body = Body()
+    now = 0.0
+    parser = EventParser(on_comment=lambda _: body.comments.append(now))
+    pieces: list[Piece] = []
+    try:
+        for piece in _decompressed(exchange):
+            pieces.append(piece)
+            now = piece.time
+            body.arrivals += [Arrival(piece.time, event) for event in parser.feed(piece.data)]
+            body.ends_inside.append(parser.is_mid_block)
+    except (EventTooLarge, ValueError) as error:
+        body.fault = str(error)
+    body.pieces = tuple(pieces)
+    body.data = b"".join(piece.data for piece in pieces)
+    body.lines = _lines_of(body.data)
+    return body
+
+
+def _decompressed(exchange: Exchange) -> Iterator[Piece]:
+    """Decompress each piece as far as it goes. Raises `ValueError` at the first fault."""
+    decode = _decoder(exchange.coding)
+    for piece in exchange.pieces:
+        try:
+            yield Piece(piece.time, decode(piece.data))
+        except Exception as error:  # each module raises one of its own
+            raise ValueError(f"the {exchange.coding} data is damaged") from error
+
+
+def codings() -> list[str]:
+    """Return the content codings that can be read here, as a browser names them."""
+    return ["gzip", "deflate", *(["br"] if _brotli() is not None else [])]
+
+
+def _brotli() -> Any:
+    for name in ("brotli", "brotlicffi"):
+        try:
+            return import_module(name)
+        except ImportError:
+            pass
+    return None
+
+
+def _decoder(coding: str) -> Any:
+    match coding:
+        case "":
+            return bytes
+        case "gzip" | "x-gzip":
+            return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
+        case "deflate":
+            return _Deflate().decompress
+        case "br" if (brotli := _brotli()) is not None:
+            return brotli.Decompressor().process
+        case _:
+            raise ValueError(f"the coding {coding} was not asked for, and cannot be read here")
+
+
+class _Deflate:
+    """Some servers send deflate without the header of zlib, so the first byte decides, as in browsers."""
+
+    def __init__(self) -> None:
+        self._object: Any = None
+
+    def decompress(self, data: bytes) -> bytes:
+        if self._object is None:
+            if not data:
+                return b""
+            has_header = data[0] & 0x0F == zlib.DEFLATED
+            self._object = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+        result: bytes = self._object.decompress(data)
+        return result
+
+
+def _lines_of(data: bytes) -> Lines:
+    lines = Lines()
+    for match in LINE.finditer(data.removeprefix(BOM)):
+        raw, end = match.groups()
+        if end:
+            lines.ends[ENDS[end]] += 1
+        if not raw:
+            continue
+        lines.count += 1
+        line = raw.decode("utf-8", "replace")
+        if len(lines.first) < 20:
+            lines.first.append(line)
+        name, colon, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not name:
+            continue  # a comment
+        if not colon and name not in FIELDS:
+            lines.bare.append(line)
+        elif name not in FIELDS:
+            lines.unknown[name] += 1
+        elif name == "retry":
+            lines.retries.append(value)
+        elif name == "id" and "\0" in value:
+            lines.nul_ids += 1
+    return lines

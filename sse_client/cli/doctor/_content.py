@@ -1,0 +1,5 @@
+"""Checks."""
+
+from ._case import Check
+
+CHECKS: tuple[Check, ...] = ()

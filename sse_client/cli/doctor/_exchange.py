@@ -1,0 +1,75 @@
+"""One request and everything that came back: the raw material of all checks."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of the body, as it came, and when: in seconds since the request."""
+
+    time: float
+    data: bytes
+
+
+class End(Enum):
+    """How the body ended."""
+
+    CLEAN = "clean"
+    """The framing says that the body is complete; without a length or chunks, the connection was closed."""
+    CUT = "cut"
+    """The connection broke, or the framing says that something is missing."""
+    LEFT = "left"
+    """We stopped reading: time is up, enough events were seen, or Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A redirect: the status, and where it leads, without secrets."""
+
+    status: int
+    location: str
+    is_followed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its response. All times are in seconds since the request was sent."""
+
+    method: str
+    url: str
+    """Without the user, and without the values of the query."""
+    status: int
+    headers: httpx.Headers
+    """Of the response; without those whose values a recording does not have."""
+    head_at: float
+    pieces: tuple[Piece, ...]
+    """The body as it was received, still compressed; those of a recording are decompressed."""
+    ended_at: float
+    """When the body ended, or when we stopped reading."""
+    end: End
+    error: str = ""
+    """The name of the error that cut the body."""
+    http_version: str = ""
+    """As in `HTTP/1.1`; empty if a recording does not have it."""
+    accepted: str = ""
+    """The `Accept-Encoding` of the request; empty if it is not known."""
+    hops: tuple[Hop, ...] = ()
+    redacted: frozenset[str] = field(default_factory=frozenset[str])
+    """Names of response headers, in lower case, that were there but whose values a recording does not have."""
+    is_recorded: bool = False
+    connected_at: float | None = None
+    """When the connection was made, with TLS; `None` if it is not known."""
+
+    @property
+    def content_type(self) -> str:
+        """The media type alone, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def coding(self) -> str:
+        """The content coding, in lower case; empty for identity."""
+        coding = self.headers.get("content-encoding", "").strip().lower()
+        return "" if coding == "identity" or self.is_recorded else coding
