@@ -47,7 +47,7 @@ PROXIES = (
         (("cf-ray", ""), ("server", "cloudflare"), ("cf-cache-status", "")),
         idle_limit=120.0,
         source="Proxy Read Timeout; Cloudflare Docs, Connection limits",
-        buffering_cure="Cloudflare: switch Response Buffering off for this zone",
+        buffering_cure="Cloudflare: set response body buffering to None in a Configuration Rule",
         is_cache=True,
         may_compress=True,
     ),
@@ -192,9 +192,7 @@ PROXIES = (
     ),
     Proxy("Traefik", (("via", "traefik"), ("server", "traefik"), ("x-traefik-*", ""))),
     Proxy("Squid", (("via", "squid"), ("server", "squid"), ("x-cache", "squid"), ("x-squid-*", "")), is_cache=True),
-    Proxy(
-        "OpenResty", (("server", "openresty"),), idle_limit=60.0, source=NGINX_LIMIT, buffering_cure=NGINX_CURE
-    ),
+    Proxy("OpenResty", (("server", "openresty"),), idle_limit=60.0, source=NGINX_LIMIT, buffering_cure=NGINX_CURE),
     Proxy("Tengine", (("server", "tengine"),), idle_limit=60.0, source=NGINX_LIMIT, buffering_cure=NGINX_CURE),
     Proxy(
         "nginx",
