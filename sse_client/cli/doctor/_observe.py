@@ -31,18 +31,21 @@ from ._connection import failure_of, interrupted, no_head
 from ._exchange import CTRL_C, End, Exchange, Hop, Piece
 from ._finding import Finding
 
-# A body without an end is left after this time, unless --timeout says otherwise: a proxy that ends idle connections
-# does so after 60 s in most cases, and nobody waits longer for a report without being told so.
+# A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
+# just long enough to see a keep-alive of nearly every server.
 SECONDS = 60.0
 # More of a body tells nothing new, and all of it is kept in memory, twice.
 MAX_BYTES = 64 * 1024 * 1024
+FREE = frozenset({"GET", "HEAD", "OPTIONS"})
 # The same limit as in httpx and in browsers, and as in the library.
 MAX_REDIRECTS = 20
 
 
-def observe(call: Call, options: Namespace, notes: Notes) -> Exchange:
+def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> Exchange:
     """
     Announce a request, send it, and read its response for as long as the options say.
+
+    `how` says in the announcement in what a further request is different from the first.
 
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
@@ -55,8 +58,9 @@ def observe(call: Call, options: Namespace, notes: Notes) -> Exchange:
                 "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
             ) from None
         parts = urlsplit(public_url(str(request.url)))
-        cost = "" if call.method in ("GET", "HEAD", "OPTIONS") else ", which may cost money"
-        notes.say(f"one {call.method} to {parts.scheme}://{parts.netloc}{parts.path}{cost}")
+        number, cost = "one more" if how else "one", "" if call.method in FREE else ", which may cost money"
+        place = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        notes.say(f"{number} {call.method} to {place}{f' {how}' if how else ''}{cost}")
         observation = Observation(options)
         return observation.make(http, request, call.arguments.get("auth", httpx.USE_CLIENT_DEFAULT))
 
