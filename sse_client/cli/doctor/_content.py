@@ -16,15 +16,22 @@ from ._exchange import End
 from ._fields import ids, retry
 from ._finding import Finding, Level, quoted
 from ._json import in_json
-from ._marks import DONE, counted, events_of, last_of, marks_of
+from ._marks import DONE, events_of, last_of, marks_of
 from ._none import no_event
+from ._timeline import counted
 
 # In a report, more names than these are no help.
 NAMES_SHOWN = 5
 
-# If the data of nearly all events begins so, it was wrapped twice. One text alone may begin with it, but JSON never does.
+# If the data of nearly all events begins so, it was wrapped twice. One text alone may begin with it, JSON never does.
 NEARLY_ALL = 0.9
 WRAPPED = re.compile(r"data: ?(\S)")
+
+
+# An HTTP server ends a response within a moment after its handler; we stop reading at the earliest after a second.
+STAYS_OPEN = 1.0  # seconds
+
+CUT_CURE = "look into the logs of the server and of the proxies at this time: a crash, a restart, or a time limit"
 
 
 def has_events(case: Case) -> bool:
@@ -56,7 +63,7 @@ def end(case: Case) -> Iterator[Finding]:
     if not case.is_stream:
         return
     exchange, arrivals = case.exchange, case.body.arrivals
-    marks, last = marks_of(case), last_of(case)
+    last = last_of(case)
     count = counted(len(arrivals), "event")
     if last is not None:
         what = f"`{quoted(arrivals[last].event.data or arrivals[last].event.event, 30)}`"
@@ -76,16 +83,8 @@ def end(case: Case) -> Iterator[Finding]:
         yield Finding("body", "end", Level.ok, f"still open when we stopped reading{why}: {count} until then")
     elif _unfinished_is_last(case):
         yield Finding("body", "end", Level.ok, "the last block ends the reply, but has no blank line after it")
-    elif marks.is_required and not any(marks.is_error(arrival.event) for arrival in arrivals):
-        evidence = f"the body ended cleanly after {count}, without the terminator that was named"
-        yield Finding("body", "end", Level.FAIL, evidence, "find out why the server stops early: its log has the error")
     elif arrivals or case.body.comments:
         yield Finding("body", "end", Level.ok, f"the body ended cleanly after {count}; no terminator was seen")
-
-
-# An HTTP server ends a response within a moment after its handler; we stop reading at the earliest after a second.
-STAYS_OPEN = 1.0  # seconds
-CUT_CURE = "look into the logs of the server and of the proxies at this time: a crash, a restart, or a time limit"
 
 
 def _error(case: Case) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ._case import Case
 from ._finding import Finding, Level, quoted
-from ._marks import counted
+from ._timeline import counted
 
 # Browsers wait for 3 to 5 s by default. Less than a tenth of a second makes all clients of a server that restarts come
 # back at once; after more than ten minutes, a reader has left.

@@ -103,12 +103,10 @@ def wait(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     last = exchange.pieces[-1].time if exchange.pieces else exchange.head_at
     idle = exchange.ended_at - last
-    if exchange.end is End.LEFT:
-        if idle >= NEAR * case.wait:
-            yield Finding("time", "wait", Level.ok, f"the connection held for {idle:.1f} s without a byte")
-        else:
-            evidence = f"the connection was never idle for {case.wait:g} s; its last silence was {idle:.1f} s"
-            yield Finding("time", "wait", Level.note, evidence)
+    if exchange.end is End.LEFT and idle >= SILENCE:
+        yield Finding("time", "wait", Level.ok, f"held for {idle:.1f} s without a byte, until we stopped reading")
+    elif exchange.end is End.LEFT:
+        yield Finding("time", "wait", Level.note, f"the stream was not idle: its last silence had {idle:.1f} s")
     elif last_of(case) is not None or idle < SILENCE:
         yield Finding(
             "time", "wait", Level.note, "the response ended by itself, so there was no idle connection to watch"

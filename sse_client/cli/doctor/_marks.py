@@ -1,8 +1,8 @@
-"""Which events of a case end the reply, which are errors, and which only keep the connection alive."""
+"""Which events of a case end the reply, and which only keep the connection alive."""
 
 from dataclasses import dataclass
 
-from sse_client import ErrorEvent, ServerSentEvent, Terminator
+from sse_client import ServerSentEvent, Terminator
 
 from .._reading import DIALECTS
 from ._body import Arrival
@@ -20,9 +20,6 @@ class Marks:
 
     terminator: Terminator | None
     """An unnamed `[DONE]` ends a reply too."""
-    is_required: bool
-    """Whether the user named the terminator, so that a reply without it is truncated."""
-    errors: ErrorEvent | None
     pings: frozenset[str]
 
     def is_last(self, event: ServerSentEvent) -> bool:
@@ -31,25 +28,19 @@ class Marks:
             return True
         return self.terminator is not None and self.terminator.match(event) is not None
 
-    def is_error(self, event: ServerSentEvent) -> bool:
-        return self.errors is not None and self.errors.match(event) is not None
-
 
 def marks_of(case: Case) -> Marks:
     """Return the marks of a case."""
-    terminator, errors, pings = None, None, PINGS
+    terminator, pings = None, PINGS
     if case.dialect in DIALECTS and case.dialect is not None:
         from sse_client import dialects
 
         # Which response ends an MCP call depends on the ID of its request, which is not known here.
         dialect = dialects.mcp_call(0) if case.dialect == "mcp" else getattr(dialects, DIALECTS[case.dialect])
         terminator = None if case.dialect == "mcp" else dialect.terminator
-        errors = dialect.errors
         pings |= frozenset(dialect.pings)
     return Marks(
         terminator=case.marks.get("terminator", terminator),
-        is_required=case.marks.get("terminator") is not None,
-        errors=case.marks.get("errors", errors),
         pings=pings | frozenset(case.marks.get("pings", ())),
     )
 
@@ -72,8 +63,3 @@ def beats_of(case: Case) -> list[float]:
     return sorted(
         [*case.body.comments, *(arrival.time for arrival in case.body.arrivals if arrival.event.event in pings)]
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ from .._text import as_json
 from ._case import Case
 from ._exchange import End
 from ._finding import Finding, Level, quoted
-from ._marks import counted
+from ._timeline import counted
 
 BLANKS = re.compile(r"[ \t]+")
 HTML = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)

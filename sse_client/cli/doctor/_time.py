@@ -106,6 +106,8 @@ def is_timed(case: Case) -> bool:
 def start(case: Case) -> Iterator[Finding]:
     """How long did it take until the head, the first byte and the first event?"""
     exchange = case.exchange
+    if not exchange.status:
+        return
     if not is_timed(case):
         yield Finding("time", "start", Level.note, "the recording has no times, so delays cannot be judged")
         return
