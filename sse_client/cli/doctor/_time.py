@@ -17,6 +17,8 @@ been longer on its way, unless something was seen that collects replies by defau
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
 
 from ._case import Case, Check
 from ._exchange import End
@@ -136,13 +138,13 @@ def buffering(case: Case) -> Iterator[Finding]:
         yield _one_burst(case, bursts[0])
         return
     count = len(arrivals)
-    before = [case.exchange.head_at, *(burst.end for burst in bursts)]
-    pauses = [burst.begin - end for burst, end in zip(bursts, before, strict=False)]
-    large = [(burst, pause) for burst, pause in zip(bursts, pauses, strict=True) if burst.is_lump and pause >= PAUSE]
+    pauses = [later.begin - burst.end for burst, later in pairwise(bursts)]
+    large = [burst for burst, pause in zip(bursts[1:], pauses, strict=True) if burst.is_lump and pause >= PAUSE]
+    large = [burst for burst in bursts[:1] if large and burst.is_lump] + large
     last = bursts[-1]
-    if len(large) > 1 and sum(burst.count for burst, _ in large) >= NEARLY_ALL * count:
-        most, shortest = max(burst.count for burst, _ in large), min(pause for _, pause in large)
-        evidence = f"{count} events in {len(bursts)} bursts of up to {most}, each after {shortest:.1f} s or more"
+    if len(large) > 1 and sum(burst.count for burst in large) >= NEARLY_ALL * count:
+        most = max(burst.count for burst in large)
+        evidence = f"{count} events in {len(bursts)} bursts of up to {most}, with pauses of {median(pauses):.1f} s"
         yield Finding("time", "buffering", Level.WARN, evidence, _cure(case))
     elif last.is_lump and last.count >= count / 2 and pauses[-1] >= NOTICEABLE and _is_at_the_end(case, last):
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
