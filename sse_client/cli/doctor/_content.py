@@ -168,10 +168,8 @@ def encoding(case: Case) -> Iterator[Finding]:
         yield Finding(
             "body", "encoding", Level.WARN, _bad_byte(body.data), "encode the text in UTF-8, and cut no text in bytes"
         )
-    elif "\ufffd" in (text := body.data.decode("utf-8", "ignore")):
-        evidence = (
-            f"{text.count(chr(0xFFFD))} replacement characters (U+FFFD): the server had bytes that were not UTF-8"
-        )
+    elif lost := body.data.count("\ufffd".encode()):
+        evidence = f"{counted(lost, 'replacement character')} (U+FFFD): the server had bytes that were not UTF-8"
         yield Finding("body", "encoding", Level.note, evidence, "join pieces of bytes before they are decoded")
     elif not body.has_bom:
         yield Finding("body", "encoding", Level.ok, "UTF-8")
