@@ -9,11 +9,14 @@ from typing import Any
 import httpx
 import pytest
 from cases import At, blocks, exchange, findings, paced
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sse_client import Terminator
+from sse_client.cli._text import in_one_line
 from sse_client.cli.doctor import _via
 from sse_client.cli.doctor._case import Case
-from sse_client.cli.doctor._exchange import End, Exchange, Hop
+from sse_client.cli.doctor._exchange import End, Exchange, Hop, Piece
 from sse_client.cli.doctor._finding import Finding, Level
 
 OK, NOTE, WARN, FAIL = Level.ok, Level.note, Level.WARN, Level.FAIL
@@ -168,7 +171,7 @@ HOPS: list[tuple[str, str, str, int, str, bool, Level, str]] = [
 )
 def test_redirects(method: str, url: str, status: int, to: str, followed: bool, level: Level, cure: str) -> None:
     """A redirect is a FAIL if a POST cannot follow it, and a login page is named; the cure says which URL to use."""
-    hop = Hop(status, to, is_followed=followed)
+    hop = Hop(status, to, is_followed=followed, at=url)
     found = exchange(
         *(STREAM if followed else ()), status=200 if followed else status, method=method, url=url, hops=(hop,)
     )
@@ -238,6 +241,7 @@ LENGTHS: dict[str, tuple[list[At], Level]] = {
     "in pieces of one write, late": ([(3.0, ALL[:50]), (3.01, ALL[50:])], FAIL),
     "all at once, early": ([(0.05, ALL)], WARN),
     "over time": ([*paced(blocks(5), start=0.1, step=0.5)], WARN),
+    "a short reply, late": ([(3.0, "".join(blocks(2)))], WARN),
     "one event": ([(3.0, blocks(1)[0])], NOTE),
     "nothing": ([], NOTE),
 }
@@ -554,3 +558,42 @@ def test_nothing_of_the_server_is_raw() -> None:
     for finding in of_head(Case(found, origin="http://a.test")):
         assert finding.evidence.isprintable()
         assert len(finding.evidence) < 250
+
+
+NAMES = st.sampled_from(
+    [
+        *(
+            "content-type",
+            "content-length",
+            "content-encoding",
+            "cache-control",
+            "transfer-encoding",
+            "location",
+            "age",
+        ),
+        *("via", "server", "x-cache", "x-varnish", "cache-status", "set-cookie", "vary", "x-accel-buffering"),
+        *("access-control-allow-origin", "access-control-allow-credentials", "x-powered-by"),
+    ]
+)
+VALUES = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=200),
+    st.sampled_from(
+        ["text/event-stream", "text/html", "application/json", "gzip", "br", "deflate", "0", "http://[", ","]
+    ),
+)
+
+
+@given(
+    st.dictionaries(NAMES, VALUES),
+    st.binary(max_size=50) | st.sampled_from([b"data: 1\n\n", b"{}", b"<title>"]),
+    st.sampled_from([200, 201, 204, 302, 404, 500, 999]),
+    st.sampled_from(list(End)),
+)
+def test_any_head(head: dict[str, str], body: bytes, status: int, end: End) -> None:
+    """No head, however odd, makes a check fail; its text is one line that a terminal can show."""
+    headers = httpx.Headers([(name.encode(), value.encode("latin-1")) for name, value in head.items()])
+    hops = (Hop(302, "[redacted]", is_followed=False, at="http://api.test/"),) if status == 302 else ()
+    found = Exchange("POST", "http://api.test/", status, headers, 0.1, (Piece(0.2, body),), 0.3, end, hops=hops)
+    for finding in of_head(Case(found, origin="http://[")):
+        assert finding.evidence
+        assert in_one_line(finding.evidence + finding.cure) == finding.evidence + finding.cure

@@ -195,7 +195,8 @@ class Observation:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
             where = urljoin(str(request.url), location) if target is None else target
-            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None))
+            here = public_url(str(request.url))
+            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
             if target is None:
                 return response
             response.close()
