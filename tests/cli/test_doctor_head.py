@@ -1,6 +1,7 @@
 """`doctor`, the head: each row of the tables is one fact about a response, healthy or not."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Mapping
 from random import Random
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from cases import At, blocks, exchange, findings, paced
+from command import run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from sse_client.cli.doctor import _via
 from sse_client.cli.doctor._case import Case
 from sse_client.cli.doctor._exchange import End, Exchange, Hop, Piece
 from sse_client.cli.doctor._finding import Finding, Level
+from sse_client.testing import Answer, EventServer, RecordedRequest
 
 OK, NOTE, WARN, FAIL = Level.ok, Level.note, Level.WARN, Level.FAIL
 STREAM = [*paced(blocks(5))]
@@ -91,7 +94,7 @@ def test_a_healthy_head_is_explained() -> None:
     assert {finding.check: finding.evidence for finding in of_head(healthy())} == {
         "status": "200",
         "content-type": "text/event-stream",
-        "content-length": "absent, as of a stream",
+        "content-length": "absent, as for any stream",
         "content-encoding": "none",
         "cache-control": "no-cache, no-transform",
         "x-accel-buffering": "no",
@@ -528,8 +531,29 @@ CORS = [
 @pytest.mark.parametrize(("more", "level"), [pytest.param(*row[1:], id=row[0]) for row in CORS])
 def test_cors(more: dict[str, str], level: Level) -> None:
     """With `--origin`, the head is judged as a browser judges it for a page of that origin."""
-    finding = the("cors", Case(exchange(*STREAM, more=more), origin="https://app.test"))
+    sent = httpx.Headers({"origin": "[redacted]"})
+    finding = the("cors", Case(exchange(*STREAM, more=more, sent=sent), origin="https://app.test"))
     assert finding.level == level
+
+
+def test_cors_without_having_asked() -> None:
+    """Without an Origin in the request, what is missing is a WARN: many servers allow an origin only if asked."""
+    assert the("cors", Case(healthy(), origin="https://app.test")).level == WARN
+    other = healthy(more={"access-control-allow-origin": "https://other.test"})
+    assert the("cors", Case(other, origin="https://app.test")).level == WARN
+
+
+def test_the_origin_is_sent() -> None:
+    """The request of `doctor --origin` has that origin, so that a server which allows only those that ask is well."""
+
+    def answer(request: RecordedRequest) -> Answer:
+        origin = request.headers.get("origin", "")
+        return Answer("".join(blocks(2)), headers={"Access-Control-Allow-Origin": origin, "Vary": "Origin"})
+
+    with EventServer(answer) as server:
+        done = run("doctor", server.url, "--origin", "https://app.test/", "--json")
+    findings = {finding["check"]: finding for finding in json.loads(done.out)["findings"]}
+    assert findings["cors"]["level"] == "ok"
 
 
 def test_no_cors_without_an_origin() -> None:

@@ -36,7 +36,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     if not case.is_stream or "content-length" in exchange.redacted:
         return
     if length is None:
-        yield Finding("head", "content-length", Level.ok, "absent, as of a stream")
+        yield Finding("head", "content-length", Level.ok, "absent, as for any stream")
         return
     evidence = f"{quoted(length)}: the length was known before the first byte"
     arrivals = case.body.arrivals
@@ -56,7 +56,7 @@ def content_length(case: Case) -> Iterator[Finding]:
 def content_encoding(case: Case) -> Iterator[Finding]:
     """Whether compressed events can be read one by one."""
     exchange = case.exchange
-    if not 200 <= exchange.status < 300 or not exchange.pieces:
+    if not case.is_stream or not exchange.pieces:
         return
     if "content-encoding" in exchange.redacted:
         yield Finding("head", "content-encoding", Level.note, "not known: the recording does not have its value")

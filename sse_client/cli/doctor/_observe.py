@@ -53,6 +53,8 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     with http_client(options, _ignore, _ignore) as http:
         try:
             request = _request(http, call)
+            if options.origin is not None:
+                request.headers["Origin"] = options.origin.rstrip("/")  # many servers allow an origin only if asked
         except (ValueError, TypeError, httpx.InvalidURL):
             raise UsageError(
                 "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
