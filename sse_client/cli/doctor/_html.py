@@ -54,7 +54,7 @@ td.code{width:62%}
 code{font-size:.92em}
 pre{margin:0;white-space:pre-wrap}
 .wide{overflow-x:auto}
-.wide svg{display:block;width:100%;min-width:44rem;height:auto}
+.wide svg{display:block;width:100%;min-width:52rem;height:auto}
 .wide pre{white-space:pre}
 summary{cursor:pointer}
 @media (max-width:44rem){
@@ -137,12 +137,12 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    level = finding.level.name
+    level, check = finding.level.name, escaped(finding.check, MAX_NAME)
     evidence, cure = (
         CODE.sub(r"<code>\1</code>", escaped(text, MAX_FINDING)) for text in (finding.evidence, finding.cure)
     )
     return (
-        f'<tr><td class="level {level}">{level}</td><th class="check" scope="row">{escaped(finding.check, MAX_NAME)}</th>'
+        f'<tr><td class="level {level}">{level}</td><th class="check" scope="row">{check}</th>'
         f'<td{"" if finding.level > Level.ok else " class=faint"}>{evidence}</td><td class="cure">{cure}</td></tr>'
     )
 
