@@ -309,6 +309,19 @@ def test_a_body_without_events() -> None:
     assert "line 39 " + "y" * 90 in whole
 
 
+def test_without_a_head_or_a_response() -> None:
+    """The bytes of a body have no head and no times; without a response there are only findings."""
+    events = exchange((0.0, "data: 1\n\n"), method="", url="body.txt", has_head=False, is_recorded=True)
+    refused = exchange(status=0, headers={}, failure=FINDINGS[2])
+    for made, words in ((events, "the bytes of a body"), (refused, "no response")):
+        for text in (page([diagnosis(made)], with_data=False), picture(diagnosis(made))):
+            assert words in text
+            assert not re.search(r"Timeline|Head of|first event|Time<| s<", text)
+    assert "1 event; data is shortened" in page([diagnosis(events)], with_data=False)
+    mixed = page([diagnosis(refused), diagnosis(BURST)], with_data=False)
+    assert mixed.count("<h3>Timeline</h3>") == 1
+
+
 def test_secrets() -> None:
     """No cookie, no query and no user of a URL is in a report."""
     canary = "c4n4ry"
