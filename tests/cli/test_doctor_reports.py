@@ -316,7 +316,7 @@ def test_without_a_head_or_a_response() -> None:
     for made, words in ((events, "the bytes of a body"), (refused, "no response")):
         for text in (page([diagnosis(made)], with_data=False), picture(diagnosis(made))):
             assert words in text
-            assert not re.search(r"Timeline|Head of|first event|Time<| s<", text)
+            assert not re.search(r'Timeline|Head of|first event|"col">Time<| s<', text)
     assert "1 event; data is shortened" in page([diagnosis(events)], with_data=False)
     mixed = page([diagnosis(refused), diagnosis(BURST)], with_data=False)
     assert mixed.count("<h3>Timeline</h3>") == 1
