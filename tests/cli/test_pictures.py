@@ -33,7 +33,7 @@ def test_up_to_date(tmp_path: Path) -> None:
     """The script runs. `post` shows the same, apart from times; `doctor` has the same checks, with the same levels."""
     pytest.importorskip("rich")
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    script = [sys.executable, str(ROOT / "docs" / "pictures.py"), str(tmp_path), "--port", "0"]
+    script = [sys.executable, str(ROOT / "docs" / "cli_pictures.py"), str(tmp_path), "--port", "0"]
     subprocess.run(script, check=True, timeout=50, env={**os.environ, "PYTHONPATH": path})
     new, old = (TIME.sub("0.000", lines_of(folder / "post.svg")) for folder in (tmp_path, FOLDER))
     assert "token #2" in new

@@ -1,5 +1,5 @@
 """
-The pictures of the command in the docs: `python docs/pictures.py [FOLDER]`, by default `docs/pictures`.
+The pictures of the command in the docs: `python docs/cli_pictures.py [FOLDER]`, by default `docs/pictures`.
 
 This script draws nothing itself. It runs the command on a pseudo-terminal, against a scripted server, and rich writes
 what the terminal shows as SVG; the report is the one of `doctor --svg`. Text stays text, and no font is loaded.
