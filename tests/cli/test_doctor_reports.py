@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from cases import At, exchange, paced
+from command import run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -357,6 +358,23 @@ def test_secrets() -> None:
     for with_data in (False, True):
         assert canary not in page([diagnosis(made)], with_data=with_data)
     assert canary not in picture(diagnosis(made))
+
+
+def test_secrets_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the request's headers, cookies, password, query and body is in the files that the command writes."""
+    canary = "c4n4ry"
+    monkeypatch.setenv("PASSWORD", canary)
+    html, svg = tmp_path / "report.html", tmp_path / "report.svg"
+    redirect = Answer(status=307, headers={"Location": f"/chat?key={canary}"})
+    with EventServer(redirect, Answer("data: 1\n\n", headers={"Set-Cookie": f"id={canary}"})) as server:
+        options = ["-H", f"X-Key: {canary}", "-H", f"Cookie: a={canary}", "-u", "me", "--password-env", "PASSWORD"]
+        options += ["-q", f"token={canary}", "-d", canary, "--html", str(html), "--svg", str(svg), "--with-data"]
+        run("doctor", f"{server.url}/chat?k={canary}", *options)
+        assert len(server.requests) == 2
+    for path in (html, svg):
+        text = path.read_text(encoding="utf-8")
+        assert f"POST {server.url}/chat?" in text
+        assert canary not in text
 
 
 def test_sizes() -> None:
