@@ -1,8 +1,8 @@
 """
-The body of an exchange, taken apart: decompressed pieces, events with their times, and the lines as they were written.
+The body of an exchange, taken apart: decompressed pieces, events with their times, and lines as they were written.
 
-The parser of the library reads the events. It is lenient, as the standard wants it, so the lines are looked at here once
-more: for all that a client silently ignores.
+The parser of the library reads the events. It is lenient, as the standard wants it, so the lines are looked at here
+once more: for all that a client silently ignores.
 """
 
 import re

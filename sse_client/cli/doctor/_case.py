@@ -51,8 +51,12 @@ class Diagnosis:
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Run all checks."""
+    """Run all checks; those of a head and of times only if they are known."""
+    if case.exchange.failure is not None:
+        return Diagnosis(case, (case.exchange.failure,))
     from . import _content, _head, _reply, _time
 
-    checks: tuple[Check, ...] = (*_head.CHECKS, *_time.CHECKS, *_content.CHECKS, *_reply.CHECKS)
+    checks: tuple[Check, ...] = (*_content.CHECKS, *_reply.CHECKS)
+    if case.exchange.has_head:
+        checks = (*_head.CHECKS, *_time.CHECKS, *checks)
     return Diagnosis(case, tuple(finding for check in checks for finding in check(case)))
