@@ -108,7 +108,7 @@ def body_of(exchange: Exchange) -> Body:
 
 def _decompressed(exchange: Exchange) -> Iterator[Piece]:
     """Decompress each piece as far as it goes. Raises `ValueError` at the first fault."""
-    decode = _decoder(exchange.coding)
+    decode = decoder_of(exchange.coding)
     for piece in exchange.pieces:
         try:
             yield Piece(piece.time, decode(piece.data))
@@ -130,7 +130,8 @@ def _brotli() -> Any:
     return None
 
 
-def _decoder(coding: str) -> Any:
+def decoder_of(coding: str) -> Any:
+    """Return a function that decompresses piece after piece. Raises `ValueError` for a coding that is not known."""
     match coding:
         case "":
             return bytes
