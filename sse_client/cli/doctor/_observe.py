@@ -40,9 +40,9 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_REDIRECTS = 20
 
 
-def observe(call: Call, options: Namespace, notes: Notes) -> Exchange:
+def observe(call: Call, options: Namespace, notes: Notes, how: str = "") -> Exchange:
     """
-    Announce a request, send it, and read its response for as long as the options say.
+    Announce a request, send it, and read its response for as long as the options say. `how` is for one more request.
 
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
@@ -56,7 +56,8 @@ def observe(call: Call, options: Namespace, notes: Notes) -> Exchange:
             ) from None
         parts = urlsplit(public_url(str(request.url)))
         cost = "" if call.method in ("GET", "HEAD", "OPTIONS") else ", which may cost money"
-        notes.say(f"one {call.method} to {parts.scheme}://{parts.netloc}{parts.path}{cost}")
+        number = "one more" if how else "one"
+        notes.say(f"{number} {call.method} to {parts.scheme}://{parts.netloc}{parts.path}{how and f', {how}'}{cost}")
         observation = Observation(options)
         return observation.make(http, request, call.arguments.get("auth", httpx.USE_CLIENT_DEFAULT))
 

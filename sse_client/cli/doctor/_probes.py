@@ -1,29 +1,30 @@
 """
 More requests, only if the user asks for them: each is the same but for one thing, and tells what that thing does.
 
-`--probe` compares with and without compression, HTTP/1.1 with HTTP/2, and a GET with a POST; `--compare` the origin with
-what stands before it; `--resume-check` asks for the events after the middle one. Each request is announced. None is sent
-that could tell nothing: a response that is not compressed need not be asked for without compression.
+`--probe` compares with and without compression, HTTP/1.1 with HTTP/2, and a GET with a POST; `--compare` compares the
+origin with a proxy in front of it; `--resume-check` asks for the events after the middle one. Each request is
+announced. None is sent if it could tell nothing: after a response that is not compressed, none without compression.
 """
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from importlib import import_module
 
 from .._notes import Notes
 from .._request import Call, url_of, with_query
+from .._usage import UsageError
 from ._body import codings
 from ._case import Case, Diagnosis
 from ._contrast import Contrast, Way
-from ._exchange import Exchange
+from ._exchange import CTRL_C
 from ._finding import Finding, Level
-from ._observe import CTRL_C, observe
-from ._resumed import Middle, middle_of, resume
+from ._observe import check_url, observe
+from ._resumed import middle_of, resume
 from ._via import seen
 
-# A probe is read for as long as the main request took, and for this long more: the time of a second connection, and of a
-# model that is slower this time.
+# A probe is read for as long as the main request took and this long more: for its own connection, and for a model that is
+# slower this time.
 MARGIN = 5.0  # seconds
 
 Judge = Callable[[Case, Case], Iterator[Finding]]
@@ -33,6 +34,7 @@ Judge = Callable[[Case, Case], Iterator[Finding]]
 class Probe:
     """One more request: the call and the options that make it different, and the comparison of its response."""
 
+    check: str
     call: Call
     options: Namespace
     how: str
@@ -40,21 +42,39 @@ class Probe:
     judge: Judge
 
 
-def probe(case: Case, call: Call, options: Namespace, notes: Notes) -> Iterator[Diagnosis]:
-    """
-    Send the requests that the options ask for, one after the other; yield what was found with each.
+def check_probes(options: Namespace) -> None:
+    """Raise `UsageError` for a probe that cannot be made: before the first request, which may cost money."""
+    if options.compare is not None:
+        check_url(url_of(options.compare))
 
-    A diagnosis is about the exchange of its probe, or about the main one if there was nothing to send. Ctrl-C ends it.
+
+def probed(first: Diagnosis, call: Call, options: Namespace, notes: Notes) -> list[Diagnosis]:
     """
+    Send the requests that the options ask for, one after the other; after Ctrl-C no more.
+
+    The first diagnosis returned is the given one with the findings of all probes, so that one list has everything. The
+    others are only there for their times: one for each request.
+    """
+    case = first.case
+    if case.exchange.left == CTRL_C:
+        return [first]
+    findings, others = [*first.findings], list[Diagnosis]()
     for each in plan(case, call, options):
         if isinstance(each, Finding):
-            yield Diagnosis(case, (each,))
+            findings.append(each)
             continue
-        exchange = observe(each.call, each.options, notes, how=each.how)
+        try:
+            exchange = observe(each.call, each.options, notes, each.how)
+        except UsageError as error:
+            findings.append(Finding("head", each.check, Level.WARN, f"not sent: {error}"))
+            continue
         other = replace(case, exchange=exchange, wait=None)
+        others.append(Diagnosis(other, ()))
         if exchange.left == CTRL_C:
-            return
-        yield Diagnosis(other, tuple(each.judge(case, other)))
+            findings.append(Finding("head", each.check, Level.note, "not compared: ended by Ctrl-C"))
+            break
+        findings += each.judge(case, other)
+    return [replace(first, findings=tuple(findings)), *others]
 
 
 def plan(case: Case, call: Call, options: Namespace) -> Iterator[Probe | Finding]:
@@ -92,7 +112,7 @@ def _compression(case: Case, call: Call, options: Namespace) -> Probe | Finding:
             yield from contrast.compare(case, other)
 
     changed = _with_header(call, "Accept-Encoding", accepted)
-    return Probe(changed, _limited(case, options), f"with Accept-Encoding: {accepted}", judge)
+    return Probe(check, changed, _limited(case, options), f"with Accept-Encoding: {accepted}", judge)
 
 
 def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding:
@@ -104,7 +124,9 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
             return Finding("head", check, Level.note, evidence)
         if options.http2:
             return Finding("head", check, Level.note, "not compared: the server does not offer HTTP/2")
-        if find_spec("h2") is None:
+        try:
+            import_module("h2.connection")  # here, so that it does not slow the probe down
+        except ImportError:
             return Finding("head", check, Level.note, "not compared: h2 is not installed", "pip install h2")
     ways = [
         Way(name, f"over {name}", f"look at how the server and its proxies send over {name}")
@@ -120,15 +142,15 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
             yield from contrast.compare(case, other)
 
     changed = Namespace(**{**vars(_limited(case, options)), "http2": not is_http2})
-    return Probe(call, changed, f"over {contrast.there.name}", judge)
+    return Probe(check, call, changed, f"over {contrast.there.name}", judge)
 
 
 def _post(case: Case, call: Call, options: Namespace) -> Probe:
     cure = "look at what treats the two methods differently: a cache, or a rule of a proxy"
-    ways = (Way(name, f"as a {name}", cure) for name in ("GET", "POST"))
-    contrast = Contrast("probe-post", *ways, there_level=Level.note, is_sure_to_work=False)
+    get, post = (Way(name, f"as a {name}", cure) for name in ("GET", "POST"))
+    contrast = Contrast("probe-post", get, post, there_level=Level.note, is_sure_to_work=False)
     changed = Call("POST", call.url, {**call.arguments, "content": b""})
-    return Probe(changed, _limited(case, options), "with an empty body", contrast.compare)
+    return Probe("probe-post", changed, _limited(case, options), "with an empty body", contrast.compare)
 
 
 def _compare(case: Case, call: Call, options: Namespace) -> Probe:
@@ -142,26 +164,26 @@ def _compare(case: Case, call: Call, options: Namespace) -> Probe:
         there_level=Level.note,
     )
     changed = Call(call.method, with_query(url_of(options.compare), options.query or ()), call.arguments)
-    return Probe(changed, _limited(case, options), "with the same headers, credentials too", contrast.compare)
+    return Probe(
+        "compare", changed, _limited(case, options), "with the same headers, credentials too", contrast.compare
+    )
 
 
 def _resume(case: Case, call: Call, options: Namespace) -> Probe | Finding:
     check = "resume"
     middle = middle_of(case)
     if middle is None:
-        evidence = "no event has an ID, so the stream cannot be resumed" if case.body.arrivals else "no event to resume from"
+        evidence = (
+            "no event has an ID, so the stream cannot be resumed" if case.body.arrivals else "no event to resume from"
+        )
         return Finding("body", check, Level.note, evidence)
     value = middle.id.strip(" \t").encode()
     if not is_sendable(value):
         evidence = "HTTP cannot carry the middle ID, so the stream cannot be resumed"
         return Finding("body", check, Level.WARN, evidence, "send IDs of visible ASCII characters")
     changed = _with_header(call, "Last-Event-ID", value)
-    return Probe(changed, _limited(case, options, count=enough(middle)), "with the middle event's Last-Event-ID", resume)
-
-
-def enough(middle: Middle) -> int:
-    """How many events tell whether a server resumes: as many as followed."""
-    return max(len(middle.after), 1)
+    limited = _limited(case, options, count=max(len(middle.after), 1))  # as many as tell whether a server resumes
+    return Probe(check, changed, limited, "with the Last-Event-ID of the middle", resume)
 
 
 def is_sendable(value: bytes) -> bool:

@@ -58,7 +58,11 @@ def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
         return Level.note, "429: the server limits requests, so it cannot be told", "try again later"
     if not other.is_stream:
         kind = quoted(exchange.content_type) or "no content type"
-        return Level.WARN, f"refused, with {exchange.status} {kind}", "ignore an unknown Last-Event-ID, or resume after it"
+        return (
+            Level.WARN,
+            f"refused, with {exchange.status} {kind}",
+            "ignore an unknown Last-Event-ID, or resume after it",
+        )
     events = [arrival.event for arrival in other.body.arrivals]
     if not events:
         return _silent(case, other, middle)
@@ -71,9 +75,7 @@ def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
     return _onward(case, events, middle)
 
 
-def _unnamed(
-    case: Case, first: ServerSentEvent, own: list[ServerSentEvent], middle: Middle
-) -> tuple[Level, str, str]:
+def _unnamed(case: Case, first: ServerSentEvent, own: list[ServerSentEvent], middle: Middle) -> tuple[Level, str, str]:
     """It begins with an event that has the ID itself, or none, so only its data tell which it is."""
     if any(is_same(first, event) for event in [*own[1:], *(middle.after[:1] if not first.id else ())]):
         return Level.ok, "continues after it", ""  # only some events have an ID, or several have the same

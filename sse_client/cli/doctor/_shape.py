@@ -1,9 +1,9 @@
 """
 The shape of a stream: when its events came; and the comparison of two shapes.
 
-The same reply came twice, on two ways. If it was spread over seconds on one way, and came in one lump on the other after
-about as long, then the other way holds it back. A single stream can never tell that: its server may have needed so long.
-Two runs of a model are never quite the same, and no network is, so each threshold here leaves them room.
+The same reply came twice, on two ways. If it was spread over seconds on one way, and came in one lump on the other
+after about as long, then the other way holds it back. A single stream cannot tell that: its server may have needed that
+long. Two runs of a model are never quite the same, nor are two of a network, so each threshold leaves them room.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ BURST = 0.005  # seconds
 
 # Fewer bursts have no rhythm that could be compared.
 MIN_BURSTS = 3
-# A spread below this is lost in what a network does: Linux sends a lost packet again after 0.2 s, and all after it wait.
+# A network can do as much: Linux sends a lost packet again after 0.2 s, and everything after the packet waits for it.
 MIN_SPREAD = 0.3  # seconds
 # A second lost packet waits for 0.4 s more. Only beyond both can a lump not be the network's.
 SURE_SPREAD = 1.0  # seconds
 
-# A lump has at most this part of the other's spread: a megabyte of buffer takes some round trips, even if it is sent at once.
+# A lump has at most this part of the other's spread. It has some: a megabyte sent at once still takes many round trips.
 LUMP = 0.1
-# A buffer lets go when the reply is complete: not long before the other one was, nor long after. The bounds leave room for
-# the time that a model needs, which is never twice the same.
+# A buffer lets go when the reply is complete: at about the time of the other's last event. A model does not need the
+# same time twice, so the bounds are wide.
 EARLIEST, LATEST = 0.7, 1.5  # of the time until the other's last event
 # What a connection, TLS or a queue may add to a short reply.
 SLACK = 1.0  # seconds
@@ -161,9 +161,8 @@ def delayed(shape: Shape, beside: Shape) -> tuple[Why, Level] | None:
         and shape.pause >= max(LIKELY_PAUSE, LONGER_PAUSE * beside.pause)
     ):
         return Why.LUMPS, Level.FAIL if shape.pause >= SURE_PAUSE else Level.WARN
-    if (
-        shape.bursts[0][1] >= max(FIRST_LUMP, FEWER_BURSTS * beside.bursts[0][1])
-        and shape.first - beside.first >= max(MIN_DELAY, LUMP * beside.spread)
+    if shape.bursts[0][1] >= max(FIRST_LUMP, FEWER_BURSTS * beside.bursts[0][1]) and shape.first - beside.first >= max(
+        MIN_DELAY, LUMP * beside.spread
     ):
         return Why.LATE, Level.WARN
     return None
