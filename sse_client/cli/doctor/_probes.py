@@ -19,12 +19,12 @@ from ._case import Case, Diagnosis
 from ._contrast import Contrast, Way
 from ._exchange import CTRL_C
 from ._finding import Finding, Level
-from ._observe import check_url, observe
+from ._observe import SECONDS, check_url, observe
 from ._resumed import middle_of, resume
 from ._via import seen
 
-# A probe is read for as long as the main request took and this long more: for its own connection, and for a model that is
-# slower this time.
+# A probe is read for as long as the main request took and this long more: for its own connection, and for a model that
+# is slower this time.
 MARGIN = 5.0  # seconds
 
 Judge = Callable[[Case, Case], Iterator[Finding]]
@@ -119,7 +119,7 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
     check = "probe-http2"
     is_http2 = case.exchange.http_version == "HTTP/2"
     if not is_http2:
-        if not call.url.lower().startswith("https:"):
+        if not case.exchange.url.startswith("https:"):
             evidence = "not compared: over http, only HTTP/1.1 is spoken, as in browsers"
             return Finding("head", check, Level.note, evidence)
         if options.http2:
@@ -193,7 +193,8 @@ def is_sendable(value: bytes) -> bool:
 
 def _limited(case: Case, options: Namespace, *, count: int | None = None) -> Namespace:
     """Return the options for a probe, which is not read for longer than it needs."""
-    changes = {"timeout": case.exchange.ended_at + MARGIN, "wait": None}
+    most = min(case.exchange.ended_at, options.timeout or SECONDS)  # not as long as --wait
+    changes = {"timeout": most + MARGIN, "wait": None}
     if count is not None:
         changes["count"] = count
     return Namespace(**{**vars(options), **changes})

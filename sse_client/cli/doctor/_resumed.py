@@ -45,11 +45,13 @@ def resume(case: Case, other: Case) -> Iterator[Finding]:
     middle = middle_of(case)
     assert middle is not None, "there is nothing to ask for"
     level, evidence, cure = _judged(case, other, middle)
-    yield Finding("body", "resume", level, f"after ID {quoted(middle.id)!r} of the middle: {evidence}", cure)
+    yield Finding("body", "resume", level, f"Last-Event-ID {quoted(middle.id)}: {evidence}", cure)
 
 
 def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
     exchange = other.exchange
+    if exchange.failure is not None:
+        return Level.WARN, f"no response: {exchange.failure.evidence}", exchange.failure.cure
     if exchange.status == 204:
         if middle.after:
             return Level.WARN, f"204, which ends the stream, though {_events(len(middle.after))} followed", CURE
