@@ -373,7 +373,7 @@ def test_compression_that_holds_back() -> None:
     assert second.headers["accept-encoding"] == "identity"
     assert announced(done) == [
         f"one POST to {server.url}, which may cost money",
-        f"one more POST to {server.url}, with Accept-Encoding: identity, which may cost money",
+        f"one more POST to {server.url} with Accept-Encoding: identity, which may cost money",
     ]
     found = lines_of(done)
     assert found.keys() == {"probe-gzip", "probe-http2"}
@@ -399,7 +399,7 @@ def test_compression_that_is_flushed() -> None:
             found = lines_of(run("doctor", server.url, "-d", "", "--probe", *header))
             assert server.requests[1].headers["accept-encoding"].startswith(expected)
             assert len(server.requests) == 2
-        assert found["probe-gzip"].startswith("ok no difference")
+        assert found["probe-gzip"].startswith("ok ")
 
 
 def test_a_server_that_never_compresses() -> None:
@@ -414,7 +414,7 @@ def test_a_server_that_never_compresses() -> None:
 
 
 POSTS: dict[str, tuple[Answer, str]] = {
-    "streams too": (Answer("data: 1\n\n"), "ok no difference"),
+    "streams too": (Answer("data: 1\n\n"), "ok POST: one event"),
     "refused": (Answer("no", status=405, headers={"Content-Type": "text/plain"}), "ok POST: 405 text/plain"),
 }
 
@@ -426,7 +426,7 @@ def test_a_get_as_a_post(name: str) -> None:
     with EventServer(lambda request: Answer("data: 1\n\n") if request.method == "GET" else answer) as server:
         done = run("doctor", server.url, "--probe")
         assert [(request.method, request.body) for request in server.requests] == [("GET", b""), ("POST", b"")]
-    assert announced(done)[1] == f"one more POST to {server.url}, with an empty body, which may cost money"
+    assert announced(done)[1] == f"one more POST to {server.url} with an empty body, which may cost money"
     assert lines_of(done)["probe-post"].startswith(text)
 
 
@@ -448,12 +448,12 @@ def test_http2(authority: Callable[[], ssl.SSLContext]) -> None:
     with EventServer(Answer("data: 1\n\n"), ssl_context=authority()) as server:
         done = run("doctor", server.url, "-k", "-d", "", "--probe")
         assert len(server.requests) == 2
-    assert announced(done)[1] == f"one more POST to {server.url}, over HTTP/2, which may cost money"
+    assert announced(done)[1] == f"one more POST to {server.url} over HTTP/2, which may cost money"
     assert lines_of(done)["probe-http2"] == "note not compared: the server does not offer HTTP/2"
     with H2Server(authority()) as server_2:
         done = run("doctor", f"{server_2.url}/ticks", "-k", "--http2", "-d", "", "--probe")
         assert len(server_2.on("/ticks")) == 1
-    assert announced(done)[1] == f"one more POST to {server_2.url}/ticks, over HTTP/1.1, which may cost money"
+    assert announced(done)[1] == f"one more POST to {server_2.url}/ticks over HTTP/1.1, which may cost money"
     assert lines_of(done)["probe-http2"].startswith("WARN HTTP/1.1: the connection was closed")
 
 
@@ -464,7 +464,7 @@ def test_resume_check() -> None:
         assert [request.headers["last-event-id"] for request in server.requests] == ["0", "3"]
         assert [request.method for request in server.requests] == ["POST", "POST"]
     assert len(announced(done)) == 2
-    assert announced(done)[1].endswith(", with the Last-Event-ID of the middle, which may cost money")
+    assert announced(done)[1].endswith(" with the Last-Event-ID of the middle, which may cost money")
     assert lines_of(done)["resume"] == "ok Last-Event-ID 3: continues after it"
     with EventServer(Answer("id: 1\ndata: a\n\n", "id: 2\ndata: b\n\n", "id: 3\ndata: c\n\n", Pause(60))) as server:
         began = time.monotonic()
@@ -488,7 +488,7 @@ def test_compare() -> None:
     assert (there.method, there.body) == (here.method, here.body)
     assert {**there.headers, "host": ""} == {**here.headers, "host": ""}
     assert announced(done)[1] == (
-        f"one more POST to {origin.url}/b, with the same headers, credentials too, which may cost money"
+        f"one more POST to {origin.url}/b with the same headers, credentials too, which may cost money"
     )
     assert lines_of(done)["compare"].startswith("FAIL origin: 13 events over 1.2 s")
     assert "here: one burst of 13 events after 1.3 s: held back by what stands between" in lines_of(done)["compare"]

@@ -26,23 +26,24 @@ from sse_client.testing import Answer, EventServer
 from .._notes import HARMLESS, REDACTED, Notes, public_url
 from .._request import Call, http_client
 from .._usage import UsageError
-from ._body import codings, decoder_of
 from ._connection import failure_of, interrupted, no_head
+from ._decoding import MAX_BYTES, codings, decoder_of
 from ._exchange import CTRL_C, End, Exchange, Hop, Piece
 from ._finding import Finding
 
-# A body without an end is left after this time, unless --timeout says otherwise: a proxy that ends idle connections
-# does so after 60 s in most cases, and nobody waits longer for a report without being told so.
+# A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
+# just long enough to see a keep-alive of nearly every server.
 SECONDS = 60.0
-# More of a body tells nothing new, and all of it is kept in memory, twice.
-MAX_BYTES = 64 * 1024 * 1024
+FREE = frozenset({"GET", "HEAD", "OPTIONS"})
 # The same limit as in httpx and in browsers, and as in the library.
 MAX_REDIRECTS = 20
 
 
-def observe(call: Call, options: Namespace, notes: Notes, how: str = "") -> Exchange:
+def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> Exchange:
     """
-    Announce a request, send it, and read its response for as long as the options say. `how` is for one more request.
+    Announce a request, send it, and read its response for as long as the options say.
+
+    `how` says in the announcement in what a further request is different from the first.
 
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
@@ -55,9 +56,9 @@ def observe(call: Call, options: Namespace, notes: Notes, how: str = "") -> Exch
                 "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
             ) from None
         parts = urlsplit(public_url(str(request.url)))
-        cost = "" if call.method in ("GET", "HEAD", "OPTIONS") else ", which may cost money"
-        number = "one more" if how else "one"
-        notes.say(f"{number} {call.method} to {parts.scheme}://{parts.netloc}{parts.path}{how and f', {how}'}{cost}")
+        number, cost = "one more" if how else "one", "" if call.method in FREE else ", which may cost money"
+        place = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        notes.say(f"{number} {call.method} to {place}{f' {how}' if how else ''}{cost}")
         observation = Observation(options)
         return observation.make(http, request, call.arguments.get("auth", httpx.USE_CLIENT_DEFAULT))
 
@@ -100,7 +101,7 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
     }
     headers = httpx.Headers(ours)
     if (last_event_id := call.arguments.get("last_event_id")) is not None:
-        headers["Last-Event-ID"] = last_event_id.encode()
+        headers.update([(b"Last-Event-ID", last_event_id.encode())])
     headers.update(httpx.Headers(call.arguments.get("headers")))
     request = http.build_request(call.method, call.url, headers=headers, **given)
     request.read()  # a form with files; it may be sent again, after a redirect
@@ -262,7 +263,7 @@ class Events:
         """Read a piece; return how many events there were so far."""
         if self._parser is not None:
             try:
-                self._count += len(self._parser.feed(self._decode(data)))
+                self._count += len(self._parser.feed(self._decode(data, MAX_BYTES)))
             except Exception:  # noqa: BLE001 - each coding has errors of its own; the checks will name this one
                 self._parser = None
         return self._count

@@ -64,7 +64,7 @@ def probed(first: Diagnosis, call: Call, options: Namespace, notes: Notes) -> li
             findings.append(each)
             continue
         try:
-            exchange = observe(each.call, each.options, notes, each.how)
+            exchange = observe(each.call, each.options, notes, how=each.how)
         except UsageError as error:
             findings.append(Finding("head", each.check, Level.WARN, f"not sent: {error}"))
             continue

@@ -2,6 +2,7 @@
 
 import os
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +16,11 @@ from . import _recording as recording
 from ._case import Case, Diagnosis, diagnose
 from ._exchange import CTRL_C, End, Exchange
 from ._finding import Finding, Level
+from ._html import page
 from ._observe import observe, warm_up
 from ._probes import check_probes, probed
 from ._report import write_json, write_text
+from ._svg import picture
 
 
 def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
@@ -28,18 +31,13 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
         diagnoses = _of_recording(options)
     else:
         diagnoses = _of_request(options, notes, stdin)
-    if options.record is not None:
-        case = diagnoses[0].case
-        try:
-            recording.write(options.record, case.exchange, case.body)
-        except OSError as error:
-            notes.say(f"--record: cannot write {options.record}: {error.strerror}")
+    is_written = _write_files(options, diagnoses, notes)
     code = _code_of(diagnoses, is_strict=options.strict)
     if is_json:
         write_json(stdout, diagnoses, is_healthy=code == exits.COMPLETE)
     else:
         write_text(stdout, diagnoses)
-    return code
+    return code if is_written else code or exits.OTHER
 
 
 def _take_json(options: Namespace) -> bool:
@@ -61,6 +59,31 @@ def _check_files(options: Namespace) -> None:
         folder = Path(path).parent
         if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UsageError(f"--{name}: cannot write {path}")
+
+
+def _write_files(options: Namespace, diagnoses: list[Diagnosis], notes: Notes) -> bool:
+    """Write the files that were asked for; return whether all could be written."""
+    first = diagnoses[0].case
+    writers: dict[str, Callable[[str], object]] = {
+        "record": lambda path: recording.write(path, first.exchange, first.body),
+        "html": lambda path: _write(path, page(diagnoses, with_data=options.with_data)),
+        "svg": lambda path: _write(path, picture(*diagnoses)),
+    }
+    is_written = True
+    for name, write in writers.items():
+        path = getattr(options, name)
+        if path is None:
+            continue
+        try:
+            write(path)
+        except OSError as error:
+            is_written = False
+            notes.say(f"--{name}: cannot write {path}: {error.strerror}")
+    return is_written
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).write_text(text, encoding="utf-8")
 
 
 def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
