@@ -14,9 +14,9 @@ from importlib import import_module
 from .._notes import Notes
 from .._request import Call, url_of, with_query
 from .._usage import UsageError
-from ._body import codings
 from ._case import Case, Diagnosis
 from ._contrast import Contrast, Way
+from ._decoding import codings
 from ._exchange import CTRL_C
 from ._finding import Finding, Level
 from ._observe import SECONDS, check_url, observe
