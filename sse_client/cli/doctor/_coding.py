@@ -2,7 +2,7 @@
 Checks of the head about the shape of the body: its length, and its content coding.
 
 A compressor collects bytes until it is flushed. A flush leaves a mark in deflate data, an empty block of four bytes
-(RFC 1951, section 3.2.4; zlib's Z_SYNC_FLUSH and Z_FULL_FLUSH), so its absence is certain to be seen. Brotli has no such
+(RFC 1951, section 3.2.4; zlib's Z_SYNC_FLUSH and Z_FULL_FLUSH): without a mark there was no flush. Brotli has no such
 mark; there only the times of the events tell.
 """
 
@@ -68,6 +68,9 @@ def content_encoding(case: Case) -> Iterator[Finding]:
     elif case.body.fault and "damaged" in case.body.fault:
         evidence = f"{quoted(exchange.coding)}: the data is damaged, after {len(case.body.arrivals)} events"
         yield Finding("head", "content-encoding", Level.FAIL, evidence, _cure(case))
+    elif case.body.fault and not case.body.data:
+        evidence = f"{quoted(exchange.coding)}, which cannot be read here: the body is not checked"
+        yield Finding("head", "content-encoding", Level.WARN, evidence, _cure(case))
     else:
         yield _flushing(case)
 
@@ -91,7 +94,7 @@ def _flushing(case: Case) -> Finding:
     if count < 2:
         return Finding("head", "content-encoding", Level.note, f"{coding}: too few events to see whether it is flushed")
     # Some compressors flush by a partial block, which leaves no mark: then the pieces decode one by one.
-    is_marked = any(FLUSHED in piece.data for piece in exchange.pieces)
+    is_marked = FLUSHED in b"".join(piece.data for piece in exchange.pieces)
     if groups >= count * ALONE:
         text = f"{coding}, flushed: the pieces decode one by one"
         return Finding("head", "content-encoding", Level.ok, text)

@@ -13,7 +13,8 @@ from .._reading import DIALECTS, dialect_of, marks_of
 from .._request import call_of
 from .._usage import UsageError
 from . import _recording as recording
-from ._case import Case, Diagnosis, diagnose
+from ._case import Case, Diagnosis
+from ._diagnosis import diagnose
 from ._exchange import CTRL_C, End, Exchange
 from ._finding import Finding, Level
 from ._html import page

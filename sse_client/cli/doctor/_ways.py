@@ -16,6 +16,7 @@ CACHES = (
 )
 # A hit, though not `hit-for-pass` and the like, which is none. A stale copy is one too.
 HIT = re.compile(r"(?<![a-z])(?:refresh)?hit(?![a-z-])|(?<![a-z])(?:stale|updating|revalidated)(?![a-z])")
+NODE = re.compile(r"\bfrom\s+\S+")
 # The cache of RFC 9211: `Cache-Status: ExampleCache; hit`.
 STATUS_HIT = re.compile(r";\s*hit(?:\s*=\s*\?1)?\s*(?:;|,|$)")
 
@@ -28,12 +29,12 @@ def cache(case: Case) -> Iterator[Finding]:
     """Whether a cache had the response: then it is a copy of an old stream."""
     headers = case.exchange.headers
     for name in CACHES:
-        if HIT.search(headers.get(name, "").lower()):
+        if HIT.search(NODE.sub("", headers.get(name, "").lower())):
             yield _hit(f"{name}: {quoted(headers[name])}")
             return
     if STATUS_HIT.search(headers.get("cache-status", "").lower()):
         yield _hit(f"cache-status: {quoted(headers['cache-status'])}")
-    elif len(headers.get("x-varnish", "").split()) == 2:
+    elif any(len(each.split()) == 2 for each in headers.get("x-varnish", "").split(",")):
         yield _hit("x-varnish has two numbers")
     elif (age := headers.get("age", "").strip()).isascii() and age.isdigit() and age.strip("0"):
         evidence = f"Age is {quoted(age)} s: the response may be an old one from a cache"
