@@ -22,11 +22,13 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TURN_TO_GET = frozenset({301, 302, 303})
 
 # Parts of a path by which login pages are known.
-LOGIN = re.compile(r"(?:^|[/._-])(?:log-?in|sign-?in|sso|saml2?|oauth2?|oidc|authorize)(?:$|[/._-])", re.IGNORECASE)
+LOGIN = re.compile(
+    r"(?:^|[/._-])(?:log[-_]?in|sign[-_]?in|sso|saml2?|oauth2?|oidc|authorize)(?:$|[/._-])", re.IGNORECASE
+)
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 PASSWORD = re.compile(r"""<input[^>]+type=["']?password""", re.IGNORECASE)
 
-# As much of a body as is searched for a title or a form. Heads of pages are longer than one thinks.
+# As much of a body as is searched for a title or a form. The heads of pages are long.
 MAX_SEARCHED = 65_536  # bytes
 
 # One cure for each status that has a usual cause; the others have the server's own words.
