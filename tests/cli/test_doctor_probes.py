@@ -1,12 +1,13 @@
-"""The probes of `doctor`: requests on another way, the origin, and the middle ID. Each is announced, and none is sent unasked."""
+"""The probes of `doctor`: the same request on another way, to the origin, and after an ID; each announced, none unasked."""
 
 import gzip
 import json
 import ssl
+import sys
 import time
 import zlib
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from command import Done, run
 from h2_server import H2Server
 
 from sse_client.cli._request import Call
-from sse_client.cli.doctor._case import Case, Diagnosis
+from sse_client.cli.doctor._case import Case
 from sse_client.cli.doctor._contrast import Contrast, Way
 from sse_client.cli.doctor._exchange import End, Exchange
 from sse_client.cli.doctor._finding import Finding, Level
@@ -52,6 +53,12 @@ TIMES: dict[str, tuple[Exchange, Why | None, Level]] = {
     ),
     "one burst, of a model that was faster": (exchange(*at_once(3.0)), Why.LUMP, Level.FAIL),
     "one burst, much later than the other's end": (exchange(*at_once(9.0)), Why.LUMP, Level.WARN),
+    "one burst, after a comment": (exchange((0.1, ": ok\n\n"), *at_once(4.2)), Why.LUMP, Level.WARN),
+    "one burst, after pings": (
+        exchange(*((n, "event: ping\ndata: \n\n") for n in (0.1, 1.1, 2.1)), *at_once(4.2)),
+        Why.LUMP,
+        Level.WARN,
+    ),
     "one event, at the end": (exchange((4.2, TOKENS[0])), Why.LUMP, Level.WARN),
     "large lumps": (exchange(*in_lumps(8, 0.9)), Why.LUMPS, Level.FAIL),
     "lumps that a network can make": (exchange(*in_lumps(8, 0.3)), None, Level.ok),
@@ -298,7 +305,7 @@ def test_what_is_sent() -> None:
 
 def test_h2_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without h2, HTTP/2 is not compared, and the finding says how to install it."""
-    monkeypatch.setitem(__import__("sys").modules, "h2.connection", None)
+    monkeypatch.setitem(sys.modules, "h2.connection", None)
     https = exchange(*SPREAD, accepted="gzip", url="https://api.test/")
     assert planned(https, POST, options(probe=True)) == [PLAIN, "not compared: h2 is not installed"]
 
@@ -330,9 +337,12 @@ SLOW: list[str | Pause] = [step for n in range(13) for step in (f"id: {n}\ndata:
 TOGETHER: list[str | Pause] = [Pause(1.3), "".join(f"id: {n}\ndata: {n}\n\n" for n in range(13))]
 
 
-def lines_of(done: Done) -> dict[str, str]:
-    """The line of each probe in the report."""
-    names = ("probe-gzip", "probe-http2", "probe-post", "resume", "compare")
+PROBES = ("probe-gzip", "probe-http2", "probe-post", "resume", "compare")
+
+
+def lines_of(done: Done, *names: str) -> dict[str, str]:
+    """The lines of these checks in the report; by default those of the probes."""
+    names = names or PROBES
     split = (line.split(maxsplit=2) for line in done.out.decode().splitlines())
     return {parts[1]: f"{parts[0]} {parts[2]}" for parts in split if len(parts) == 3 and parts[1] in names}
 
@@ -377,7 +387,7 @@ def test_compression_that_holds_back() -> None:
     ]
     found = lines_of(done)
     assert found.keys() == {"probe-gzip", "probe-http2"}
-    assert found["probe-gzip"].startswith("FAIL without compression: 13 events over 1.2 s")
+    assert found["probe-gzip"].startswith("FAIL without compression: 13 events over 1.")
     assert "held back by gzip" in found["probe-gzip"]
     assert done.code == 1
 
@@ -431,7 +441,7 @@ def test_a_get_as_a_post(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], ssl.SSLContext]]:
+def authority() -> Callable[[], ssl.SSLContext]:
     """Makes the TLS contexts of servers on this machine."""
     certificate = trustme.CA().issue_cert("127.0.0.1")
 
@@ -440,7 +450,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[],
         certificate.configure_cert(made)
         return made
 
-    yield context
+    return context
 
 
 def test_http2(authority: Callable[[], ssl.SSLContext]) -> None:
@@ -479,7 +489,7 @@ def test_resume_check() -> None:
 
 
 def test_compare() -> None:
-    """A proxy that collects the reply is found by asking the origin: the same request, with its headers and credentials."""
+    """A proxy that collects the reply is found by the same request to the origin, with the same headers and credentials."""
     with EventServer(Answer(*TOGETHER)) as proxy, EventServer(Answer(*SLOW)) as origin:
         arguments = [proxy.url + "/a?x=1", "--json", '{"a": 1}', "-H", "X-Key: 7", "-q", "q=2", "-u", "me:you"]
         done = run("doctor", *arguments, "--compare", origin.url + "/b")
@@ -490,8 +500,9 @@ def test_compare() -> None:
     assert announced(done)[1] == (
         f"one more POST to {origin.url}/b with the same headers, credentials too, which may cost money"
     )
-    assert lines_of(done)["compare"].startswith("FAIL origin: 13 events over 1.2 s")
-    assert "here: one burst of 13 events after 1.3 s: held back by what stands between" in lines_of(done)["compare"]
+    assert lines_of(done)["compare"].startswith("FAIL origin: 13 events over 1.")
+    assert "here: one burst of 13 events after 1." in lines_of(done)["compare"]
+    assert "held back by what stands between" in lines_of(done)["compare"]
     assert done.code == 1
 
 
@@ -524,22 +535,55 @@ def test_a_recording_cannot_be_probed(tmp_path: Path) -> None:
         assert "need a URL" in done.err
 
 
-def test_no_secret_is_shown() -> None:
+def zipped(answer: Answer) -> Answer:
+    """The same response, compressed in one piece."""
+    body = gzip.compress(b"".join(step for step in answer.steps if isinstance(step, bytes)))
+    return Answer(body, headers={"Content-Encoding": "gzip"})
+
+
+def test_no_secret_is_shown(tmp_path: Path) -> None:
     """A canary in headers, password, query and body is sent to both servers, and shown in no report or announcement."""
-    with EventServer(compressing) as server:
-        url = server.url.replace("//", f"//user:{SECRET}@") + f"/?key={SECRET}"
-        arguments = [
-            "-H",
-            f"X-Key: {SECRET}",
-            "-H",
-            f"Cookie: sid={SECRET}",
-            "-q",
-            f"k={SECRET}",
-            "--last-event-id",
-            SECRET,
-        ]
-        everything = ["--probe", "--resume-check", "--compare", url, "--timeout", "0.2"]
+    events = resumable(*"abc")
+
+    def answer(request: RecordedRequest) -> Answer:
+        streamed = events(request)
+        return streamed if request.headers["accept-encoding"] == "identity" else zipped(streamed)
+
+    with EventServer(answer) as server, EventServer(answer) as origin:
+        urls = [each.url.replace("//", f"//user:{SECRET}@") + f"/?key={SECRET}" for each in (server, origin)]
+        arguments = ["-H", f"X-Key: {SECRET}", "-H", f"Cookie: sid={SECRET}", "-q", f"k={SECRET}", "-d", SECRET]
+        files = [file for kind in ("html", "svg", "record") for file in (f"--{kind}", str(tmp_path / kind))]
+        everything = ["--probe", "--resume-check", "--compare", urls[1], *files, "--with-data"]
         for report in ([], ["--json"]):
-            done = run("doctor", url, *arguments, *everything, *report)
-            assert SECRET not in f"{done.out.decode()}{done.err}"
-        assert {request.headers["x-key"] for request in server.requests} == {SECRET}
+            done = run("doctor", urls[0], *arguments, *everything, *report)
+            assert done.code == 0
+            kept = "".join(file.read_text() for file in tmp_path.iterdir())
+            assert SECRET not in f"{done.out.decode()}{done.err}{kept}"
+        sent = [*server.requests, *origin.requests]
+    assert [len(server.requests), len(origin.requests)] == [6, 2]
+    assert {(request.headers["x-key"], request.body) for request in sent} == {(SECRET, SECRET.encode())}
+
+
+# How an idle connection falls, and the line about it.
+FALLS: dict[str, tuple[Answer, str]] = {
+    "closed": (
+        Answer("data: 1\n\n", Pause(1.2), framing="close"),
+        "WARN the idle connection was closed cleanly after 1.",
+    ),
+    "cut": (
+        Answer("data: 1\n\n", Pause(1.2), FIN),
+        "WARN the idle connection was cut (RemoteProtocolError) after 1.",
+    ),
+    "reset": (Answer("data: 1\n\n", Pause(1.2), RST), "WARN the idle connection was cut (ReadError) after 1."),
+    "held": (Answer("data: 1\n\n", Pause(60)), "ok held for "),
+}
+
+
+@pytest.mark.parametrize("name", FALLS)
+def test_wait(name: str) -> None:
+    """`--wait` reads on, and tells at which second an idle connection falls, and how; nothing more is sent."""
+    answer, text = FALLS[name]
+    with EventServer(answer) as server:
+        done = run("doctor", server.url, "--timeout", "0.5", "--wait", "1.6")
+        assert len(server.requests) == 1
+    assert lines_of(done, "wait")["wait"].startswith(text)

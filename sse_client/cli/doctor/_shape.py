@@ -15,9 +15,8 @@ from statistics import median
 from ._case import Case
 from ._exchange import End
 from ._finding import Level
-
-# Events closer than this are one burst: less than a server needs to compute an event, more than a client to read one.
-BURST = 0.005  # seconds
+from ._marks import events_of
+from ._time import Burst, bursts_of
 
 # Fewer bursts have no rhythm that could be compared.
 MIN_BURSTS = 3
@@ -63,10 +62,12 @@ class Why(Enum):
 
 @dataclass(frozen=True)
 class Shape:
-    """When the events of an exchange came, or its pieces if there is no event in either."""
+    """When the events of an exchange came, without keep-alives; or its pieces, if there is no event in either."""
 
     times: tuple[float, ...]
     noun: str
+    begins: float
+    """When the first byte came."""
     end: End
     ended_at: float
 
@@ -83,22 +84,13 @@ class Shape:
         return self.last - self.first if self.times else 0.0
 
     @cached_property
-    def bursts(self) -> tuple[tuple[float, int], ...]:
-        """When each burst began, and how many events it has."""
-        bursts: list[tuple[float, int]] = []
-        before = None
-        for time in self.times:
-            if before is not None and time - before < BURST:
-                bursts[-1] = (bursts[-1][0], bursts[-1][1] + 1)
-            else:
-                bursts.append((time, 1))
-            before = time
-        return tuple(bursts)
+    def bursts(self) -> list[Burst]:
+        return bursts_of(self.times)
 
     @cached_property
     def pause(self) -> float:
         """The median time between two bursts."""
-        return median(later - earlier for (earlier, _), (later, _) in pairwise(self.bursts)) if self.bursts[1:] else 0.0
+        return median(later.begin - burst.end for burst, later in pairwise(self.bursts)) if self.bursts[1:] else 0.0
 
     @property
     def crowd(self) -> float:
@@ -123,14 +115,13 @@ class Shape:
 
 def shapes(one: Case, other: Case) -> tuple[Shape, Shape]:
     """Return the shapes of two exchanges, both of events, or both of pieces."""
-    has_events = bool(one.body.arrivals or other.body.arrivals)
+    has_events = bool(events_of(one) or events_of(other))
 
     def shape(case: Case) -> Shape:
-        if has_events:
-            times = [arrival.time for arrival in case.body.arrivals]
-        else:
-            times = [piece.time for piece in case.body.pieces if piece.data]
-        return Shape(tuple(times), "event" if has_events else "piece", case.exchange.end, case.exchange.ended_at)
+        exchange, pieces = case.exchange, [piece.time for piece in case.body.pieces if piece.data]
+        times = [arrival.time for arrival in events_of(case)] if has_events else pieces
+        begins = min([*pieces[:1], exchange.ended_at])
+        return Shape(tuple(times), "event" if has_events else "piece", begins, exchange.end, exchange.ended_at)
 
     return shape(one), shape(other)
 
@@ -149,7 +140,8 @@ def delayed(shape: Shape, beside: Shape) -> tuple[Why, Level] | None:
     is_late = shape.first >= EARLIEST * beside.last
     if shape.spread <= LUMP * beside.spread and is_late:
         is_sure = (
-            beside.end is End.CLEAN  # a feed has no rhythm, only a reply has
+            beside.end is End.CLEAN  # two minutes of a feed may differ
+            and shape.begins >= EARLIEST * beside.last  # a buffer keeps comments too
             and beside.spread >= SURE_SPREAD
             and len(shape.times) >= MIN_BURSTS
             and shape.first <= LATEST * beside.last + SLACK
@@ -161,9 +153,9 @@ def delayed(shape: Shape, beside: Shape) -> tuple[Why, Level] | None:
         and shape.pause >= max(LIKELY_PAUSE, LONGER_PAUSE * beside.pause)
     ):
         return Why.LUMPS, Level.FAIL if shape.pause >= SURE_PAUSE else Level.WARN
-    if shape.bursts[0][1] >= max(FIRST_LUMP, FEWER_BURSTS * beside.bursts[0][1]) and shape.first - beside.first >= max(
-        MIN_DELAY, LUMP * beside.spread
-    ):
+    if shape.bursts[0].count >= max(
+        FIRST_LUMP, FEWER_BURSTS * beside.bursts[0].count
+    ) and shape.first - beside.first >= max(MIN_DELAY, LUMP * beside.spread):
         return Why.LATE, Level.WARN
     return None
 
