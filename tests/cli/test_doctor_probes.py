@@ -1,7 +1,8 @@
-"""The probes of `doctor`: the same request on another way, to the origin, and after an ID; each announced, none unasked."""
+"""The probes of `doctor`: the same request on another way, to the origin, or after an ID; only if asked for."""
 
 import gzip
 import json
+import signal
 import ssl
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 from cases import At, exchange, paced
-from command import Done, run
+from command import Done, run, start
 from h2_server import H2Server
 
 from sse_client.cli._request import Call
@@ -129,6 +130,7 @@ NO_CONNECTION = exchange(
 )
 WHOLE = exchange(*SPREAD)
 CUT = exchange(*SPREAD[:20], end=End.CUT)
+CUT_AFTER_DONE = exchange(*SPREAD, (4.15, "data: [DONE]\n\n"), end=End.CUT)
 DAMAGED = exchange(*((at, b"no gzip") for at, _ in SPREAD), more={"content-encoding": "gzip"})
 
 RESPONSES: dict[str, tuple[Exchange, Exchange, str, Level, str]] = {
@@ -145,6 +147,8 @@ RESPONSES: dict[str, tuple[Exchange, Exchange, str, Level, str]] = {
     "cut here": (CUT, WHOLE, "body", Level.FAIL, "cut after 2.1 s: cut between"),
     "cut there": (WHOLE, CUT, "body", Level.note, "cut after 2.1 s; here: 40 events over 3.9 s, from 0.20 s on, whole"),
     "cut": (CUT, CUT, "time", Level.ok, "no difference"),
+    "cut after the end": (CUT_AFTER_DONE, WHOLE, "time", Level.ok, "no difference"),
+    "limited here": (LIMITED, WHOLE, "head", Level.note, "limits requests"),
     "cut cleanly": (exchange(*SPREAD[:20]), WHOLE, "body", Level.WARN, "only the first 310 of them: cut cleanly"),
     "another reply": (exchange(*SPREAD[5:20]), WHOLE, "time", Level.ok, "no difference"),
     "damaged": (DAMAGED, WHOLE, "body", Level.FAIL, "the gzip data is damaged: damaged between"),
@@ -158,7 +162,9 @@ def test_responses(name: str) -> None:
     (finding,) = CONTRAST.compare(Case(here), Case(there))
     assert (finding.check, finding.area, finding.level) == ("compare", area, level)
     assert text in finding.evidence
-    assert bool(finding.cure) == (level >= Level.WARN or name in ("later", "too many requests", "cut there"))
+    assert bool(finding.cure) == (
+        level >= Level.WARN or name in ("later", "too many requests", "limited here", "cut there")
+    )
 
 
 def numbered(first: int, last: int, text: str = "event") -> str:
@@ -169,6 +175,9 @@ def numbered(first: int, last: int, text: str = "event") -> str:
 FEED = exchange((0.1, numbered(1, 5)), end=End.LEFT)
 REPLY = exchange((0.1, numbered(1, 5)))
 SOME_IDS = exchange((0.1, "id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\ndata: d\n\nid: 3\ndata: e\n\n"))
+
+HELLO = "event: hello\ndata: you\n\n"
+GREETED = exchange((0.1, HELLO + numbered(1, 5)), end=End.LEFT)
 
 RESUMED: dict[str, tuple[Exchange, Exchange, Level, str]] = {
     "continues": (REPLY, exchange((0.1, numbered(4, 5))), Level.ok, "continues after it"),
@@ -211,6 +220,10 @@ RESUMED: dict[str, tuple[Exchange, Exchange, Level, str]] = {
     "a feed: starts over": (FEED, exchange((0.1, numbered(1, 5)), end=End.LEFT), Level.WARN, "starts over"),
     "some IDs: after the event": (SOME_IDS, exchange((0.1, "data: d\n\nid: 3\ndata: e\n\n")), Level.ok, "continues"),
     "some IDs: at the next": (SOME_IDS, exchange((0.1, "id: 3\ndata: e\n\n")), Level.ok, "continues"),
+    "greeted: continues": (GREETED, exchange((0.1, HELLO + numbered(4, 5))), Level.ok, "continues after it"),
+    "greeted: starts over": (GREETED, exchange((0.1, HELLO + numbered(1, 5))), Level.WARN, "starts over"),
+    "greeted: silence": (GREETED, exchange((0.1, HELLO), ended_at=5.0, end=End.LEFT), Level.note, "no event in 5.0 s"),
+    "pings: continues": (REPLY, exchange((0.1, "event: ping\ndata: \n\n" + numbered(4, 5))), Level.ok, "continues"),
     "one event: 204": (exchange((0.1, numbered(1, 1))), exchange(status=204, headers={}), Level.ok, "nothing after it"),
     "one event: silence": (
         exchange((0.1, numbered(1, 1))),
@@ -300,7 +313,7 @@ def test_what_is_sent() -> None:
         "HTTP cannot carry the middle ID, so the stream cannot be resumed"
     ]
     everything = options(probe=True, resume_check=True, compare="http://origin.test/")
-    assert planned(NO_CONNECTION, POST, everything) == ["with the same headers, credentials too"]
+    assert planned(NO_CONNECTION, POST, everything) == ["with the same headers and credentials"]
 
 
 def test_h2_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -489,7 +502,7 @@ def test_resume_check() -> None:
 
 
 def test_compare() -> None:
-    """A proxy that collects the reply is found by the same request to the origin, with the same headers and credentials."""
+    """A proxy that collects the reply is found by the same request, with its headers and credentials, to the origin."""
     with EventServer(Answer(*TOGETHER)) as proxy, EventServer(Answer(*SLOW)) as origin:
         arguments = [proxy.url + "/a?x=1", "--json", '{"a": 1}', "-H", "X-Key: 7", "-q", "q=2", "-u", "me:you"]
         done = run("doctor", *arguments, "--compare", origin.url + "/b")
@@ -498,7 +511,7 @@ def test_compare() -> None:
     assert (there.method, there.body) == (here.method, here.body)
     assert {**there.headers, "host": ""} == {**here.headers, "host": ""}
     assert announced(done)[1] == (
-        f"one more POST to {origin.url}/b with the same headers, credentials too, which may cost money"
+        f"one more POST to {origin.url}/b with the same headers and credentials, which may cost money"
     )
     assert lines_of(done)["compare"].startswith("FAIL origin: 13 events over 1.")
     assert "here: one burst of 13 events after 1." in lines_of(done)["compare"]
@@ -587,3 +600,26 @@ def test_wait(name: str) -> None:
         done = run("doctor", server.url, "--timeout", "0.5", "--wait", "1.6")
         assert len(server.requests) == 1
     assert lines_of(done, "wait")["wait"].startswith(text)
+
+
+def test_the_cure_names_who_stands_between() -> None:
+    """The cure is that of a proxy which is seen here and not at the origin."""
+    (each,) = plan(Case(WHOLE), POST, options(compare="http://origin.test/"))
+    assert isinstance(each, Probe)
+    nginx, here = {"server": "nginx/1.26"}, exchange(*at_once(4.2), more={"server": "nginx/1.26", "via": "1.1 varnish"})
+    (finding,) = each.judge(Case(here), Case(exchange(*SPREAD, more=nginx)))
+    assert (finding.level, finding.cure.partition(":")[0]) == (Level.FAIL, "Varnish")
+    (finding,) = each.judge(Case(exchange(*at_once(4.2))), Case(WHOLE))
+    assert "proxy_buffering off;" in finding.cure
+
+
+def test_an_interrupted_probe() -> None:
+    """Ctrl-C while a probe is read ends it and all others; the report is printed, and the exit code is 130."""
+    with EventServer(Answer("id: 1\ndata: 1\n\n")) as server, EventServer(Answer(Pause(60))) as origin:
+        process = start("doctor", server.url, "--compare", origin.url)
+        origin.wait_for_requests(1, 30)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"ok    status" in out
+    assert b"not compared: ended by Ctrl-C" in out

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ._case import Case
 from ._exchange import End
 from ._finding import Finding, Level, quoted
+from ._marks import last_of
 from ._shape import MIN_SPREAD, Why, delayed, in_seconds, shapes
 
 # With the same shape, the first event alone may be late by less than this: for a cold cache, a queue, a slow lookup.
@@ -63,7 +64,7 @@ class Contrast:
         if case.is_stream and other.is_stream:
             return None
         both = _head(case), _head(other)
-        if other.exchange.status == 429:
+        if 429 in (case.exchange.status, other.exchange.status):
             return self._finding("head", Level.note, both, "the server limits requests", "try again later")
         if case.is_stream:
             if not self.is_sure_to_work and other.exchange.failure is None:
@@ -82,10 +83,10 @@ class Contrast:
             both = quoted(case.body.fault), "whole"
             return self._finding("body", Level.FAIL, both, f"damaged {self.here.blame}", self.here.cure)
         counts = tuple(map(str, shapes(case, other)))
-        if here.end is End.CUT and there.end is End.CLEAN:
+        if is_cut(case) and there.end is End.CLEAN:
             both = f"{counts[0]}, cut after {in_seconds(here.ended_at)}", f"{counts[1]}, whole"
             return self._finding("body", Level.FAIL, both, f"cut {self.here.blame}", self.here.cure)
-        if there.end is End.CUT and here.end is End.CLEAN:
+        if is_cut(other) and here.end is End.CLEAN:
             both = f"{counts[0]}, whole", f"{counts[1]}, cut after {in_seconds(there.ended_at)}"
             return self._finding("body", self.there_level, both, f"cut {self.there.blame}", self.there.cure)
         less, more = case.body.data, other.body.data
@@ -112,6 +113,11 @@ class Contrast:
             if there.is_spread and here.spread < MIN_SPREAD:
                 return self._finding("time", Level.note, both, "too different to compare; it may come from a cache")
         return self._finding("time", Level.ok, both, "no difference")
+
+
+def is_cut(case: Case) -> bool:
+    """Whether something is missing. After the event that ends a reply, nothing is."""
+    return case.exchange.end is End.CUT and last_of(case) is None
 
 
 def _head(case: Case) -> str:

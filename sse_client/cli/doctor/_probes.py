@@ -3,7 +3,7 @@ More requests, only if the user asks for them: each is the same but for one thin
 
 `--probe` compares with and without compression, HTTP/1.1 with HTTP/2, and a GET with a POST; `--compare` compares the
 origin with a proxy in front of it; `--resume-check` asks for the events after the middle one. Each request is
-announced. None is sent if it could tell nothing: after a response that is not compressed, none without compression.
+announced. A request that could tell nothing is not sent: after a response without compression, none to go without it.
 """
 
 from argparse import Namespace
@@ -155,18 +155,17 @@ def _post(case: Case, call: Call, options: Namespace) -> Probe:
 
 def _compare(case: Case, call: Call, options: Namespace) -> Probe:
     """Ask the origin. The headers go along, credentials too: the user named both URLs, for one and the same request."""
-    cures = [f"{proxy.name}: {proxy.buffering_cure}" for proxy in seen(case) if proxy.buffering_cure]
-    cure = "; ".join(cures) or "switch off buffering in each proxy between (nginx: `proxy_buffering off;`)"
-    contrast = Contrast(
-        "compare",
-        Way("here", "by what stands between", cure),
-        Way("origin", "at the origin", "look at the server itself, or at the URL of --compare"),
-        there_level=Level.note,
-    )
+    there = Way("origin", "at the origin", "look at the server itself, or at the URL of --compare")
+
+    def judge(case: Case, other: Case) -> Iterator[Finding]:
+        between = [proxy for proxy in seen(case) if proxy not in seen(other)]
+        cures = [f"{proxy.name}: {proxy.buffering_cure}" for proxy in between if proxy.buffering_cure]
+        cure = cures[0] if cures else "switch off buffering in each proxy between (nginx: `proxy_buffering off;`)"
+        here = Way("here", "by what stands between", cure)
+        yield from Contrast("compare", here, there, there_level=Level.note).compare(case, other)
+
     changed = Call(call.method, with_query(url_of(options.compare), options.query or ()), call.arguments)
-    return Probe(
-        "compare", changed, _limited(case, options), "with the same headers, credentials too", contrast.compare
-    )
+    return Probe("compare", changed, _limited(case, options), "with the same headers and credentials", judge)
 
 
 def _resume(case: Case, call: Call, options: Namespace) -> Probe | Finding:
@@ -182,7 +181,8 @@ def _resume(case: Case, call: Call, options: Namespace) -> Probe | Finding:
         evidence = "HTTP cannot carry the middle ID, so the stream cannot be resumed"
         return Finding("body", check, Level.WARN, evidence, "send IDs of visible ASCII characters")
     changed = _with_header(call, "Last-Event-ID", value)
-    limited = _limited(case, options, count=max(len(middle.after), 1))  # as many as tell whether a server resumes
+    # As many as tell whether a server resumes: those that followed, and what each connection begins with.
+    limited = _limited(case, options, count=len(middle.prelude) + max(len(middle.after), 1))
     return Probe(check, changed, limited, "with the Last-Event-ID of the middle", resume)
 
 

@@ -13,6 +13,7 @@ from sse_client import ServerSentEvent
 from ._case import Case
 from ._exchange import End
 from ._finding import Finding, Level, quoted
+from ._marks import events_of
 from ._shape import in_seconds
 
 CURE = "send the events after that of Last-Event-ID, or no `id` at all"
@@ -23,21 +24,30 @@ class Middle:
     """The place to resume from, and what was seen before and after it."""
 
     id: str
+    prelude: tuple[ServerSentEvent, ...]
+    """The events before the first ID: greetings, which each connection may begin with."""
     before: tuple[ServerSentEvent, ...]
-    """The events up to the last that has the ID; those without an `id` field have the ID before them."""
+    """From there to the last event that has the ID; those without an `id` field have the ID before them."""
     after: tuple[ServerSentEvent, ...]
+
+    def is_greeting(self, event: ServerSentEvent) -> bool:
+        """Whether an event is one of the prelude; its data may be new, if it has a name."""
+        return not event.id and any(
+            is_same(event, each) or event.event == each.event != "message" for each in self.prelude
+        )
 
 
 def middle_of(case: Case) -> Middle | None:
-    """Return the last event of the middle ID; `None` if there is no ID."""
-    events = [arrival.event for arrival in case.body.arrivals]
+    """Return the last event of the middle ID; `None` without any ID."""
+    events = [arrival.event for arrival in events_of(case)]
     ids = list(dict.fromkeys(event.id for event in events if event.id))
     if not ids:
         return None
     # If there are two, the first, so that something comes after it.
     middle = ids[(len(ids) - 1) // 2]
     place = max(number for number, event in enumerate(events) if event.id == middle) + 1
-    return Middle(middle, tuple(events[:place]), tuple(events[place:]))
+    start = next(number for number, event in enumerate(events) if event.id)
+    return Middle(middle, tuple(events[:start]), tuple(events[start:place]), tuple(events[place:]))
 
 
 def resume(case: Case, other: Case) -> Iterator[Finding]:
@@ -65,16 +75,17 @@ def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
             f"refused, with {exchange.status} {kind}",
             "ignore an unknown Last-Event-ID, or resume after it",
         )
-    events = [arrival.event for arrival in other.body.arrivals]
+    events = [each.event for each in events_of(other) if not middle.is_greeting(each.event)]
     if not events:
         return _silent(case, other, middle)
-    first, own = events[0], [event for event in middle.before if event.id == middle.id]
+    first = next((event for event in events if event.id), events[0])
+    own = [event for event in middle.before if event.id == middle.id]
     known = {event.id: number for number, event in reversed([*enumerate(middle.before)]) if event.id}
     if first.id in ("", middle.id):
         return _unnamed(case, first, own, middle)
     if first.id in known:
         return _back(first, middle, known[first.id])
-    return _onward(case, events, middle)
+    return _onward(case, events, first, middle)
 
 
 def _unnamed(case: Case, first: ServerSentEvent, own: list[ServerSentEvent], middle: Middle) -> tuple[Level, str, str]:
@@ -113,17 +124,19 @@ def _back(first: ServerSentEvent, middle: Middle, place: int) -> tuple[Level, st
     return Level.WARN, f"goes back: sends {_events(len(middle.before) - place)} again", CURE
 
 
-def _onward(case: Case, events: list[ServerSentEvent], middle: Middle) -> tuple[Level, str, str]:
+def _onward(
+    case: Case, events: list[ServerSentEvent], first: ServerSentEvent, middle: Middle
+) -> tuple[Level, str, str]:
     """It begins with an event after the middle, or with one that was not seen."""
-    repeated = sum(any(is_same(event, old) and event.id == old.id for old in middle.before) for event in events)
+    repeated = sum(event in middle.before for event in events)
     if repeated:
         return Level.WARN, f"continues, but sends {_events(repeated)} from before again", CURE
     places = {event.id: number for number, event in reversed([*enumerate(middle.after)])}
-    if events[0].id in places:
-        place = places[events[0].id]
+    if first.id in places:
+        place = places[first.id]
         if place:
             return Level.WARN, f"skips {_events(place)}", "keep the last events, and send all after Last-Event-ID"
-        if events[0].data != middle.after[place].data:
+        if first.data != middle.after[place].data:
             return Level.note, "continues after it by its IDs, but with other data", ""
         return Level.ok, "continues after it", ""
     if not middle.after:

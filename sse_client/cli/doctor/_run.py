@@ -133,7 +133,7 @@ def case_of(options: Namespace, exchange: Exchange) -> Case:
 
 def _code_of(diagnoses: list[Diagnosis], *, is_strict: bool) -> int:
     first = diagnoses[0].case.exchange
-    if first.left == CTRL_C:
+    if any(diagnosis.case.exchange.left == CTRL_C for diagnosis in diagnoses):
         return exits.INTERRUPTED
     if first.failure is not None:
         return exits.NO_CONNECTION

@@ -62,7 +62,7 @@ class Why(Enum):
 
 @dataclass(frozen=True)
 class Shape:
-    """When the events of an exchange came, without keep-alives; or its pieces, if there is no event in either."""
+    """When the events of an exchange came, without keep-alives; or its pieces, if neither exchange has events."""
 
     times: tuple[float, ...]
     noun: str
