@@ -103,7 +103,7 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
     }
     headers = httpx.Headers(ours)
     if (last_event_id := call.arguments.get("last_event_id")) is not None:
-        headers["Last-Event-ID"] = last_event_id.encode()
+        headers.update([(b"Last-Event-ID", last_event_id.encode())])
     headers.update(httpx.Headers(call.arguments.get("headers")))
     request = http.build_request(call.method, call.url, headers=headers, **given)
     request.read()  # a form with files; it may be sent again, after a redirect
