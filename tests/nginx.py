@@ -37,7 +37,7 @@ http {{
 }}
 """
 
-# nginx buffers a response over HTTP/1.0, which was long its default, until 4 or 8 KiB are full, or the response is over;
+# nginx buffers a response over HTTP/1.0, for long its default, until 4 or 8 KiB are full or it is over;
 # a chunked one over HTTP/1.1 only if it compresses it.
 HTTP_1_1 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 

@@ -4,10 +4,11 @@ import io
 import json
 
 import pytest
-import sse_client_cli
 import uvicorn_server
 from command import run
 from nginx import Nginx
+
+import sse_client_cli
 
 GZIP = ("-H", "Accept-Encoding: gzip")
 
