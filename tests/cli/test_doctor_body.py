@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from cases import blocks, exchange, findings, found, paced, the
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sse_client import Terminator
 from sse_client.cli.doctor._case import Case
@@ -200,6 +202,7 @@ def test_ignored_lines() -> None:
     levels = {finding.check: finding for finding in findings(made) if finding.level is Level.WARN}
     assert levels["lines"].evidence == r"2 lines without a colon, which clients ignore: `second\x07 line`"
     assert levels["fields"].evidence.endswith("`error` 2, `warn` 1")
+    assert "lines" not in found(body(*TOKENS, "da", end=End.LEFT))  # it may become a field
     assert set(found(body(*TOKENS, "data\n\n", "id\ndata: 1\n\n"))).isdisjoint({"lines", "fields"})
 
 
@@ -325,3 +328,35 @@ def test_long_texts_are_shortened() -> None:
     made = body(f"event: {long}\nid: {long}\n{long}\n{long}: 1\ndata: data: {long}\n\n", f"data: {long}")
     for finding in findings(made):
         assert len(finding.evidence) < 300
+
+
+FRAGMENTS = st.sampled_from(
+    [b"data", b":", b" ", b"\n", b"\r", b"\n\n", b"id: ", b"event: ", b"retry: 1", b"{", b'"a"', b"}", b"[DONE]", b"\0"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pieces=st.lists(st.tuples(st.floats(0.0, 100.0), st.lists(FRAGMENTS | st.binary(max_size=4)).map(b"".join))),
+    end=st.sampled_from(End),
+    headers=st.dictionaries(
+        st.sampled_from(["server", "date", "content-encoding", "via"]), st.sampled_from(["nginx", "gzip"])
+    ),
+    dialect=st.sampled_from([None, "openai", "anthropic", "mcp", "vercel"]),
+    is_recorded=st.booleans(),
+    wait=st.sampled_from([None, 1.0]),
+)
+def test_any_bytes(
+    pieces: list[tuple[float, bytes]],
+    end: End,
+    headers: dict[str, str],
+    dialect: str | None,
+    is_recorded: bool,
+    wait: float | None,
+) -> None:
+    """Whatever comes, and whenever, the checks find something to say in one line each."""
+    timed = sorted(pieces, key=lambda piece: piece[0])
+    made = exchange(*timed, end=end, more=headers, is_recorded=is_recorded)
+    for finding in findings(Case(made, dialect=dialect, wait=wait)):
+        assert finding.evidence
+        assert "\n" not in finding.evidence + finding.cure
