@@ -87,7 +87,9 @@ def start(case: Case) -> Iterator[Finding]:
     if not exchange.status:
         return
     if not is_timed(case):
-        yield Finding("time", "start", Level.note, "all of the recording has one time, so delays cannot be judged")
+        yield Finding(
+            "time", "start", Level.note, "everything in the recording has the same time, so delays cannot be judged"
+        )
         return
     parts = [f"head after {exchange.head_at:.2f} s"]
     if exchange.pieces:
@@ -131,7 +133,7 @@ def buffering(case: Case) -> Iterator[Finding]:
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
     else:
         level, cure = Level.ok, ""
-        evidence = f"{evidence} over {took:.2f} s, {most} at most"
+        evidence = f"{evidence} over {took:.2f} s, at most {most} at once"
     yield Finding("time", "buffering", level, evidence, cure)
 
 
