@@ -20,14 +20,13 @@ NO_JITTER = RetryPolicy(jitter=0.0, initial_delay=0.01)
 @pytest.fixture(params=["httpx", "httpx2"])
 def shell(request: pytest.FixtureRequest, recorded: Recorded) -> Iterator[Shell]:
     """A shell whose library is instrumented."""
-    kind = "sync"
     library = httpx if request.param == "httpx" else pytest.importorskip("httpx2")
     name = "HTTPXClientInstrumentor" if request.param == "httpx" else "HTTPX2ClientInstrumentor"
     instrumentor = getattr(instrumentation, name)()
     instrumentor.instrument(
         tracer_provider=recorded.tracer_provider, meter_provider=recorded.meter_provider, skip_dep_check=True
     )
-    yield Shell(kind, library)
+    yield Shell("sync", library)
     instrumentor.uninstrument()
 
 

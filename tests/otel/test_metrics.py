@@ -76,7 +76,8 @@ def test_of_a_failure(shell: Shell, recorded: Recorded) -> None:
 
 def test_buckets(recorded: Recorded) -> None:
     """The buckets are those of the conventions; a stream of our own may take longer."""
-    for options in ({"dialect": OPENAI_CHAT}, {}):
+    each: list[dict[str, Any]] = [{"dialect": OPENAI_CHAT}, {}]
+    for options in each:
         transport = scripted_transport(Answer(*MESSAGE, DONE))
         Shell("sync", httpx).read(URL, **options, **recorded.arguments(transport, chunks=True))
     found = {name: tuple(point.explicit_bounds) for name, point in recorded.points() if hasattr(point, "sum")}
