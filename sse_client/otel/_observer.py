@@ -1,7 +1,7 @@
 """
 One stream, as the parts that spans describe: when each begins, and when it ends.
 
-Whoever ends a part takes it off a list first, so that it ends once, even if two threads stop the stream.
+A part is taken off a list before it ends, so that it ends once, even if two threads stop the stream.
 """
 
 import time
