@@ -23,18 +23,12 @@ APART = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 def place_of(url: Any) -> Attributes:
     """Return the server of a URL of httpx or httpx2."""
-    found: Attributes = {names.SERVER_ADDRESS: url.host}
-    port = url.port or PORTS.get(url.scheme)
-    if port is not None:
-        found[names.SERVER_PORT] = port
-    return found
+    return {names.SERVER_ADDRESS: url.host, names.SERVER_PORT: url.port or PORTS[url.scheme]}
 
 
-def error_type_of(error: SSEError | None) -> str:
+def error_type_of(error: SSEError) -> str:
     """Return the class of an error, or the short word by which its server tells it apart."""
     match error:
-        case None:
-            return "_OTHER"
         case StatusError():
             return str(error.status_code)
         case ErrorEventReceived(code=str() | int() as code) if WORD.fullmatch(str(code)):

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.propagate import inject
@@ -70,6 +70,8 @@ class StreamObserver:
                     self._part()  # also if it has not come to a request
                 self._end(self._session.outcome or "abandoned", error, self._session.stats(self.now()))
                 end_dropped()
+            case _:
+                assert_never(change)
 
     def __del__(self) -> None:
         if self._parts:

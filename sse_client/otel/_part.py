@@ -115,7 +115,7 @@ class Part:
         if self._process != os.getpid():
             return  # a copy of the parent's, in a forked process
         found: Attributes = {names.OUTCOME: outcome}
-        if outcome not in GOOD:
+        if error is not None and outcome not in GOOD:
             found[names.ERROR_TYPE] = error_type_of(error)
         reply = self._reply() or {}
         first = stats.time_to_first_event if self.before.time_to_first_event is None else None

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -23,6 +24,7 @@ from shells import Shell, entered
 
 from otel.recorded import DONE, OK, URL, Recorded, attributes_of, each_shell
 from sse_client import AsyncSSEClient, SSEClient
+from sse_client._core.session import Session
 from sse_client._core.steps import Connect
 from sse_client._shells.telemetry import observe
 from sse_client.otel._observer import DROPPED, StreamObserver, end_dropped
@@ -132,6 +134,41 @@ def test_the_next_stream_ends_dropped_ones(recorded: Recorded) -> None:
     assert attributes_of(first)["sse_client.outcome"] == "abandoned"
     assert attributes_of(second)["sse_client.outcome"] == "completed"
     assert (first.end_time or 0) <= (second.start_time or 0)
+
+
+def session_and_observer(recorded: Recorded) -> tuple[Session, StreamObserver]:
+    session = Session(PLAN, random=lambda: 0.0, utc_now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
+    observer = observe(recorded.telemetry(), PLAN, session)
+    assert isinstance(observer, StreamObserver)
+    return session, observer
+
+
+def test_second_stop(recorded: Recorded) -> None:
+    """A second report of the end, from another thread, and a request that comes too late, begin no second span."""
+    session, observer = session_and_observer(recorded)
+    request = httpx.Request("POST", URL)
+    session.next_step(0.0)
+    with observer.sending(request, is_foreign=False):
+        session.leave(None, 1.0)
+    late = httpx.Request("POST", URL)
+    with observer.sending(late, is_foreign=False):
+        pass
+    assert "traceparent" in request.headers
+    assert "traceparent" not in late.headers
+    part = observer._parts
+    observer._end("completed", None, session.stats(2.0))
+    assert part == []
+    assert len(recorded.spans) == 1
+
+
+def test_session_outlives_its_observer(recorded: Recorded) -> None:
+    """A session holds its observer only weakly, and goes on without it."""
+    session, observer = session_and_observer(recorded)
+    session.next_step(0.0)
+    del observer
+    session.leave(None, 1.0)
+    assert session.outcome == "abandoned"
+    assert recorded.spans == []
 
 
 def test_two_threads(recorded: Recorded) -> None:

@@ -1,6 +1,7 @@
 """Spans: their names, parents, links and events, and the trace context of each request."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +17,14 @@ from otel.recorded import DONE, OK, START, URL, Recorded, attributes_of, each_sh
 from sse_client import (
     AsyncEventStream,
     Cursor,
+    Dialect,
     Handlers,
     LastEventID,
     Request,
     RetryPolicy,
     ServerSentEvent,
     SSEClient,
+    SSEError,
     Terminator,
     Timeouts,
     iter_events,
@@ -408,6 +411,34 @@ def test_stream_that_is_never_opened(shell: Shell, recorded: Recorded) -> None:
     assert recorded.spans == []
 
 
+class OwnReader:
+    """A reader of the user's own, whose snapshot is not a message."""
+
+    is_complete = True
+
+    def __init__(self, snapshot: Any) -> None:
+        self.snapshot = snapshot
+
+    def read(self, event: ServerSentEvent) -> list[str]:
+        return [event.data]
+
+    def resumed(self) -> None: ...
+    def close(self, error: SSEError | None) -> None: ...
+
+
+@pytest.mark.parametrize("has_dialects", [True, False])
+def test_other_readers(has_dialects: bool, recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a reader's snapshot only a `Message` is looked at, whether the dialects are imported or not."""
+    if not has_dialects:
+        monkeypatch.delitem(sys.modules, "sse_client.dialects")
+    dialect: Dialect[str, Any] = Dialect(reader=lambda: OwnReader({"id": "r1", "model": "m", "usage": 1}))
+    transport = scripted_transport(OK)
+    arguments = recorded.arguments(transport, operation="chat", provider="mine")
+    assert Shell("sync", httpx).read(URL, dialect=dialect, **arguments).events == ["a", "[DONE]"]
+    names = {name for name in attributes_of(recorded.span) if name.startswith(("gen_ai.response", "gen_ai.usage"))}
+    assert names == {"gen_ai.response.time_to_first_chunk"}
+
+
 @each_shell
 def test_failure_before_the_request(shell: Shell, recorded: Recorded) -> None:
     """An attempt that fails before its request is sent is a span too, without a server."""
@@ -421,6 +452,22 @@ def test_failure_before_the_request(shell: Shell, recorded: Recorded) -> None:
     assert found["sse_client.outcome"] == "abandoned"
     assert found["url.path"] == "/chat"
     assert "server.address" not in found
+
+
+def test_failure_at_a_relative_url(recorded: Recorded) -> None:
+    """Before the request there is no path if the user gave a relative one."""
+
+    def expire() -> None:
+        raise KeyError("no token")
+
+    with pytest.raises(KeyError):
+        Shell("sync", httpx).read(
+            "chat",
+            headers=expire,
+            client={"telemetry": recorded.telemetry()},
+            http={"transport": scripted_transport(), "base_url": URL},
+        )
+    assert "url.path" not in attributes_of(recorded.span)
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
