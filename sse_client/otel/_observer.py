@@ -96,7 +96,9 @@ class StreamObserver:
         url = str(request.url)
         if self._home is None:
             self._home = url
-        context = set_span_in_context(self._part(request.url).span)
+        span = self._part(request.url).span
+        # Without an SDK there may be no span, and the trace that this process was called in is passed on.
+        context = set_span_in_context(span) if span.get_span_context().is_valid else get_current()
         if self._telemetry._propagates and not is_foreign and is_same_origin(self._home, url):
             _inject(request, context)
         return context

@@ -1,4 +1,4 @@
-"""An OpenTelemetry SDK that keeps spans and metrics in memory. Without it, the tests that import this are skipped."""
+"""An OpenTelemetry SDK that keeps spans and metrics in memory."""
 
 from collections.abc import Iterator
 from types import MappingProxyType
@@ -7,15 +7,12 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
-from shells import Shell
-
-pytest.importorskip("opentelemetry.sdk")
-
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from shells import Shell
 
 from sse_client.otel import Telemetry
 from sse_client.testing import Answer, ScriptedTransport
