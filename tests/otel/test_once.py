@@ -1,8 +1,11 @@
 """A span ends exactly once, whatever happens to its stream; and nothing inside the telemetry disturbs a stream."""
 
 import gc
+import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -134,6 +137,63 @@ def test_the_next_stream_ends_dropped_ones(recorded: Recorded) -> None:
     assert attributes_of(first)["sse_client.outcome"] == "abandoned"
     assert attributes_of(second)["sse_client.outcome"] == "completed"
     assert (first.end_time or 0) <= (second.start_time or 0)
+
+
+class Locked(SpanProcessor):
+    """A processor with a lock, in which the garbage collector happens to run."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.has_met_itself = False
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if not self.lock.acquire(blocking=False):
+            self.has_met_itself = True
+            return
+        gc.collect()
+        self.lock.release()
+
+
+def test_collected_inside_an_exporter(recorded: Recorded) -> None:
+    """A stream that is collected while an exporter holds a lock does not call that exporter again."""
+    processor = Locked()
+    recorded.tracer_provider.add_span_processor(processor)
+    with SSEClient(telemetry=recorded.telemetry(), http_client=client_of(Answer(A, A), OK)) as sse:
+        stream = sse.post(URL)
+        next(stream)
+        circle: list[Any] = [stream]
+        circle.append(circle)
+        gc.disable()
+        try:
+            del stream, circle
+            with sse.post(URL) as other:
+                list(other)
+        finally:
+            gc.enable()
+    assert not processor.has_met_itself
+    assert sorted(attributes_of(span)["sse_client.outcome"] for span in recorded.spans) == ["abandoned", "completed"]
+
+
+AT_EXIT = """
+import httpx
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from sse_client import SSEClient
+from sse_client.otel import Telemetry
+from sse_client.testing import Answer, scripted_transport
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
+http_client = httpx.Client(transport=scripted_transport(Answer("data: a\\n\\n", "data: b\\n\\n")))
+stream = SSEClient(http_client=http_client, telemetry=Telemetry(tracer_provider=provider)).post("http://test/")
+next(stream)
+del stream
+"""
+
+
+def test_exit() -> None:
+    """The span of the last stream that a program dropped is exported when the program ends."""
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["attributes"]["sse_client.outcome"] == "abandoned"
 
 
 def session_and_observer(recorded: Recorded) -> tuple[Session, StreamObserver]:
