@@ -104,5 +104,6 @@ def package(session: nox.Session) -> None:
         with session.chdir(source):
             session.run("python", "-m", "pytest", *session.posargs)
         with session.chdir(folder):
-            for command in ("sse-client", "sse-client-sdk"):
-                session.run("uvx", "--isolated", "--from", str(wheel), command, "--version", external=True)
+            uvx = ("uvx", "--isolated", "--from", str(wheel)) if session.venv_backend == "uv" else ()
+            for command in PROJECT["project"]["scripts"]:
+                session.run(*uvx, command, "--version", external=bool(uvx))
