@@ -2,10 +2,12 @@
 The checks of this project, each in an environment of its own.
 
 `nox` runs lint, types and fast. `nox -s tests` runs the suite on every supported Python that is installed, `lowest`
-with the lowest versions of the dependencies, `full` with the long proofs, and `package` from the built files. Arguments
-after `--` go to pytest: `nox -s fast -- tests/test_parser.py`.
+with the lowest versions of the dependencies, `full` with the long proofs, and `package` from the built files; `docs`
+builds the site. Arguments after `--` go to pytest: `nox -s fast -- tests/test_parser.py`.
 """
 
+import functools
+import re
 import shutil
 import tarfile
 from pathlib import Path
@@ -20,6 +22,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)  # those of the classifiers
+DOCUMENTED = ("sse_client", "sse_client.dialects", "sse_client.httpx_sse", "sse_client.testing")
 MODULES = ("sse_client", "sse_client_cli.py", "pytest_sse_client.py")
 
 # The extras that change what is installed for a user; the others are for developers.
@@ -76,6 +79,40 @@ def lowest(session: nox.Session) -> None:
         )
         session.install("--constraint", constraints, "-e", f".[dev,{','.join(EXTRAS)}]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site of the documentation into `build/site`; a broken link or reference fails."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, "docs"))
+    root, source = Path.cwd(), PROJECT["project"]["urls"]["Source"]
+    pages, site = root / "docs", root / "build" / "site"
+
+    def from_the_site(link: re.Match[str], page: Path) -> str:
+        """A link of a page, to the repository if it leaves the folder of the pages."""
+        target = (page.parent / link["path"]).resolve()
+        if target.is_relative_to(pages):
+            return link[0]
+        view = "raw" if link["text"].startswith("!") else "blob"
+        return f"{link['text']}({source}/{view}/main/{target.relative_to(root).as_posix()}"
+
+    with TemporaryDirectory() as folder:
+        shutil.copy("mkdocs.yml", folder)
+        copies = shutil.copytree(pages, Path(folder) / "docs")
+        for page in pages.rglob("*.md"):
+            text = re.sub(
+                r"(?P<text>!?\[[^\]]*\])\((?P<path>\.\./[^)#\s]+)",
+                functools.partial(from_the_site, page=page),
+                page.read_text(encoding="utf-8"),
+            )
+            (copies / page.relative_to(pages)).write_text(text, encoding="utf-8")
+        (copies / "reference").mkdir()
+        for module in DOCUMENTED:
+            (copies / "reference" / f"{module}.md").write_text(f"# {module}\n\n::: {module}\n", encoding="utf-8")
+        with session.chdir(folder):
+            session.run("zensical", "build", "--strict")
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.copytree(Path(folder) / "site", site)
 
 
 @nox.session(reuse_venv=False)

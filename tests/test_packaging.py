@@ -153,6 +153,15 @@ def test_pythons() -> None:
     assert re.findall(r"python: \[(.*)\]", workflow) == [", ".join(f'"3.{minor}"' for minor in minors)]
 
 
+def test_pages_of_the_site() -> None:
+    """The site has each page of `docs/`; those of the decisions are reached from their index."""
+    listed = set(re.findall(r"- ([\w./]+\.md)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert {page for page in listed if not page.startswith("reference/")} == {
+        page for page in pages if not page.startswith("decisions/0")
+    }
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows(path: Path) -> None:
     """A workflow has no rights but those of its jobs, keeps no credentials, and pins each action by its hash."""
