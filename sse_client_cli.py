@@ -23,6 +23,9 @@ PROGRAM = "sse-client"
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 
+# How JSON begins, and `@FILE`; a URL does not. The empty text begins with nothing.
+BODY_BEGINS = frozenset('{["@0123456789')
+
 Option = tuple[tuple[str, ...], "dict[str, Any]"]
 
 
@@ -123,6 +126,29 @@ HEADS = [
     option("-i", dest="head", action="store_true"),
     option("-v", dest="verbose", action="store_true"),
 ]
+DIAGNOSIS = [
+    # Alone it is the report; with a value it is the body of the request.
+    option("--json", action="append"),
+    option("-d", dest="content"),
+    option("-F", dest="form", action="append"),
+    *REQUEST,
+    option("--dialect"),
+    option("--until", action="append"),
+    option("--error", action="append"),
+    option("--ping", action="append"),
+    option("--count", type=count),
+    option("--timeout", type=seconds),
+    option("--wait", type=seconds),
+    option("--origin"),
+    option("--probe", action="store_true"),
+    option("--resume-check", action="store_true"),
+    option("--compare"),
+    option("--strict", action="store_true"),
+    option("--html"),
+    option("--svg"),
+    option("--with-data", action="store_true"),
+    option("--record"),
+]
 PLAYING = [
     option("--speed", type=speed),
     option("--serve"),
@@ -164,6 +190,22 @@ EXITS_HELP = """\
 exit      0 complete   1 anything else   2 usage   3 no connection   4 a 4xx or redirect
           5 a 5xx   6 not an event stream   7 truncated or cut   8 a clock ran out
           9 an error event   10 does not fit (--strict)   130 Ctrl-C   141 closed pipe
+"""
+
+DIAGNOSIS_HELP = """\
+reading   --timeout S   stop reading after S, by default 60   --count N   after N events
+          --wait S   read for at least S, to see when an idle connection falls
+          --dialect NAME   judge the reply too: openai, anthropic, …; `?` lists all
+          --until, --error, --ping   the events that end it, are errors, mean nothing
+          --origin O   the page that is to read it, for CORS
+requests  exactly one, unless more are asked for; each is announced
+          --probe   also without compression, and by HTTP/1.1 or 2
+          --resume-check   reconnect after the middle ID
+          --compare URL   the same from here: the origin of a proxy
+report    --json   without a value: the report as JSON
+          --html FILE   --svg FILE   for a ticket; data are shortened, or whole --with-data
+          --record FILE   for doctor, replay and tests   --strict   a WARN fails too
+exit      0 healthy   1 a FAIL   2 usage   3 no connection   130 Ctrl-C   141 closed pipe
 """
 
 
@@ -227,6 +269,17 @@ COMMANDS = {
   sse-client follow :8000/events --until bye --data
 """,
     ),
+    "doctor": Command(
+        "URL|RECORDING [options]",
+        "Say why a stream does not stream: ok, note, WARN or FAIL, the evidence, a cure; then the times.",
+        DIAGNOSIS,
+        BODY_HELP + REQUEST_HELP + DIAGNOSIS_HELP,
+        """\
+  sse-client doctor :8000/chat --json '{"message": "hi"}'
+  sse-client doctor :8000/events --count 2 --json
+  sse-client doctor events.jsonl --html report.html
+""",
+    ),
     "replay": Command(
         "RECORDING [options]",
         "Play what --record kept, in its own time; or serve it to a client under test.",
@@ -274,6 +327,7 @@ Show an event stream, keep it, and tell how it ended.
   post URL           send a POST, show the events of the response
   get URL            send a GET, show the events of the response
   follow URL         follow a feed: reconnect as a browser does
+  doctor URL         say why it does not stream; also of a RECORDING
   replay RECORDING   play what --record kept, or serve it
   parse [FILE|-]     read the raw bytes of a stream
 
@@ -344,7 +398,8 @@ def parse(command: Command, arguments: list[str]) -> argparse.Namespace:
     parser = Parser(PROGRAM, add_help=False, allow_abbrev=False, argument_default=None)
     for names, settings in command.options:
         parser.add_argument(*names, **settings)
-    options, rest = parser.parse_known_args([*_with_paths(arguments)])
+    join = _with_bodies if command.options is DIAGNOSIS else _with_paths
+    options, rest = parser.parse_known_args(join(arguments))
     for each in rest:
         if each.startswith("-") and each not in ("-", "--"):
             # Without its value, which may be a secret, also if it is joined to a short option.
@@ -353,7 +408,7 @@ def parse(command: Command, arguments: list[str]) -> argparse.Namespace:
     targets = [each for each in rest if each != "--"]
     if len(targets) > 1:
         raise UsageError(f"expected one argument beside the options, got {len(targets)}: put quotes around blanks")
-    modes = {*(options.mode or ()), *(() if options.text is None else ("text",))}
+    modes = {*(getattr(options, "mode", None) or ()), *(() if getattr(options, "text", None) is None else ("text",))}
     if len(modes) > 1:
         raise UsageError(f"expected one output, got {' and '.join(f'--{mode}' for mode in sorted(modes))}")
     options.mode = modes.pop() if modes else None
@@ -370,6 +425,17 @@ def _with_paths(arguments: list[str]) -> "list[str]":
         else:
             joined.append(each)
     return ["--text=" if each == "--text" else each for each in joined]
+
+
+def _with_bodies(arguments: list[str]) -> "list[str]":
+    """Join `--json` to a body that follows: JSON, `@FILE` or `-`. Without one it asks for a report, and is empty."""
+    joined: list[str] = []
+    for each in arguments:
+        if joined and joined[-1] == "--json=" and (each == "-" or each[:1] in BODY_BEGINS):
+            joined[-1] += each
+        else:
+            joined.append("--json=" if each == "--json" else each)
+    return joined
 
 
 def _version() -> str:

@@ -136,11 +136,19 @@ def replay(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     return (play if options.serve is None else serve)(options, stdout, notes)
 
 
+def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
+    """Say why a stream does not stream."""
+    from .doctor import doctor
+
+    return doctor(options, stdout, notes, stdin)
+
+
 COMMANDS: dict[str, Callable[[Namespace, BinaryIO, Notes, BinaryIO], int]] = {
     "": request,
     "post": post,
     "get": get,
     "follow": follow,
+    "doctor": doctor,
     "replay": replay,
     "parse": parse,
 }

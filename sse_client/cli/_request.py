@@ -60,7 +60,7 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
         raise UsageError(f"--from-curl is a {curl.method}: leave the command out, and give only --from-curl")
     elif method == "GET" and body:
         raise UsageError("--from-curl has a body, and a GET has none")
-    return Call(method, _with_query(url_of(target), options.query or ()), arguments)
+    return Call(method, with_query(url_of(target), options.query or ()), arguments)
 
 
 def url_of(target: str) -> str:
@@ -72,7 +72,7 @@ def url_of(target: str) -> str:
     return target if "://" in target else f"http://{target}"
 
 
-def _with_query(url: str, fields: "list[str] | tuple[()]") -> str:
+def with_query(url: str, fields: "list[str] | tuple[()]") -> str:
     """Add the fields to the query of a URL."""
     pairs: list[tuple[str, str]] = []
     for field in fields:

@@ -7,7 +7,7 @@ from here. The fixtures of the pytest plugin are `sse_server`, `sse_transport` a
 """
 
 from sse_client._shells.recording import Recorder
-from sse_client.testing._cassette import record, replay
+from sse_client.testing._cassette import Connection, read_cassette, record, replay, write_cassette
 from sse_client.testing._encode import encode
 from sse_client.testing._faults import Faults
 from sse_client.testing._script import FIN, RST, Answer, Pause, RecordedRequest, Script, pings, resumable
@@ -18,6 +18,7 @@ __all__ = [
     "FIN",
     "RST",
     "Answer",
+    "Connection",
     "EventServer",
     "Faults",
     "Pause",
@@ -27,8 +28,10 @@ __all__ = [
     "ScriptedTransport",
     "encode",
     "pings",
+    "read_cassette",
     "record",
     "replay",
     "resumable",
     "scripted_transport",
+    "write_cassette",
 ]

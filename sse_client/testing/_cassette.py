@@ -13,6 +13,7 @@ user in the URL, and the body of the request. The body of the response is record
 import base64
 import json
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from math import inf, isnan
 from os import PathLike
 from pathlib import Path
@@ -101,21 +102,92 @@ def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ..
     """
     if isnan(speed) or speed <= 0:
         raise ValueError(f"expected speed > 0, got {speed!r}")
-    connections: list[tuple[float, list[_Entry]]] = []
-    asked_at = 0.0
+    return tuple(_answer(connection, speed) for connection in read_cassette(path))
+
+
+@dataclass(slots=True)
+class Connection:
+    """
+    A connection of a cassette, as it was recorded. All times are in seconds since the beginning of the recording.
+
+    The value of a header that may be a secret is `"[redacted]"`.
+    """
+
+    method: str
+    """The method of the request; empty if the cassette has no request."""
+    url: str
+    """The URL of the request, without its user and the values of its query."""
+    request_headers: tuple[tuple[str, str], ...]
+    """The headers of the request, as sent."""
+    requested_at: float
+    """When the request was sent."""
+    status: int
+    """The status of the response."""
+    headers: tuple[tuple[str, str], ...]
+    """The headers of the response, as received."""
+    opened_at: float
+    """When the head of the response was received."""
+    pieces: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
+    """The pieces of the body, decompressed, each with its time."""
+    ended_at: float | None = None
+    """When the body ended or was lost; `None` if the recording stopped before."""
+    lost: str | None = None
+    """The name of the error that cut the body; `None` if it did not."""
+
+
+def read_cassette(path: str | PathLike[str]) -> tuple[Connection, ...]:
+    """
+    Read a cassette, and return its connections with their original times, in order. `replay` makes scripts of them.
+
+    Raises `ValueError` for a file that is not a cassette; the error names the wrong line.
+    """
+    connections: list[Connection] = []
+    request = _Entry(time=0.0)
     for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         entry = _Entry.of(line, f"{Path(path)}, line {number}")
         if entry.request is not None:
-            asked_at = entry.time
+            request = entry
         elif entry.response is not None:
-            connections.append((entry.time - asked_at, [entry]))
+            connections.append(
+                Connection(
+                    method=request.request or "",
+                    url=request.url,
+                    request_headers=tuple(request.headers),
+                    requested_at=request.time,
+                    status=entry.response,
+                    headers=tuple(entry.headers),
+                    opened_at=entry.time,
+                )
+            )
         elif connections:
-            connections[-1][1].append(entry)
+            _add(connections[-1], entry)
         else:
             raise ValueError(f"{Path(path)}, line {number}: expected a response before its body")
     if not connections:
         raise ValueError(f"expected a cassette in {path}, got a file without a response")
-    return tuple(_answer(delay, *entries, speed=speed) for delay, entries in connections)
+    return tuple(connections)
+
+
+def _add(connection: Connection, entry: "_Entry") -> None:
+    if entry.data is not None:
+        connection.pieces.append((entry.time, entry.data.encode()))
+    elif entry.base64 is not None:
+        connection.pieces.append((entry.time, entry.base64))
+    elif entry.end or entry.lost is not None:
+        connection.ended_at = entry.time
+        connection.lost = entry.lost
+
+
+def write_cassette(path: str | PathLike[str], *connections: Connection, keep: Collection[str] = ()) -> None:
+    """
+    Write connections to a cassette, without secrets. `keep` is that of `record`, which writes while a stream is read.
+
+    Raises `OSError` if the file cannot be written.
+    """
+    recorder = _Recorder(Path(path), frozenset(name.lower() for name in keep) | HARMLESS)
+    recorder.begin(0.0)
+    for connection in connections:
+        recorder.write(connection)
 
 
 class _Entry(BaseModel, strict=True, extra="forbid"):
@@ -141,10 +213,9 @@ class _Entry(BaseModel, strict=True, extra="forbid"):
             raise ValueError(f"{place}: expected an entry of a cassette, got: {first['msg']}{where}") from error
 
 
-def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer:
-    """Return the script of one connection; its response began after this delay."""
-    assert head.response is not None
-    headers = {name.lower(): value for name, value in head.headers if value != REDACTED}
+def _answer(connection: Connection, speed: float) -> Answer:
+    """Return the script of one connection."""
+    headers = {name.lower(): value for name, value in connection.headers if value != REDACTED}
     hop_by_hop = HOP_BY_HOP
     if coding := coding_of(headers.get("content-encoding", "")):
         if decoder_for(coding) is None:
@@ -156,25 +227,29 @@ def _answer(delay: float, head: _Entry, *pieces: _Entry, speed: float) -> Answer
         framing = "close"
 
     steps: list[Step] = []
-    now = head.time
-    for entry in pieces:
-        pause = round((entry.time - now) / speed, 6)  # microseconds, as recorded
-        now = entry.time
+    now = connection.opened_at
+
+    def wait_until(time: float) -> None:
+        nonlocal now
+        pause = round((time - now) / speed, 6)  # microseconds, as recorded
+        now = time
         if pause > 0:
             steps.append(Pause(pause))
-        if entry.data is not None:
-            steps.append(entry.data)
-        elif entry.base64 is not None:
-            steps.append(entry.base64)
-        elif entry.lost is not None:
-            steps.append(RST if framing == "close" else FIN)  # a FIN would end this body cleanly
-    if not any(entry.end or entry.lost is not None for entry in pieces):
+
+    for time, data in connection.pieces:
+        wait_until(time)
+        steps.append(data)
+    if connection.ended_at is None:
         steps.append(Pause(inf))
+    else:
+        wait_until(connection.ended_at)
+        if connection.lost is not None:
+            steps.append(RST if framing == "close" else FIN)  # a FIN would end this body cleanly
 
     kept: dict[str, str | None] = {"content-type": None, "cache-control": None}
     kept |= {name: value for name, value in headers.items() if name not in hop_by_hop}
-    delay = max(delay / speed, 0.0)
-    return Answer(*steps, status=head.response, headers=kept, framing=framing, delay=round(delay, 6))
+    delay = max((connection.opened_at - connection.requested_at) / speed, 0.0)
+    return Answer(*steps, status=connection.status, headers=kept, framing=framing, delay=round(delay, 6))
 
 
 class _Recorder:
@@ -206,6 +281,18 @@ class _Recorder:
             self._write(now, end=True)
         else:
             self._write(now, lost=type(error).__name__)
+
+    def write(self, connection: Connection) -> None:
+        sent, headers = self._redacted(connection.request_headers), self._redacted(connection.headers)
+        url = redacted_url(connection.url)
+        self._write(connection.requested_at, request=connection.method, url=url, headers=sent)
+        self._write(connection.opened_at, response=connection.status, headers=headers)
+        for time, data in connection.pieces:
+            self.received(data, time)
+        if connection.lost is not None:
+            self._write(connection.ended_at or 0.0, lost=connection.lost)
+        elif connection.ended_at is not None:
+            self._write(connection.ended_at, end=True)
 
     def _redacted(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         return [(name, self._harmless_value(name.lower(), value)) for name, value in headers]

@@ -1,8 +1,8 @@
 """
-The body of an exchange, taken apart: decompressed pieces, events with their times, and the lines as they were written.
+The body of an exchange, taken apart: decompressed pieces, events with their times, and lines as they were written.
 
-The parser of the library reads the events. It is lenient, as the standard wants it, so the lines are looked at here once
-more: for all that a client silently ignores.
+The parser of the library reads the events. It is lenient, as the standard wants it, so the lines are looked at here
+once more: for all that a client silently ignores.
 """
 
 import re
@@ -108,7 +108,7 @@ def body_of(exchange: Exchange) -> Body:
 
 def _decompressed(exchange: Exchange) -> Iterator[Piece]:
     """Decompress each piece as far as it goes. Raises `ValueError` at the first fault."""
-    decode = _decoder(exchange.coding)
+    decode = decoder_of(exchange.coding)
     for piece in exchange.pieces:
         try:
             yield Piece(piece.time, decode(piece.data))
@@ -130,7 +130,8 @@ def _brotli() -> Any:
     return None
 
 
-def _decoder(coding: str) -> Any:
+def decoder_of(coding: str) -> Any:
+    """Return a function that decompresses piece after piece. Raises `ValueError` for a coding that is not known."""
     match coding:
         case "":
             return bytes

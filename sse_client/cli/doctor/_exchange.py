@@ -5,6 +5,10 @@ from enum import Enum
 
 import httpx
 
+from ._finding import Finding
+
+CTRL_C = "Ctrl-C"
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -42,6 +46,7 @@ class Exchange:
     url: str
     """Without the user, and without the values of the query."""
     status: int
+    """0 if there was no response; then `failure` says why, and the case is not to be checked any further."""
     headers: httpx.Headers
     """Of the response; without those whose values a recording does not have."""
     head_at: float
@@ -62,14 +67,23 @@ class Exchange:
     is_recorded: bool = False
     connected_at: float | None = None
     """When the connection was made, with TLS; `None` if it is not known."""
+    left: str = ""
+    """Why we stopped reading: `60 s`, `--count 3`, `64 MiB` or `Ctrl-C`; empty if the body ended."""
+    sent: httpx.Headers = field(default_factory=httpx.Headers)
+    """The headers of the request. The values that may be secrets are replaced."""
+    failure: Finding | None = None
+    """Why there was no response."""
+    has_head: bool = True
+    """False for a file with the bytes of a body: then nothing is known about the head, nor about times."""
 
     @property
     def content_type(self) -> str:
         """The media type alone, in lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        value: str = self.headers.get("content-type", "")
+        return value.partition(";")[0].strip().lower()
 
     @property
     def coding(self) -> str:
         """The content coding, in lower case; empty for identity."""
-        coding = self.headers.get("content-encoding", "").strip().lower()
+        coding: str = self.headers.get("content-encoding", "").strip().lower()
         return "" if coding == "identity" or self.is_recorded else coding

@@ -1,11 +1,137 @@
-"""The command."""
+"""The command: a case, its diagnosis, the reports, the exit code."""
 
+import os
 from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import BinaryIO
 
+from .. import _exits as exits
 from .._notes import Notes
+from .._reading import DIALECTS, dialect_of, marks_of
+from .._request import call_of
+from .._usage import UsageError
+from . import _recording as recording
+from ._case import Case, Diagnosis
+from ._diagnosis import diagnose
+from ._exchange import CTRL_C, End, Exchange
+from ._finding import Finding, Level
+from ._html import page
+from ._observe import observe, warm_up
+from ._report import write_json, write_text
+from ._svg import picture
 
 
 def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
     """Say why a stream does not stream."""
-    raise NotImplementedError
+    is_json = _take_json(options)
+    _check_files(options)
+    if recording.is_file(options.target):
+        diagnoses = _of_recording(options)
+    else:
+        diagnoses = _of_request(options, notes, stdin)
+    is_written = _write_files(options, diagnoses, notes)
+    code = _code_of(diagnoses, is_strict=options.strict)
+    if is_json:
+        write_json(stdout, diagnoses, is_healthy=code == exits.COMPLETE)
+    else:
+        write_text(stdout, diagnoses)
+    return code if is_written else code or exits.OTHER
+
+
+def _take_json(options: Namespace) -> bool:
+    """Part the two meanings of `--json`: alone it is a report, with a value the body of the request."""
+    values = options.json or []
+    bodies = [value for value in values if value]
+    if len(bodies) > 1:
+        raise UsageError("expected one body: --json, -d or -F")
+    options.json = bodies[0] if bodies else None
+    return len(bodies) < len(values)
+
+
+def _check_files(options: Namespace) -> None:
+    """Raise `UsageError` before the request, which may cost money, if a report could not be written."""
+    for name in ("record", "html", "svg"):
+        path = getattr(options, name)
+        if path is None:
+            continue
+        folder = Path(path).parent
+        if Path(path).is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UsageError(f"--{name}: cannot write {path}")
+
+
+def _write_files(options: Namespace, diagnoses: list[Diagnosis], notes: Notes) -> bool:
+    """Write the files that were asked for; return whether all could be written."""
+    first = diagnoses[0].case
+    writers: dict[str, Callable[[str], object]] = {
+        "record": lambda path: recording.write(path, first.exchange, first.body),
+        "html": lambda path: _write(path, page(diagnoses, with_data=options.with_data)),
+        "svg": lambda path: _write(path, picture(*diagnoses)),
+    }
+    is_written = True
+    for name, write in writers.items():
+        path = getattr(options, name)
+        if path is None:
+            continue
+        try:
+            write(path)
+        except OSError as error:
+            is_written = False
+            notes.say(f"--{name}: cannot write {path}: {error.strerror}")
+    return is_written
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
+    call = call_of(options, None, stdin)
+    dialect_of(options, call.arguments.get("json"))  # raises for an unknown one, as the marks do: before the request
+    marks_of(options)
+    warm_up(options)
+    return [diagnose(case_of(options, observe(call, options, notes)))]
+
+
+def _of_recording(options: Namespace) -> list[Diagnosis]:
+    """Judge all connections of a recording, and report the worst one; the last of those, if there are several."""
+    if options.from_curl is not None or any(each is not None for each in (options.json, options.content, options.form)):
+        raise UsageError("a recording is read: there is no request to be described")
+    if options.dialect is not None and options.dialect not in DIALECTS:
+        dialect_of(options)  # raises
+    diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target)]
+    if len(diagnoses) == 1:
+        return diagnoses
+    worst = max(range(len(diagnoses)), key=lambda index: (diagnoses[index].worst, index))
+    said = ", ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
+    note = Finding("head", "recording", Level.note, f"connection {worst + 1} of {len(diagnoses)} is shown ({said})")
+    chosen = diagnoses[worst]
+    return [replace(chosen, findings=(note, *chosen.findings))]
+
+
+def _in_words(diagnosis: Diagnosis) -> str:
+    exchange = diagnosis.case.exchange
+    how = {End.CLEAN: "ended", End.CUT: "cut", End.LEFT: "left"}[exchange.end]
+    return f"{exchange.status} {how} {diagnosis.worst.name}"
+
+
+def case_of(options: Namespace, exchange: Exchange) -> Case:
+    """Return the case of an exchange, with what the options say about it."""
+    return Case(
+        exchange,
+        origin=options.origin,
+        dialect=options.dialect,
+        marks=marks_of(options),
+        wait=options.wait,
+    )
+
+
+def _code_of(diagnoses: list[Diagnosis], *, is_strict: bool) -> int:
+    first = diagnoses[0].case.exchange
+    if first.left == CTRL_C:
+        return exits.INTERRUPTED
+    if first.failure is not None:
+        return exits.NO_CONNECTION
+    worst = max(diagnosis.worst for diagnosis in diagnoses)
+    return exits.OTHER if worst >= (Level.WARN if is_strict else Level.FAIL) else exits.COMPLETE
