@@ -2,9 +2,9 @@
 Recordings of real streams: written to a file piece by piece, and played again as a script.
 
 A cassette has one JSON object per line. Each connection of the stream has a `request` (the method; URL, headers), a
-`response` (the status; headers), then each piece as `data`, or as `base64` if the piece alone is not UTF-8, and finally
-`end`, or `lost` with the name of the error. Without either, the recording stopped there: the reader left, or one of its
-clocks ran out. `time` is in seconds since the beginning of the recording, by the stream's own clock.
+`response` (the status; HTTP version, headers), then each piece as `data`, or as `base64` if the piece alone is not
+UTF-8, and finally `end`, or `lost` with the name of the error. Without either, the recording stopped there: the reader
+left, or one of its clocks ran out. `time` is in seconds since the beginning of the recording, by the stream's own clock.
 
 Secrets are left out: the values of all headers that are not known to be harmless, the values of the URL's query, the
 user in the URL, and the body of the request. The body of the response is recorded in full.
@@ -123,6 +123,8 @@ class Connection:
     """When the request was sent."""
     status: int
     """The status of the response."""
+    http_version: str
+    """The HTTP version of the response, as in `"HTTP/1.1"`; empty if the cassette does not have it."""
     headers: tuple[tuple[str, str], ...]
     """The headers of the response, as received."""
     opened_at: float
@@ -155,6 +157,7 @@ def read_cassette(path: str | PathLike[str]) -> tuple[Connection, ...]:
                     request_headers=tuple(request.headers),
                     requested_at=request.time,
                     status=entry.response,
+                    http_version=entry.version,
                     headers=tuple(entry.headers),
                     opened_at=entry.time,
                 )
@@ -197,6 +200,7 @@ class _Entry(BaseModel, strict=True, extra="forbid"):
     request: str | None = None
     url: str = ""
     response: int | None = None
+    version: str = ""
     headers: list[tuple[str, str]] = []
     data: str | None = None
     base64: Base64Bytes | None = None
@@ -268,7 +272,8 @@ class _Recorder:
         request = response.request
         sent = self._redacted(request.headers.multi_items())
         self._write(requested_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
-        self._write(now, response=response.status_code, headers=self._redacted(response.headers.multi_items()))
+        headers = self._redacted(response.headers.multi_items())
+        self._write(now, response=response.status_code, version=response.http_version, headers=headers)
 
     def received(self, data: bytes, now: float) -> None:
         try:
@@ -286,7 +291,8 @@ class _Recorder:
         sent, headers = self._redacted(connection.request_headers), self._redacted(connection.headers)
         url = redacted_url(connection.url)
         self._write(connection.requested_at, request=connection.method, url=url, headers=sent)
-        self._write(connection.opened_at, response=connection.status, headers=headers)
+        version = {"version": connection.http_version} if connection.http_version else {}
+        self._write(connection.opened_at, response=connection.status, **version, headers=headers)
         for time, data in connection.pieces:
             self.received(data, time)
         if connection.lost is not None:

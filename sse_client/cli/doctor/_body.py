@@ -6,15 +6,13 @@ once more: for all that a client silently ignores.
 """
 
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any
 
 from sse_client import EventParser, EventTooLarge, ServerSentEvent
 
+from ._decoding import MAX_BYTES, decoder_of
 from ._exchange import Exchange, Piece
 
 FIELDS = frozenset({"data", "event", "id", "retry"})
@@ -108,57 +106,20 @@ def body_of(exchange: Exchange) -> Body:
 
 def _decompressed(exchange: Exchange) -> Iterator[Piece]:
     """Decompress each piece as far as it goes. Raises `ValueError` at the first fault."""
+    if not exchange.coding:
+        yield from exchange.pieces
+        return
     decode = decoder_of(exchange.coding)
+    left = MAX_BYTES
     for piece in exchange.pieces:
         try:
-            yield Piece(piece.time, decode(piece.data))
+            data = decode(piece.data, left)
         except Exception as error:  # each module raises one of its own
             raise ValueError(f"the {exchange.coding} data is damaged") from error
-
-
-def codings() -> list[str]:
-    """Return the content codings that can be read here, as a browser names them."""
-    return ["gzip", "deflate", *(["br"] if _brotli() is not None else [])]
-
-
-def _brotli() -> Any:
-    for name in ("brotli", "brotlicffi"):
-        try:
-            return import_module(name)
-        except ImportError:
-            pass
-    return None
-
-
-def decoder_of(coding: str) -> Any:
-    """Return a function that decompresses piece after piece. Raises `ValueError` for a coding that is not known."""
-    match coding:
-        case "":
-            return bytes
-        case "gzip" | "x-gzip":
-            return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
-        case "deflate":
-            return _Deflate().decompress
-        case "br" if (brotli := _brotli()) is not None:
-            return brotli.Decompressor().process
-        case _:
-            raise ValueError(f"the coding {coding} was not asked for, and cannot be read here")
-
-
-class _Deflate:
-    """Some servers send deflate without the header of zlib, so the first byte decides, as in browsers."""
-
-    def __init__(self) -> None:
-        self._object: Any = None
-
-    def decompress(self, data: bytes) -> bytes:
-        if self._object is None:
-            if not data:
-                return b""
-            has_header = data[0] & 0x0F == zlib.DEFLATED
-            self._object = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
-        result: bytes = self._object.decompress(data)
-        return result
+        left -= len(data)
+        yield Piece(piece.time, data)
+        if left <= 0:
+            raise ValueError(f"decompressed it has more than {MAX_BYTES // 1024 // 1024} MiB: the rest was not read")
 
 
 def _lines_of(data: bytes) -> Lines:

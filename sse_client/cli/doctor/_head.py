@@ -22,18 +22,20 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TURN_TO_GET = frozenset({301, 302, 303})
 
 # Parts of a path by which login pages are known.
-LOGIN = re.compile(r"(?:^|[/._-])(?:log-?in|sign-?in|sso|saml2?|oauth2?|oidc|authorize)(?:$|[/._-])", re.IGNORECASE)
+LOGIN = re.compile(
+    r"(?:^|[/._-])(?:log[-_]?in|sign[-_]?in|sso|saml2?|oauth2?|oidc|authorize)(?:$|[/._-])", re.IGNORECASE
+)
 TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 PASSWORD = re.compile(r"""<input[^>]+type=["']?password""", re.IGNORECASE)
 
-# As much of a body as is searched for a title or a form. Heads of pages are longer than one thinks.
+# As much of a body as is searched for a title or a form. The heads of pages are long.
 MAX_SEARCHED = 65_536  # bytes
 
 # One cure for each status that has a usual cause; the others have the server's own words.
 CURES = {
     400: "correct the request; the server's words say what it misses",
     401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header by `-H`",
-    402: "check the account: the server wants to be paid",
+    402: "check the account: the server asks for payment",
     403: "check the rights of the key or of the session, and a firewall in the way",
     404: "check the path, and the prefix that a proxy adds or removes",
     405: "use the method that the server expects",
@@ -42,7 +44,7 @@ CURES = {
     415: "send the body as the type that the server expects: `--json` sends application/json",
     422: "correct the body; the server's words say which field",
     429: "wait, as `Retry-After` says, or raise the limit of the account",
-    502: "look into the log of the proxy: the server behind it is down, or closed the connection",
+    502: "look into the log of the proxy: its server is down, or closed the connection",
     503: "look into the log of the server: it is overloaded, or not started",
     504: "send the head and a first comment at once, before the work: the proxy waited for it in vain",
     524: "send the head and a first comment at once, before the work: Cloudflare waited for it in vain",
@@ -60,30 +62,31 @@ LINES_OF_JSON = frozenset(
 
 def redirects(case: Case) -> Iterator[Finding]:
     """Where redirects lead, and whether they keep the method."""
-    exchange = case.exchange
-    here = exchange.url
-    for hop in exchange.hops:
+    method = case.exchange.method
+    for hop in case.exchange.hops:
         way = f"{hop.status} to {quoted(hop.location)}"
         if not hop.is_followed:
-            evidence = f"{way}: {_why_not_followed(exchange.method, here, hop)}"
-            yield Finding("head", "redirect", Level.FAIL, evidence, _cure(here, hop))
+            evidence = f"{way}: {_why_not_followed(method, hop)}"
+            yield Finding("head", "redirect", Level.FAIL, evidence, _cure(hop))
         elif _is_login(hop.location):
             yield Finding("head", "redirect", Level.WARN, f"{way}: a login page", CURES[401])
         else:
-            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(here, hop))
-        here = urljoin(here, hop.location)
+            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(hop))
 
 
-def _why_not_followed(method: str, here: str, hop: Hop) -> str:
+def _why_not_followed(method: str, hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
     if method not in ("GET", "HEAD") and hop.status in TURN_TO_GET:
         return f"a {method} would become a GET, without its body"
-    if here.startswith("https:") and urljoin(here, hop.location).startswith("http:"):
+    if (old.scheme, new.scheme) == ("https", "http"):
         return "it leads from https to http"
+    if hop.at and old.netloc != new.netloc:
+        return "it leads to another origin, which must not get the credentials"
     return "it is not followed"
 
 
-def _cure(here: str, hop: Hop) -> str:
-    old, new = urlsplit(here), urlsplit(urljoin(here, hop.location))
+def _cure(hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
     if _is_login(hop.location):
         return f"a login page: {CURES[401]}"
     if (old.scheme, new.scheme) == ("http", "https"):
@@ -107,7 +110,7 @@ def status(case: Case) -> Iterator[Finding]:
         yield Finding("head", "status", Level.ok, "200")
     elif number in (204, 205):
         evidence = f"{number}: there is no body, and a browser's EventSource does not reconnect"
-        yield Finding("head", "status", Level.FAIL, evidence, "return 200, also if there is no event yet")
+        yield Finding("head", "status", Level.FAIL, evidence, "return 200, even without an event yet")
     elif 200 < number < 300:
         cure = "return 200"
         yield Finding("head", "status", Level.WARN, f"{number}: a browser's EventSource takes only 200", cure)

@@ -26,16 +26,14 @@ from sse_client.testing import Answer, EventServer
 from .._notes import HARMLESS, REDACTED, Notes, public_url
 from .._request import Call, http_client
 from .._usage import UsageError
-from ._body import codings, decoder_of
 from ._connection import failure_of, interrupted, no_head
+from ._decoding import MAX_BYTES, codings, decoder_of
 from ._exchange import CTRL_C, End, Exchange, Hop, Piece
 from ._finding import Finding
 
 # A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
 # just long enough to see a keep-alive of nearly every server.
 SECONDS = 60.0
-# More of a body tells nothing new, and all of it is kept in memory, twice.
-MAX_BYTES = 64 * 1024 * 1024
 FREE = frozenset({"GET", "HEAD", "OPTIONS"})
 # The same limit as in httpx and in browsers, and as in the library.
 MAX_REDIRECTS = 20
@@ -53,6 +51,8 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     with http_client(options, _ignore, _ignore) as http:
         try:
             request = _request(http, call)
+            if options.origin is not None:
+                request.headers["Origin"] = options.origin.rstrip("/")  # many servers allow an origin only if asked
         except (ValueError, TypeError, httpx.InvalidURL):
             raise UsageError(
                 "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
@@ -103,7 +103,7 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
     }
     headers = httpx.Headers(ours)
     if (last_event_id := call.arguments.get("last_event_id")) is not None:
-        headers["Last-Event-ID"] = last_event_id.encode()
+        headers.update([(b"Last-Event-ID", last_event_id.encode())])
     headers.update(httpx.Headers(call.arguments.get("headers")))
     request = http.build_request(call.method, call.url, headers=headers, **given)
     request.read()  # a form with files; it may be sent again, after a redirect
@@ -195,7 +195,8 @@ class Observation:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
             where = urljoin(str(request.url), location) if target is None else target
-            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None))
+            here = public_url(str(request.url))
+            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
             if target is None:
                 return response
             response.close()
@@ -265,7 +266,7 @@ class Events:
         """Read a piece; return how many events there were so far."""
         if self._parser is not None:
             try:
-                self._count += len(self._parser.feed(self._decode(data)))
+                self._count += len(self._parser.feed(self._decode(data, MAX_BYTES)))
             except Exception:  # noqa: BLE001 - each coding has errors of its own; the checks will name this one
                 self._parser = None
         return self._count

@@ -20,6 +20,7 @@ from sse_client import (
     EventStream,
     SSEError,
     StreamError,
+    StreamTruncated,
     dialects,
     iter_events,
 )
@@ -32,7 +33,10 @@ from ._finding import Finding, Level, quoted
 # Dialects of models, which count tokens; the others are of tools and agents.
 OF_MODELS = frozenset({"anthropic", "cohere", "gemini", "mistral", "openai", "openai-responses"})
 
-WHO_CLOSED = "look who closed it: the log of the server, and the idle limits of the proxies"
+# The library's own texts quote at most 200 characters of the server, after some words of theirs.
+MAX_ERROR = 160  # characters
+
+WHO_CLOSED = "find out who closed it: the log of the server, and the idle limits of the proxies"
 
 # Why a reply ended, where that is not the end of it: how bad it is, in words, and the cure.
 REASONS: dict[str, tuple[Level, str, str]] = {
@@ -73,7 +77,8 @@ def reply(case: Case) -> Iterator[Finding]:
     yield from _end(case, reading)
     if reading.unfit:
         first = reading.unfit[0]
-        evidence = f"{len(reading.unfit)} events do not fit the dialect; the first: {quoted(str(first))}"
+        count = f"{len(reading.unfit)} of {len(case.body.arrivals)} events"
+        evidence = f"{count} do not fit the dialect; the first: {quoted(str(first), MAX_ERROR)}"
         yield Finding("reply", "unfit-events", Level.WARN, evidence, "check `--dialect`, or correct the events")
     if isinstance(reading.snapshot, dialects.Message) and not isinstance(reading.error, ContentTypeError):
         yield from _message(case, reading, reading.snapshot)
@@ -97,6 +102,10 @@ def _end(case: Case, reading: Reading) -> Iterator[Finding]:
             pass  # the check of the media type says it
         case StreamError() if case.exchange.end is End.LEFT:
             yield Finding("reply", "reply", Level.note, "not read to its end: what is missing is not known")
+        case StreamTruncated() if case.dialect == "mcp":
+            # The request is not at hand: a subscription has no response, and a poll gets it from another request.
+            evidence = "there is no response in the stream: the client has to resume, or the stream is a subscription"
+            yield Finding("reply", "reply", Level.WARN, evidence, WHO_CLOSED)
         case StreamError() as error:
             yield Finding("reply", "reply", Level.FAIL, quoted(str(error), None), WHO_CLOSED)
         case error:
@@ -108,7 +117,7 @@ def _message(case: Case, reading: Reading, message: dialects.Message) -> Iterato
     for index, choice in sorted(message.choices.items()):
         name = f"choice {index}: " if len(message.choices) > 1 else ""
         if choice.finish_reason is not None:
-            yield _finish(name, choice)
+            yield _finish(name, choice, is_of_tool=case.dialect == "mcp")
         elif is_whole and case.dialect in OF_MODELS:
             yield Finding("reply", "finish-reason", Level.note, f"{name}none: the reply does not say why it ended")
     usage = message.usage
@@ -123,13 +132,14 @@ def _message(case: Case, reading: Reading, message: dialects.Message) -> Iterato
         yield _calls(case, calls, is_cut_off=any(each.finish_reason == "length" for each in message.choices.values()))
 
 
-def _finish(name: str, choice: dialects.Message) -> Finding:
+def _finish(name: str, choice: dialects.Message, *, is_of_tool: bool) -> Finding:
     reason = choice.finish_reason or ""
     native = choice.native_finish_reason
     shown = reason if native in (None, reason) else f"{reason} ({quoted(native or '')})"
     if reason not in REASONS:
         return Finding("reply", "finish-reason", Level.ok, f"{name}{shown}")
     level, words, cure = REASONS[reason]
+    level = min(level, Level.WARN) if is_of_tool else level  # a tool reports its error in a reply that is complete
     return Finding("reply", "finish-reason", level, f"{name}{shown}: {words}", cure)
 
 
@@ -165,17 +175,17 @@ def _read(case: Case, *, is_json: bool) -> Reading:
     stream: EventStream[Any, Any] = iter_events(response, **options)
     unfit: list[DecodeError] = []
     error: SSEError | None = None
-    with stream:
-        while True:
-            try:
-                for _ in stream:
-                    pass
-                break
-            except DecodeError as one:
-                unfit.append(one)  # reading goes on behind it
-            except SSEError as last:
-                error = last
-                break
+    while True:
+        try:
+            for _ in stream:
+                pass
+        except DecodeError as one:
+            unfit.append(one)  # the events after it can still be read
+        except SSEError as last:
+            error = last
+            break
+        else:
+            break
     return Reading(stream.snapshot if case.dialect is not None else None, error, tuple(unfit))
 
 

@@ -14,7 +14,7 @@ CACHES = (
     *("x-cache", "cf-cache-status", "x-vercel-cache", "x-nextjs-cache", "x-cache-status", "x-proxy-cache"),
     *("cdn-cache", "x-cache-remote", "x-fastcgi-cache", "x-litespeed-cache", "x-drupal-cache", "x-azure-cache"),
 )
-# A hit, though not `hit-for-pass` and the like, which is none. A stale copy is one too.
+# A hit, though not `hit-for-pass` and the like, which is not a hit. A stale copy is one.
 HIT = re.compile(r"(?<![a-z])(?:refresh)?hit(?![a-z-])|(?<![a-z])(?:stale|updating|revalidated)(?![a-z])")
 NODE = re.compile(r"\bfrom\s+\S+")
 # The cache of RFC 9211: `Cache-Status: ExampleCache; hit`.
@@ -51,7 +51,7 @@ def _hit(evidence: str) -> Finding:
 def cache_control(case: Case) -> Iterator[Finding]:
     """Whether caches are told to keep out."""
     exchange = case.exchange
-    if not 200 <= exchange.status < 300:
+    if not case.is_stream:
         return
     if "cache-control" in exchange.redacted:
         yield Finding("head", "cache-control", Level.note, "not known: the recording does not have its value")
@@ -70,7 +70,7 @@ def cache_control(case: Case) -> Iterator[Finding]:
         evidence = f"absent: {' and '.join(caches)} may keep the stream, and play the copy to others"
         yield Finding("head", "cache-control", Level.WARN, evidence, NO_CACHE)
     else:
-        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache to keep the stream"
+        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache from keeping the stream"
         yield Finding("head", "cache-control", Level.note, evidence, NO_CACHE)
 
 
@@ -87,7 +87,7 @@ def no_transform(case: Case) -> Iterator[Finding]:
     """Whether those that compress or rewrite responses are told not to."""
     exchange = case.exchange
     who = [proxy.name for proxy in seen(case) if proxy.may_compress]
-    if not who or not 200 <= exchange.status < 300 or "cache-control" in exchange.redacted:
+    if not (who and case.is_stream) or "cache-control" in exchange.redacted:
         return
     if "no-transform" in _words(exchange.headers.get("cache-control", "")):
         yield Finding("head", "no-transform", Level.ok, f"{' and '.join(who)} may not compress the stream")
@@ -101,7 +101,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     value = exchange.headers.get("x-accel-buffering", "").strip().lower()
     readers = [proxy for proxy in seen(case) if proxy.name in OF_NGINX or proxy.name == "Cloudflare"]
-    if not 200 <= exchange.status < 300 or "x-accel-buffering" in exchange.redacted:
+    if not case.is_stream or "x-accel-buffering" in exchange.redacted:
         return
     if value == "yes":
         evidence = "yes: it tells nginx to buffer the stream"
@@ -110,7 +110,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
         yield Finding("head", "x-accel-buffering", Level.ok, "no")
     elif readers:
         who = " and ".join(proxy.name for proxy in readers)
-        evidence = f"absent, with {who} in the way: nginx buffers without it, and removes it if it is there"
+        evidence = f"not seen, with {who} in the way: nginx buffers by default, and removes the header when it obeys it"
         yield Finding("head", "x-accel-buffering", Level.note, evidence, "send `X-Accel-Buffering: no`")
 
 
