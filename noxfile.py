@@ -22,7 +22,6 @@ nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)  # those of the classifiers
-DOCUMENTED = ("sse_client", "sse_client.dialects", "sse_client.httpx_sse", "sse_client.testing")
 MODULES = ("sse_client", "sse_client_cli.py", "pytest_sse_client.py")
 
 # The extras that change what is installed for a user; the others are for developers.
@@ -31,10 +30,11 @@ EXTRAS = sorted(PROJECT["project"]["optional-dependencies"].keys() - {"bench", "
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format and style."""
-    session.install("-e", ".[dev]")
+    """Check format and style, and the workflows."""
+    session.install("-e", ".[dev]", "zizmor")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
+    session.run("zizmor", "--offline", "--persona=pedantic", ".github")
 
 
 @nox.session
@@ -107,7 +107,7 @@ def docs(session: nox.Session) -> None:
             )
             (copies / page.relative_to(pages)).write_text(text, encoding="utf-8")
         (copies / "reference").mkdir()
-        for module in DOCUMENTED:
+        for module in re.findall(r"- reference/([\w.]+)\.md", (root / "mkdocs.yml").read_text(encoding="utf-8")):
             (copies / "reference" / f"{module}.md").write_text(f"# {module}\n\n::: {module}\n", encoding="utf-8")
         with session.chdir(folder):
             session.run("zensical", "build", "--strict")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import sse_client
 from sse_client import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -154,12 +155,16 @@ def test_pythons() -> None:
 
 
 def test_pages_of_the_site() -> None:
-    """The site has each page of `docs/`; those of the decisions are reached from their index."""
+    """The site has each page of `docs/` and each public module; the decisions are reached from their index."""
     listed = set(re.findall(r"- ([\w./]+\.md)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert {page for page in listed if not page.startswith("reference/")} == {
         page for page in pages if not page.startswith("decisions/0")
     }
+    package = Path(sse_client.__file__).parent
+    public = {path.stem for path in package.iterdir() if path.stem.isidentifier() and not path.stem.startswith("_")}
+    modules = {"sse_client", *(f"sse_client.{name}" for name in public - {"cli", "py"})}
+    assert {page for page in listed if page.startswith("reference/")} == {f"reference/{name}.md" for name in modules}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
