@@ -4,14 +4,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from typing_extensions import TypeForm, TypeVar
+from typing_extensions import TypeForm
 
 from ._marks import ErrorEvent, Terminator
 from ._reader import Reader
 from ._resume import Cursor, LastEventID
-from ._typed import T, Unknown
-
-S = TypeVar("S", default=Any)
+from ._typed import S, T, Unknown
 
 
 def absent() -> Any:

@@ -19,7 +19,8 @@ from typing_extensions import TypeForm, TypeVar
 from ._errors import DecodeError, quote
 from ._event import ServerSentEvent
 
-T = TypeVar("T", default=ServerSentEvent)
+T = TypeVar("T", default=ServerSentEvent)  # what a loop yields
+S = TypeVar("S", default=Any)  # the snapshot
 
 Unknown: TypeAlias = Literal["skip", "keep", "raise"]
 

@@ -313,9 +313,7 @@ class Session(SessionState):
             for event in events:
                 if event.data == DONE and event.event == "message":
                     index = events.index(event)
-                    self._seal(index)
-                    if self.reading is not None:
-                        self.reading.last = event
+                    self._seal(index, last=event)
                     events = events[:index]
                     break
         elif self._has_marks:
@@ -326,9 +324,7 @@ class Session(SessionState):
                         break
             ending = self._first_mark(events, self._past_ids, self._finished_id)
             if ending is not None:
-                self._seal(ending.index, ending.error)
-                if self.reading is not None and ending.is_done:
-                    self.reading.last = ending.event
+                self._seal(ending.index, ending.error, ending.event if ending.is_done else None)
                 events = events[: ending.count]
         if not events:
             return self.reading is not None and self.reading.last is not None
@@ -368,9 +364,15 @@ class Session(SessionState):
             self._has_event = True
             self._tally.first_event(now)
 
-    def _seal(self, index: int, error: SSEError | None = None) -> None:
-        """Ignore everything after the event at this index of its piece, including failures."""
+    def _seal(self, index: int, error: SSEError | None = None, last: ServerSentEvent | None = None) -> None:
+        """
+        Ignore everything after the event at this index of its piece, including failures.
+
+        `last` is the terminator if it is not delivered as an event: a reader still makes values of it.
+        """
         self._error = error
+        if self.reading is not None:
+            self.reading.last = last
         self._enter("draining")
         if self.notes:
             drop_after(self.notes, self._finished + index)

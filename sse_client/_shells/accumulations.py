@@ -3,16 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from typing_extensions import TypeVar
-
 from .._accumulate import Accumulating
-from .._typed import T
+from .._typed import S, T
 
 if TYPE_CHECKING:
     from .async_ import AsyncEventStream
     from .sync import EventStream
-
-S = TypeVar("S", default=Any)
 
 
 class Accumulation(Generic[T, S]):

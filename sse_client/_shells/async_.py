@@ -20,21 +20,20 @@ from .._core.steps import Read, Stop
 from .._errors import SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
-from .._typed import Nothing, T
+from .._typed import Nothing, S, T
 from .accumulations import AsyncAccumulation
 from .async_connection import AsyncConnection
 from .async_dispatch import AsyncPump, drive
 from .http import failure_of
 from .only import AsyncOnly, check_kinds
 
-S = TypeVar("S", default=Any)
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
 
-class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
+class AsyncEventStream(AsyncConnection[T, S], AsyncIterator[T], Generic[T, S]):
     """
     The events of one call. Enter it with `async with`, and iterate over it once.
 
@@ -136,8 +135,8 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         Connect without `async with`, and return the stream; you must then close it with `aclose()`.
 
         Use it to look at the response first: a proxy can turn a server's 401 into its own 401. It raises like entering,
-        and then there is nothing to close. Entering an open stream does not connect again. A
-        stream that was opened, entered or dispatched before is a `RuntimeError`.
+        and then there is nothing to close. Entering an open stream does not connect again. A stream that was opened,
+        entered or dispatched before is a `RuntimeError`.
         """
         self._check_unopened()
         await self._connect_once()
@@ -251,15 +250,6 @@ class AsyncEventStream(AsyncConnection[T], AsyncIterator[T], Generic[T, S]):
         """Iterate over the values of these classes, one to four of them; other values are skipped."""
         check_kinds(kinds)
         return AsyncOnly(aiter(self), kinds)
-
-    @property
-    def snapshot(self) -> S:
-        """
-        The result so far, from the dialect's reader or fold. Available at any time, even after an error.
-
-        `None` without a reader or a fold; then use `accumulate()` with a fold of your own.
-        """
-        return cast("S", None if self._result is None else self._result.snapshot)
 
     async def final(self) -> S:
         """

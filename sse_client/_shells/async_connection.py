@@ -16,7 +16,7 @@ from .._core.plan import Plan
 from .._core.steps import Connect, Drain, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
 from .._request import Headers
-from .._typed import T
+from .._typed import S, T
 from .bodies import apieces_of, turn_to_body
 from .hooks import asend
 from .http import (
@@ -36,7 +36,7 @@ from .waking import Channel
 MAX_BUFFERED_PIECES = 11_000
 
 
-class AsyncConnection(BaseStream[T]):
+class AsyncConnection(BaseStream[T, S]):
     """A stream that executes the steps of its session: it connects, waits and closes."""
 
     def __init__(

@@ -24,7 +24,7 @@ from .._types import Auth, Content, Cookies, Data, Files, HTTPResponse, Params
 from .http import check_url
 from .stream import BaseStream
 
-B = TypeVar("B", bound="BaseStream[Any]")
+B = TypeVar("B", bound="BaseStream[Any, Any]")
 
 DEFAULT_RETRY = RetryPolicy()
 DEFAULT_TIMEOUTS = Timeouts()
@@ -223,8 +223,7 @@ def dialect_of(events: Any, dialect: Any, unknown: Unknown | None) -> Dialect[An
 
     `events` also replaces the reader, because both determine the values that a loop yields.
     """
-    if dialect is not None and not issubclass(type(dialect), Dialect):
-        raise TypeError(f"expected Dialect for dialect, got {dialect!r}")
+    _expect("dialect", dialect, Dialect)
     given: Dialect[Any] = RAW if dialect is None else dialect
     if events is not None:
         given = replace(given, events=events, reader=None, fold=None)
@@ -246,10 +245,13 @@ def _check(options: Mapping[str, Any], allowed: Any) -> None:
     for name, value in options.items():
         if name not in known:
             raise TypeError(f"unexpected argument {name!r}; expected one of {', '.join(sorted(known))}")
-        expected = EXPECTED.get(name)
-        if expected is not None and value is not None and not isinstance(value, expected):
-            kinds = " or ".join(kind.__name__ for kind in expected)
-            raise TypeError(f"expected {kinds} for {name}, got {value!r}")
+        _expect(name, value, *EXPECTED.get(name, ()))
+
+
+def _expect(name: str, value: Any, *kinds: type) -> None:
+    """Raise `TypeError` if the value is neither `None` nor of one of the kinds; without kinds, any value will do."""
+    if kinds and value is not None and not isinstance(value, kinds):
+        raise TypeError(f"expected {' or '.join(kind.__name__ for kind in kinds)} for {name}, got {value!r}")
 
 
 def refuse_settings(library: ModuleType, **settings: Any) -> None:

@@ -17,7 +17,7 @@ from .._dialect import Dialect
 from .._errors import SSEError
 from .._handlers import Handlers
 from .._request import public_path
-from .._typed import T
+from .._typed import S, T
 from .attempt import Attempt
 from .hooks import Hooks
 from .http import failure_of, transport_errors
@@ -34,7 +34,7 @@ class Owner(Protocol):
         """Raise `RuntimeError` if the client is closed."""
 
 
-class BaseStream(Values[T]):
+class BaseStream(Values[T, S]):
     """A stream, without the parts that differ between sync and async."""
 
     def __init__(
@@ -171,7 +171,7 @@ class BaseStream(Values[T]):
         return signal
 
 
-def _report(stream_of: "ref[BaseStream[Any]]", response: Any, what: bytes | Exception | None) -> None:
+def _report(stream_of: "ref[BaseStream[Any, Any]]", response: Any, what: bytes | Exception | None) -> None:
     """Tell the recorder of a stream about a piece of a response, its end, or an error."""
     stream = stream_of()
     if stream is None or stream._recorder is None:

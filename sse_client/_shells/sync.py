@@ -22,21 +22,20 @@ from .._core.steps import Read, Stop
 from .._errors import DecodeError, SSEError, StreamError
 from .._handlers import Handlers
 from .._stats import StreamStats
-from .._typed import Nothing, T
+from .._typed import Nothing, S, T
 from .accumulations import Accumulation
 from .http import failure_of
 from .only import check_kinds
 from .sync_connection import Connection
 from .sync_dispatch import Pump, drive
 
-S = TypeVar("S", default=Any)
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
 
-class EventStream(Connection[T], Iterator[T], Generic[T, S]):
+class EventStream(Connection[T, S], Iterator[T], Generic[T, S]):
     """
     The events of one call, to iterate over once.
 
@@ -169,8 +168,8 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         Connect without `with`, and return the stream; you must then close it.
 
         Use it to look at the response first: a proxy can turn a server's 401 into its own 401. It raises like entering,
-        and then there is nothing to close. Entering an open stream does not connect again. A
-        stream that was opened, entered or iterated before is a `RuntimeError`.
+        and then there is nothing to close. Entering an open stream does not connect again. A stream that was opened,
+        entered or iterated before is a `RuntimeError`.
         """
         self._check_unopened()
         self._connect_once()
@@ -280,15 +279,6 @@ class EventStream(Connection[T], Iterator[T], Generic[T, S]):
         """Iterate over the values of these classes, one to four of them; other values are skipped."""
         check_kinds(kinds)
         return (value for value in self if isinstance(value, kinds))
-
-    @property
-    def snapshot(self) -> S:
-        """
-        The result so far, from the dialect's reader or fold. Available at any time, even after an error.
-
-        `None` without a reader or a fold; then use `accumulate()` with a fold of your own.
-        """
-        return cast("S", None if self._result is None else self._result.snapshot)
 
     def final(self) -> S:
         """

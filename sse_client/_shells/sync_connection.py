@@ -13,7 +13,7 @@ from .._core.plan import Plan
 from .._core.steps import Connect, Drain, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
 from .._request import Headers
-from .._typed import T
+from .._typed import S, T
 from .bodies import pieces_of, turn_to_body
 from .hooks import send
 from .http import build_request, head_of, is_http2, resolve
@@ -22,7 +22,7 @@ from .stream import BaseStream
 from .waking import Channel
 
 
-class Connection(BaseStream[T]):
+class Connection(BaseStream[T, S]):
     """A stream that executes the steps of its session: it connects, waits and closes."""
 
     def __init__(

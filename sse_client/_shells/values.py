@@ -22,12 +22,12 @@ from .._dialect import Dialect
 from .._errors import DecodeError, SSEError, StreamCancelled, StreamError
 from .._event import Comment, ServerSentEvent
 from .._stats import StreamStats
-from .._typed import Nothing, T, decoder_of
+from .._typed import Nothing, S, T, decoder_of
 from .._types import Response
 from .time import REAL_TIME
 
 
-class Values(Generic[T]):
+class Values(Generic[T, S]):
     """The part of a stream that its user sees."""
 
     def __init__(self, plan: Plan, dialect: Dialect[Any, Any], *, comments: bool) -> None:
@@ -228,6 +228,15 @@ class Values(Generic[T]):
         if self._dispatch is not None and self._dispatch.has_batches:
             return None
         return self._session.cursor
+
+    @property
+    def snapshot(self) -> S:
+        """
+        The result so far, from the dialect's reader or fold. Available at any time, even after an error.
+
+        `None` without a reader or a fold; then use `accumulate()` with a fold of your own.
+        """
+        return cast("S", None if self._result is None else self._result.snapshot)
 
     @property
     def stats(self) -> StreamStats:

@@ -1,4 +1,4 @@
-"""A case: an exchange, its body, and what the user said about it. And its diagnosis."""
+"""A case: an exchange, its body and the user's options; and its diagnosis, the findings about it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -48,15 +48,3 @@ class Diagnosis:
     @property
     def worst(self) -> Level:
         return max((finding.level for finding in self.findings), default=Level.ok)
-
-
-def diagnose(case: Case) -> Diagnosis:
-    """Run all checks; those of a head and of times only if they are known."""
-    if case.exchange.failure is not None:
-        return Diagnosis(case, (case.exchange.failure,))
-    from . import _content, _head, _reply, _time
-
-    checks: tuple[Check, ...] = (*_content.CHECKS, *_reply.CHECKS)
-    if case.exchange.has_head:
-        checks = (*_head.CHECKS, *_time.CHECKS, *checks)
-    return Diagnosis(case, tuple(finding for check in checks for finding in check(case)))

@@ -44,7 +44,7 @@ def _in_words(error: BaseException, is_connected: bool, waited: float) -> tuple[
                     f"the certificate is not accepted: {quoted(str(reason))}",
                     "install the whole chain on the server; name an authority of your own in SSL_CERT_FILE",
                 )
-            case ssl.SSLError():
+            case ssl.SSLError() if not is_connected:
                 reason = (each.reason or "no reason given").replace("_", " ").lower()
                 return f"the TLS handshake failed: {reason}", "check the port, and whether it speaks http instead"
             case ConnectionRefusedError():

@@ -7,8 +7,9 @@ Status, redirects and media type are judged here, the content coding and length 
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
+from .._notes import public_url
 from . import _coding, _cors, _ways
 from ._case import Case, Check
 from ._exchange import Exchange, Hop
@@ -21,18 +22,20 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TURN_TO_GET = frozenset({301, 302, 303})
 
 # Parts of a path by which login pages are known.
-LOGIN = re.compile(r"(?:^|[/._-])(?:log-?in|sign-?in|sso|saml2?|oauth2?|oidc|authorize|account)(?:$|[/._-])", re.I)
-TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.I | re.S)
-PASSWORD = re.compile(r"""<input[^>]+type=["']?password""", re.I)
+LOGIN = re.compile(
+    r"(?:^|[/._-])(?:log[-_]?in|sign[-_]?in|sso|saml2?|oauth2?|oidc|authorize)(?:$|[/._-])", re.IGNORECASE
+)
+TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+PASSWORD = re.compile(r"""<input[^>]+type=["']?password""", re.IGNORECASE)
 
-# As much of a body as is searched for a title or a form. Heads of pages are longer than one thinks.
+# As much of a body as is searched for a title or a form. The heads of pages are long.
 MAX_SEARCHED = 65_536  # bytes
 
 # One cure for each status that has a usual cause; the others have the server's own words.
 CURES = {
     400: "correct the request; the server's words say what it misses",
     401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header by `-H`",
-    402: "check the account: the server wants to be paid",
+    402: "check the account: the server asks for payment",
     403: "check the rights of the key or of the session, and a firewall in the way",
     404: "check the path, and the prefix that a proxy adds or removes",
     405: "use the method that the server expects",
@@ -41,7 +44,7 @@ CURES = {
     415: "send the body as the type that the server expects: `--json` sends application/json",
     422: "correct the body; the server's words say which field",
     429: "wait, as `Retry-After` says, or raise the limit of the account",
-    502: "look into the log of the proxy: the server behind it is down, or closed the connection",
+    502: "look into the log of the proxy: its server is down, or closed the connection",
     503: "look into the log of the server: it is overloaded, or not started",
     504: "send the head and a first comment at once, before the work: the proxy waited for it in vain",
     524: "send the head and a first comment at once, before the work: Cloudflare waited for it in vain",
@@ -59,38 +62,40 @@ LINES_OF_JSON = frozenset(
 
 def redirects(case: Case) -> Iterator[Finding]:
     """Where redirects lead, and whether they keep the method."""
-    exchange = case.exchange
-    for hop in exchange.hops:
+    method = case.exchange.method
+    for hop in case.exchange.hops:
         way = f"{hop.status} to {quoted(hop.location)}"
         if not hop.is_followed:
-            yield Finding(
-                "head", "redirect", Level.FAIL, f"{way}: {_why_not_followed(exchange, hop)}", _cure(exchange, hop)
-            )
+            evidence = f"{way}: {_why_not_followed(method, hop)}"
+            yield Finding("head", "redirect", Level.FAIL, evidence, _cure(hop))
         elif _is_login(hop.location):
             yield Finding("head", "redirect", Level.WARN, f"{way}: a login page", CURES[401])
         else:
-            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(exchange, hop))
+            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(hop))
 
 
-def _why_not_followed(exchange: Exchange, hop: Hop) -> str:
-    if exchange.method not in ("GET", "HEAD") and hop.status in TURN_TO_GET:
-        return f"a {exchange.method} would become a GET, without its body"
-    if urlsplit(exchange.url).scheme == "https" and urlsplit(hop.location).scheme == "http":
+def _why_not_followed(method: str, hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
+    if method not in ("GET", "HEAD") and hop.status in TURN_TO_GET:
+        return f"a {method} would become a GET, without its body"
+    if (old.scheme, new.scheme) == ("https", "http"):
         return "it leads from https to http"
+    if hop.at and old.netloc != new.netloc:
+        return "it leads to another origin, which must not get the credentials"
     return "it is not followed"
 
 
-def _cure(exchange: Exchange, hop: Hop) -> str:
-    here, there = urlsplit(exchange.url), urlsplit(hop.location)
+def _cure(hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
     if _is_login(hop.location):
         return f"a login page: {CURES[401]}"
-    if (here.scheme, there.scheme) == ("http", "https"):
+    if (old.scheme, new.scheme) == ("http", "https"):
         return "request the https URL itself"
-    if there.path == f"{here.path}/":
+    if new.path == f"{old.path}/":
         return "request the path with the slash at its end"
-    if f"{there.path}/" == here.path:
+    if f"{new.path}/" == old.path:
         return "request the path without the slash at its end"
-    return "request the last URL itself" if hop.is_followed else "request that URL itself, or answer with 307 or 308"
+    return "request the last URL itself" if hop.is_followed else "request that URL itself, or redirect with 307 or 308"
 
 
 def _is_login(location: str) -> bool:
@@ -104,15 +109,15 @@ def status(case: Case) -> Iterator[Finding]:
     if number == 200:
         yield Finding("head", "status", Level.ok, "200")
     elif number in (204, 205):
-        evidence = f"{number}: there is no body, and a browser's EventSource does not come again"
-        yield Finding("head", "status", Level.FAIL, evidence, "return 200, also if there is no event yet")
+        evidence = f"{number}: there is no body, and a browser's EventSource does not reconnect"
+        yield Finding("head", "status", Level.FAIL, evidence, "return 200, even without an event yet")
     elif 200 < number < 300:
         cure = "return 200"
         yield Finding("head", "status", Level.WARN, f"{number}: a browser's EventSource takes only 200", cure)
     elif number in REDIRECTS and any(not hop.is_followed for hop in exchange.hops):
-        yield Finding("head", "status", Level.FAIL, f"{number}: a redirect, not followed")
+        return  # `redirects` has said it
     elif number in REDIRECTS:
-        location = quoted(exchange.headers.get("location", "").partition("?")[0])
+        location = quoted(public_url(exchange.headers.get("location", "")))
         evidence = f"{number} to {location}" if location else f"{number} without a Location"
         yield Finding("head", "status", Level.FAIL, f"{evidence}: not followed", "request that URL itself")
     else:
@@ -133,7 +138,7 @@ def content_type(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     if not has_body(exchange):
         return
-    if "content-type" in exchange.redacted:
+    if "content-type" in exchange.redacted or (exchange.is_recorded and "content-type" not in exchange.headers):
         yield Finding("head", "content-type", Level.note, "not known: the recording does not have its value")
         return
     value = exchange.headers.get("content-type", "")
@@ -145,7 +150,7 @@ def content_type(case: Case) -> Iterator[Finding]:
 
 
 def _charset(value: str) -> Finding:
-    charset = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", value, re.I)
+    charset = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", value, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
         evidence = f"{EVENT_STREAM} with charset {quoted(charset[1])}: clients read UTF-8, whatever it says"
         return Finding("head", "content-type", Level.note, evidence, "send UTF-8, and no other charset")
@@ -192,7 +197,7 @@ def http_version(case: Case) -> Iterator[Finding]:
     version = case.exchange.http_version
     if version == "HTTP/1.0":
         evidence = "HTTP/1.0: without chunks, only the end of the connection ends the body"
-        yield Finding("head", "http-version", Level.WARN, evidence, "answer with HTTP/1.1 and chunks")
+        yield Finding("head", "http-version", Level.WARN, evidence, "respond with HTTP/1.1 and chunks")
     elif version == "HTTP/1.1" and case.origin is not None:
         evidence = "HTTP/1.1: a browser keeps at most 6 connections to a host, and each stream is one"
         yield Finding("head", "http-version", Level.note, evidence, "serve HTTP/2 to browsers")

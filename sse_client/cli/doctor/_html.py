@@ -14,9 +14,10 @@ from .._notes import REDACTED, header_lines, public_url
 from ._case import Case, Diagnosis
 from ._chart import STYLE as CHART_STYLE
 from ._chart import WIDTH, chart, description
+from ._exchange import Exchange
 from ._finding import MAX_QUOTED, Finding, Level
-from ._markup import COLOURS, MAX_FINDING, about, escaped, style, title_of, verdict
-from ._timeline import Timeline, counted, in_text, length_of, timeline_of
+from ._markup import COLOURS, MAX_FINDING, about, escaped, scaled, style, title_of, verdict
+from ._timeline import Timeline, counted, in_text
 
 # How a stream begins and how it ends tells most; and a page of ten thousand rows is slow.
 FIRST, LAST = 100, 20  # events
@@ -54,7 +55,7 @@ td.code{width:62%}
 code{font-size:.92em}
 pre{margin:0;white-space:pre-wrap}
 .wide{overflow-x:auto}
-.wide svg{display:block;width:100%;min-width:44rem;height:auto}
+.wide svg{display:block;width:100%;min-width:52rem;height:auto}
 .wide pre{white-space:pre}
 summary{cursor:pointer}
 @media (max-width:44rem){
@@ -76,8 +77,7 @@ h3{break-after:avoid}
 
 def page(diagnoses: Sequence[Diagnosis], *, with_data: bool) -> str:
     """Return the page of diagnoses; several stand beneath each other, with one scale of time."""
-    timelines = [timeline_of(diagnosis.case.exchange, diagnosis.case.body) for diagnosis in diagnoses]
-    length = length_of(timelines)
+    timelines, length = scaled(diagnoses)
     title = escaped(title_of(diagnoses[0].case.exchange)) if diagnoses else ""
     sections = [
         "\n".join(_section(diagnosis, timeline, length, with_data=with_data))
@@ -105,24 +105,29 @@ def _paper() -> str:
     return f"{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
 
 
-def _section(diagnosis: Diagnosis, timeline: Timeline, length: float, *, with_data: bool) -> Iterator[str]:
-    case = diagnosis.case
+def _section(diagnosis: Diagnosis, timeline: Timeline | None, length: float, *, with_data: bool) -> Iterator[str]:
+    exchange = diagnosis.case.exchange
     yield "<section>"
-    yield f'<h2 class="code">{escaped(title_of(case.exchange))}</h2>'
-    yield f'<p class="faint">{escaped(about(case.exchange))}</p>'
+    yield f'<h2 class="code">{escaped(title_of(exchange))}</h2>'
+    yield f'<p class="faint">{escaped(about(exchange))}</p>'
     yield f'<p><strong class="{diagnosis.worst.name}">{escaped(verdict(diagnosis))}</strong></p>'
     yield from _findings(diagnosis.findings)
-    yield "<h3>Timeline</h3>"
+    if timeline is not None:
+        yield from _timeline(timeline, length)
+        yield from _head(exchange)
+    yield from _body(diagnosis.case, has_times=timeline is not None, with_data=with_data)
+    yield "</section>"
+
+
+def _timeline(timeline: Timeline, length: float) -> Iterator[str]:
     elements, height = chart(timeline, length)
+    yield "<h3>Timeline</h3>"
     yield (
         f'<div class="wide"><svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
         f'aria-label="{escaped(description(timeline))}">{elements}</svg></div>'
     )
     lines = "\n".join(map(escaped, in_text(timeline, length=length)))
     yield f'<details><summary>As text</summary><div class="wide"><pre>{lines}</pre></div></details>'
-    yield from _head(case)
-    yield from _body(case, with_data=with_data)
-    yield "</section>"
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
@@ -137,19 +142,18 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    level = finding.level.name
+    level, check = finding.level.name, escaped(finding.check, MAX_NAME)
     evidence, cure = (
         CODE.sub(r"<code>\1</code>", escaped(text, MAX_FINDING)) for text in (finding.evidence, finding.cure)
     )
     return (
-        f'<tr><td class="level {level}">{level}</td><th class="check" scope="row">{escaped(finding.check, MAX_NAME)}</th>'
-        f'<td{"" if finding.level > Level.ok else " class=faint"}>{evidence}</td><td class="cure">{cure}</td></tr>'
+        f'<tr><td class="level {level}">{level}</td><th class="check" scope="row">{check}</th>'
+        f'<td class="{"ink" if finding.level > Level.ok else "faint"}">{evidence}</td><td class="cure">{cure}</td></tr>'
     )
 
 
-def _head(case: Case) -> Iterator[str]:
+def _head(exchange: Exchange) -> Iterator[str]:
     """Yield the head of the response, and the redirects before it."""
-    exchange = case.exchange
     lines = [f"{hop.status} to {public_url(hop.location)}" for hop in exchange.hops]
     lines.append(f"{exchange.http_version} {exchange.status}".strip())
     lines += header_lines(exchange.headers.multi_items()[:MAX_HEADERS])
@@ -158,7 +162,7 @@ def _head(case: Case) -> Iterator[str]:
     yield "<pre>" + "\n".join(escaped(line, MAX_HEADER) for line in lines) + "</pre>"
 
 
-def _body(case: Case, *, with_data: bool) -> Iterator[str]:
+def _body(case: Case, *, has_times: bool, with_data: bool) -> Iterator[str]:
     """Yield the events; without any, the first lines of the body."""
     arrivals = case.body.arrivals
     if not arrivals:
@@ -170,9 +174,11 @@ def _body(case: Case, *, with_data: bool) -> Iterator[str]:
     said = total if is_short else f"The first {FIRST} and the last {LAST} of {total}"
     yield "<h3>Events</h3>"
     shortened = "" if with_data else "; data is shortened"
-    yield f'<table><caption class="faint">{said}, with the time since the request{shortened}</caption>'
-    yield '<thead><tr><th scope="col">Time</th><th scope="col">Name</th><th scope="col">ID</th>'
-    yield '<th scope="col">Data</th></tr></thead><tbody>'
+    since = ", with the time since the request" if has_times else ""
+    yield f'<table><caption class="faint">{said}{since}{shortened}</caption>'
+    names = ("Time", "Name", "ID", "Data") if has_times else ("Name", "ID", "Data")
+    cells = "".join(f'<th scope="col">{name}</th>' for name in names)
+    yield f"<thead><tr>{cells}</tr></thead><tbody>"
     for number, arrival in enumerate(arrivals):
         if not is_short and FIRST <= number < len(arrivals) - LAST:
             if number == FIRST:
@@ -180,10 +186,8 @@ def _body(case: Case, *, with_data: bool) -> Iterator[str]:
             continue
         event = arrival.event
         name, identifier = escaped(event.event, MAX_NAME), escaped(event.id, MAX_NAME)
-        yield (
-            f'<tr><td class="time">{arrival.time:.3f} s</td><td>{name}</td><td>{identifier}</td>'
-            f'<td class="code">{escaped(event.data, limit)}</td></tr>'
-        )
+        time = f'<td class="time">{arrival.time:.3f} s</td>' if has_times else ""
+        yield f'<tr>{time}<td>{name}</td><td>{identifier}</td><td class="code">{escaped(event.data, limit)}</td></tr>'
     yield "</tbody></table>"
 
 

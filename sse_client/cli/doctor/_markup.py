@@ -3,11 +3,13 @@
 import html
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from .._notes import public_url
 from ._case import Diagnosis
 from ._exchange import Exchange
 from ._finding import Level, quoted
+from ._timeline import Timeline, length_of, timeline_of
 
 # A finding is one line of a terminal or a few of a page. A longer one comes from a server that floods us.
 MAX_FINDING = 500  # characters
@@ -58,18 +60,34 @@ def _rules(surroundings: int) -> str:
 
 
 def title_of(exchange: Exchange) -> str:
-    """Return the request in one line, without secrets."""
-    return quoted(f"{exchange.method} {public_url(exchange.url)}", MAX_TITLE)
+    """Return the request in one line, without secrets; of a file, its name."""
+    url = public_url(exchange.url) if exchange.has_head else exchange.url
+    return quoted(f"{exchange.method} {url}".strip(), MAX_TITLE)
 
 
 def about(exchange: Exchange) -> str:
     """Return what tells an exchange from another one with the same request."""
+    if exchange.failure is not None:
+        return "no response"
+    if not exchange.has_head:
+        return "the bytes of a body, without a head and without times"
     parts = [str(exchange.status), exchange.http_version, exchange.content_type or "no content type"]
     if exchange.accepted:
         parts.append(f"asked for {exchange.accepted}")
+    if exchange.left:
+        parts.append(f"stopped reading: {exchange.left}")
     if exchange.is_recorded:
         parts.append("recorded")
     return quoted(", ".join(filter(None, parts)), MAX_TITLE)
+
+
+def scaled(diagnoses: Sequence[Diagnosis]) -> tuple[list[Timeline | None], float]:
+    """Return the timelines of diagnoses, `None` if there are no times, and the length of the scale for all of them."""
+    timelines = [
+        timeline_of(case.exchange, case.body) if case.exchange.has_head and case.exchange.failure is None else None
+        for case in (diagnosis.case for diagnosis in diagnoses)
+    ]
+    return timelines, length_of(timeline for timeline in timelines if timeline is not None)
 
 
 def verdict(diagnosis: Diagnosis) -> str:

@@ -13,11 +13,13 @@ from .._reading import DIALECTS, dialect_of, marks_of
 from .._request import call_of
 from .._usage import UsageError
 from . import _recording as recording
-from ._case import Case, Diagnosis, diagnose
+from ._case import Case, Diagnosis
+from ._diagnosis import diagnose
 from ._exchange import CTRL_C, End, Exchange
 from ._finding import Finding, Level
 from ._html import page
 from ._observe import observe, warm_up
+from ._probes import check_probes, probed
 from ._report import write_json, write_text
 from ._svg import picture
 
@@ -91,14 +93,17 @@ def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagn
     call = call_of(options, None, stdin)
     dialect_of(options, call.arguments.get("json"))  # raises for an unknown one, as the marks do: before the request
     marks_of(options)
+    check_probes(options)
     warm_up(options)
-    return [diagnose(case_of(options, observe(call, options, notes)))]
+    return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
 
 
 def _of_recording(options: Namespace) -> list[Diagnosis]:
     """Judge all connections of a recording, and report the worst one; the last of those, if there are several."""
     if options.from_curl is not None or any(each is not None for each in (options.json, options.content, options.form)):
         raise UsageError("a recording is read: there is no request to be described")
+    if options.probe or options.resume_check or options.compare is not None:
+        raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
     if options.dialect is not None and options.dialect not in DIALECTS:
         dialect_of(options)  # raises
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target)]
@@ -136,9 +141,8 @@ def case_of(options: Namespace, exchange: Exchange) -> Case:
 
 
 def _code_of(diagnoses: list[Diagnosis], *, is_healthy: bool) -> int:
-    exchange = diagnoses[0].case.exchange
-    if exchange.left == CTRL_C:
+    if any(diagnosis.case.exchange.left == CTRL_C for diagnosis in diagnoses):
         return exits.INTERRUPTED
-    if exchange.failure is not None:
+    if diagnoses[0].case.exchange.failure is not None:
         return exits.NO_CONNECTION
     return exits.COMPLETE if is_healthy else exits.OTHER

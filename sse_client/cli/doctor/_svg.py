@@ -13,8 +13,7 @@ from ._case import Diagnosis
 from ._chart import STYLE as CHART_STYLE
 from ._chart import WIDTH as CHART_WIDTH
 from ._chart import chart, description
-from ._markup import MAX_FINDING, about, escaped, plain, style, title_of, verdict
-from ._timeline import length_of, timeline_of
+from ._markup import MAX_FINDING, about, escaped, plain, scaled, style, title_of, verdict
 
 MARGIN = 24
 WIDTH = CHART_WIDTH + 2 * MARGIN
@@ -32,8 +31,7 @@ STYLE = (
 
 def picture(*diagnoses: Diagnosis) -> str:
     """Return the picture of a diagnosis; several stand beneath each other, with one scale of time."""
-    timelines = [timeline_of(diagnosis.case.exchange, diagnosis.case.body) for diagnosis in diagnoses]
-    length = length_of(timelines)
+    timelines, length = scaled(diagnoses)
     parts: list[str] = []
     y = float(MARGIN)
     for diagnosis, timeline in zip(diagnoses, timelines, strict=True):
@@ -52,11 +50,14 @@ def picture(*diagnoses: Diagnosis) -> str:
         for line in _findings(diagnosis):
             parts += [_text(MARGIN + column * LETTER, y, text, kind) for column, text, kind in line]
             y += LINE
-        elements, height = chart(timeline, length)
-        parts.append(f'<g transform="translate({MARGIN} {y})">{elements}</g>')
-        y += height + MARGIN
+        if timeline is not None:
+            elements, height = chart(timeline, length)
+            parts.append(f'<g transform="translate({MARGIN} {y})">{elements}</g>')
+            y += height
+        y += MARGIN
     title = "; ".join(
-        f"{title_of(diagnosis.case.exchange)}: {verdict(diagnosis)}. {description(timeline)}"
+        f"{title_of(diagnosis.case.exchange)}: {verdict(diagnosis)}"
+        + (f". {description(timeline)}" if timeline else "")
         for diagnosis, timeline in zip(diagnoses, timelines, strict=True)
     )
     return (
@@ -76,7 +77,7 @@ def wrapped(text: str, columns: int) -> list[str]:
         if used + width > columns:
             if letter == " ":
                 blank = len(line)
-            # A long word is broken where it is: else a line could be almost empty.
+            # Without a blank in the second half of a line, a word is broken: else the line could be almost empty.
             at = blank if blank > len(line) // 2 else len(line)
             lines.append(line[:at].rstrip())
             line = line[at:].lstrip()

@@ -14,8 +14,9 @@ CACHES = (
     *("x-cache", "cf-cache-status", "x-vercel-cache", "x-nextjs-cache", "x-cache-status", "x-proxy-cache"),
     *("cdn-cache", "x-cache-remote", "x-fastcgi-cache", "x-litespeed-cache", "x-drupal-cache", "x-azure-cache"),
 )
-# A hit, though not `hit-for-pass` and the like, which is none. A stale copy is one too.
+# A hit, though not `hit-for-pass` and the like, which is not a hit. A stale copy is one.
 HIT = re.compile(r"(?<![a-z])(?:refresh)?hit(?![a-z-])|(?<![a-z])(?:stale|updating|revalidated)(?![a-z])")
+NODE = re.compile(r"\bfrom\s+\S+")
 # The cache of RFC 9211: `Cache-Status: ExampleCache; hit`.
 STATUS_HIT = re.compile(r";\s*hit(?:\s*=\s*\?1)?\s*(?:;|,|$)")
 
@@ -28,12 +29,12 @@ def cache(case: Case) -> Iterator[Finding]:
     """Whether a cache had the response: then it is a copy of an old stream."""
     headers = case.exchange.headers
     for name in CACHES:
-        if HIT.search(headers.get(name, "").lower()):
+        if HIT.search(NODE.sub("", headers.get(name, "").lower())):
             yield _hit(f"{name}: {quoted(headers[name])}")
             return
     if STATUS_HIT.search(headers.get("cache-status", "").lower()):
         yield _hit(f"cache-status: {quoted(headers['cache-status'])}")
-    elif len(headers.get("x-varnish", "").split()) == 2:
+    elif any(len(each.split()) == 2 for each in headers.get("x-varnish", "").split(",")):
         yield _hit("x-varnish has two numbers")
     elif (age := headers.get("age", "").strip()).isascii() and age.isdigit() and age.strip("0"):
         evidence = f"Age is {quoted(age)} s: the response may be an old one from a cache"
@@ -50,7 +51,7 @@ def _hit(evidence: str) -> Finding:
 def cache_control(case: Case) -> Iterator[Finding]:
     """Whether caches are told to keep out."""
     exchange = case.exchange
-    if not 200 <= exchange.status < 300:
+    if not case.is_stream:
         return
     if "cache-control" in exchange.redacted:
         yield Finding("head", "cache-control", Level.note, "not known: the recording does not have its value")
@@ -69,7 +70,7 @@ def cache_control(case: Case) -> Iterator[Finding]:
         evidence = f"absent: {' and '.join(caches)} may keep the stream, and play the copy to others"
         yield Finding("head", "cache-control", Level.WARN, evidence, NO_CACHE)
     else:
-        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache to keep the stream"
+        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache from keeping the stream"
         yield Finding("head", "cache-control", Level.note, evidence, NO_CACHE)
 
 
@@ -86,7 +87,7 @@ def no_transform(case: Case) -> Iterator[Finding]:
     """Whether those that compress or rewrite responses are told not to."""
     exchange = case.exchange
     who = [proxy.name for proxy in seen(case) if proxy.may_compress]
-    if not who or not 200 <= exchange.status < 300 or "cache-control" in exchange.redacted:
+    if not (who and case.is_stream) or "cache-control" in exchange.redacted:
         return
     if "no-transform" in _words(exchange.headers.get("cache-control", "")):
         yield Finding("head", "no-transform", Level.ok, f"{' and '.join(who)} may not compress the stream")
@@ -100,7 +101,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     value = exchange.headers.get("x-accel-buffering", "").strip().lower()
     readers = [proxy for proxy in seen(case) if proxy.name in OF_NGINX or proxy.name == "Cloudflare"]
-    if not 200 <= exchange.status < 300 or "x-accel-buffering" in exchange.redacted:
+    if not case.is_stream or "x-accel-buffering" in exchange.redacted:
         return
     if value == "yes":
         evidence = "yes: it tells nginx to buffer the stream"
@@ -109,7 +110,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
         yield Finding("head", "x-accel-buffering", Level.ok, "no")
     elif readers:
         who = " and ".join(proxy.name for proxy in readers)
-        evidence = f"absent, with {who} in the way: nginx buffers without it, and removes it if it is there"
+        evidence = f"not seen, with {who} in the way: nginx buffers by default, and removes the header when it obeys it"
         yield Finding("head", "x-accel-buffering", Level.note, evidence, "send `X-Accel-Buffering: no`")
 
 
