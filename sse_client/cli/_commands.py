@@ -64,7 +64,7 @@ def _request(
     options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO, method: str | None, *, is_feed: bool
 ) -> int:
     call = call_of(options, method, stdin)
-    dialect = dialect_of(options, call.arguments.get("json"))
+    dialect = dialect_of(options, call.arguments.get("content", b""))
     arguments = {**call.arguments, **marks_of(options), **repeats_of(options, is_feed=is_feed)}
     if dialect is not None:
         arguments["dialect"] = dialect
@@ -90,7 +90,13 @@ def _request(
                     stream: EventStream[Any, Any] = make(call.url, **arguments)
                 except (ValueError, TypeError, httpx.InvalidURL) as error:
                     raise UsageError(str(error)) from None
-                return show.finish(stream, show.read(stream))
+                try:
+                    return show.finish(stream, show.read(stream))
+                except ValueError as error:
+                    if stream.stats.time_to_headers is not None:
+                        raise
+                    # Of httpx, or of the lookup of the host's name: their texts have no values in them.
+                    raise UsageError(f"the request cannot be sent: {error}") from None
     finally:
         show.output.close()
 

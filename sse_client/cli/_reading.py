@@ -79,8 +79,8 @@ class Pairing:
         self._reader.close(error)
 
 
-def dialect_of(options: Namespace, body: Any = None) -> Dialect[Any, Any] | None:
-    """Return the dialect, which delivers `Paired`; `None` if none is named. `body` is the JSON of the request."""
+def dialect_of(options: Namespace, body: bytes = b"") -> Dialect[Any, Any] | None:
+    """Return the dialect, which delivers `Paired`; `None` if none is named. `body` is that of the request."""
     name = options.dialect
     if name is None:
         return None
@@ -90,13 +90,21 @@ def dialect_of(options: Namespace, body: Any = None) -> Dialect[Any, Any] | None
 
     dialect: Any = getattr(dialects, DIALECTS[name])
     if name == "mcp":
-        request_id = cast("dict[str, Any]", body).get("id") if isinstance(body, dict) else None
-        if not isinstance(request_id, str | int):
-            raise UsageError("--dialect mcp needs a request with an id in its --json")
-        dialect = dialect(request_id)
+        dialect = dialect(_request_id(body))
     make: Callable[[], Any] = dialect.reader
     paired: Dialect[Any, Any] = replace(dialect, reader=lambda: Pairing(make(), is_strict=options.strict))
     return paired
+
+
+def _request_id(body: bytes) -> str | int:
+    try:
+        request = json.loads(body)
+    except (ValueError, RecursionError):
+        request = None
+    request_id = cast("dict[str, Any]", request).get("id") if isinstance(request, dict) else None
+    if not isinstance(request_id, str | int):
+        raise UsageError("--dialect mcp needs a request with an id in its --json")
+    return request_id
 
 
 def marks_of(options: Namespace) -> dict[str, Any]:

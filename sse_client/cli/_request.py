@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import ssl
+import warnings
 from argparse import Namespace
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +15,10 @@ from urllib.parse import urlencode
 import httpx
 
 from ._curl import CurlRequest, parse_curl
-from ._usage import UsageError, content_of
+from ._text import check_json
+from ._usage import TOKEN, UsageError, check_header, content_of
+
+FORM = "application/x-www-form-urlencoded"
 
 
 class Call(NamedTuple):
@@ -40,20 +44,22 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
     if curl and (curl.body is not None or curl.form):
         if body:
             raise UsageError("--from-curl has a body already")
-        body = _form(curl.form) if curl.form else {"content": curl.body}
+        body = _parts(curl.form) if curl.form else {"content": curl.body}
     headers = _merged(headers, [_header(each) for each in options.headers or ()])
-    names = {name.lower() for name, _ in headers}
-    if isinstance(body.get("content"), bytes) and "content-type" not in names:
-        headers.append(("Content-Type", "application/x-www-form-urlencoded"))  # as curl's -d
+    if "content" in body and "content-type" not in {name.lower() for name, _ in headers}:
+        headers.append(("Content-Type", FORM if getattr(options, "json", None) is None else "application/json"))
     arguments: dict[str, Any] = {**body}
     if options.bearer_env is not None:
         headers = _merged(headers, [("Authorization", f"Bearer {_variable(options.bearer_env, '--bearer-env')}")])
+    check_header(getattr(options, "idempotency_key", None) or "Idempotency-Key", "", "--idempotency-key")
     if auth := _auth(options, curl):
         arguments["auth"] = auth
     if headers:
         arguments["headers"] = [(name.encode(), value.encode(errors="surrogateescape")) for name, value in headers]
     if options.last_event_id is not None:
         arguments["last_event_id"] = options.last_event_id
+    if curl and curl.method is not None and not TOKEN.fullmatch(curl.method):
+        raise UsageError("--from-curl: --request needs a method")
     if method is None:
         method = (curl.method if curl else None) or ("POST" if body else "GET")
     elif curl and curl.method not in (None, method):
@@ -83,7 +89,7 @@ def with_query(url: str, fields: "list[str] | tuple[()]") -> str:
     if not pairs:
         return url
     url = url.partition("#")[0].rstrip("?&")  # a fragment is never sent
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, errors='surrogateescape')}"
 
 
 def _merged(headers: list[tuple[str, str]], more: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -94,10 +100,11 @@ def _merged(headers: list[tuple[str, str]], more: list[tuple[str, str]]) -> list
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip().isascii() or not name.strip().isprintable() or " " in name.strip():
+    if not colon or not name.strip():
         raise UsageError("-H: expected 'K: V'")
-    if not name.strip() or any(each in value for each in "\r\n\0"):
-        raise UsageError("-H: expected 'K: V', in one line")
+    if name.strip().lower() == "content-length":
+        raise UsageError("-H: Content-Length is counted; leave it out")
+    check_header(name.strip(), value, "-H")
     return name.strip(), value.strip()
 
 
@@ -107,57 +114,78 @@ def _body(options: Namespace, stdin: BinaryIO) -> dict[str, Any]:
     if sum(each is not None for each in (json_text, content, form)) > 1:
         raise UsageError("expected one body: --json, -d or -F")
     if json_text is not None:
-        try:
-            return {"json": json.loads(content_of(json_text, "--json", stdin))}
-        except (ValueError, RecursionError) as error:
-            where = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "text"
-            raise UsageError(f"--json: it is not JSON ({where})") from None
+        return {"content": _checked_json(content_of(json_text, "--json", stdin))}
     if content is not None:
         return {"content": content_of(content, "-d", stdin)}
     return {} if form is None else _form(form)
 
 
+def _checked_json(content: bytes) -> bytes:
+    """Return the JSON as it was given, digit by digit."""
+    try:
+        text = content.decode("utf-8-sig")
+        check_json(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"--json: it is not JSON (line {error.lineno}, column {error.colno})") from None
+    except (ValueError, RecursionError):
+        raise UsageError("--json: it is not JSON in UTF-8") from None
+    return text.encode()
+
+
 def _form(fields: list[str]) -> dict[str, Any]:
     """Return a form: with a file it is sent in several parts."""
-    data: dict[str, list[str]] = {}
-    files: list[tuple[str, tuple[str, bytes]]] = []
-    for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals or not name:
-            raise UsageError("-F: expected K=V")
+    pairs = [_pair(field) for field in fields]
+    if any(value.startswith("@") for _, value in pairs):
+        return _parts(fields)
+    return {"content": urlencode(pairs, errors="surrogateescape").encode()}
+
+
+def _parts(fields: list[str]) -> dict[str, Any]:
+    """Return a form in several parts, some of them perhaps files."""
+    parts: list[tuple[str, tuple[str | None, bytes]]] = []
+    for name, value in map(_pair, fields):
         if value.startswith("@"):
             try:
-                files.append((name, (Path(value[1:]).name, Path(value[1:]).read_bytes())))
+                parts.append((name, (Path(value[1:]).name, Path(value[1:]).read_bytes())))
             except OSError as error:
                 raise UsageError(f"-F: cannot read {value[1:]}: {error.strerror}") from error
         else:
-            data.setdefault(name, []).append(value)
-    return {"data": data, **({"files": files} if files else {})}
+            parts.append((name, (None, value.encode(errors="surrogateescape"))))
+    return {"files": parts}
+
+
+def _pair(field: str) -> tuple[str, str]:
+    name, equals, value = field.partition("=")
+    if not equals or not name:
+        raise UsageError("-F: expected K=V")
+    return name, value
 
 
 def _variable(name: str, option: str) -> str:
     value = os.environ.get(name)
     if not value:
         raise UsageError(f"{option}: the environment has no variable {name}")
+    if any(each in value.strip() for each in "\r\n"):
+        raise UsageError(f"{option}: the variable {name} has several lines")
     return value.strip()
 
 
 def _auth(options: Namespace, curl: CurlRequest | None) -> tuple[str, str] | None:
-    if options.user is None:
+    given = options.user if options.user is not None or curl is None else curl.user
+    if given is None:
         if options.password_env is not None:
             raise UsageError("--password-env needs -u USER")
-        if curl is None or curl.user is None:
-            return None
-        user, _, password = curl.user.partition(":")
-        return user, password
-    user, colon, password = options.user.partition(":")
+        return None
+    user, colon, password = given.partition(":")
     if options.password_env is not None:
         return user, _variable(options.password_env, "--password-env")
     if colon:
         return user, password
     try:
-        return user, getpass.getpass("Password: ")
-    except (EOFError, OSError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # else it would read standard input, and echo
+            return user, getpass.getpass("Password: ")
+    except (EOFError, OSError, getpass.GetPassWarning):
         raise UsageError("-u: the password cannot be asked for without a terminal; use --password-env") from None
 
 

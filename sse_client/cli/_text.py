@@ -30,7 +30,7 @@ def _refuse(text: str) -> Any:
 
 
 # NaN and Infinity are Python's own. Numbers are only checked: as text they may be of any length.
-_check = json.JSONDecoder(parse_constant=_refuse, parse_int=str, parse_float=str).decode
+check_json = json.JSONDecoder(parse_constant=_refuse, parse_int=str, parse_float=str).decode
 _quote = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -41,7 +41,7 @@ def as_json(data: str) -> str | None:
     Between the values of JSON, a line feed is the same as a blank; in them there cannot be one.
     """
     try:
-        _check(data)
+        check_json(data)
     except (ValueError, RecursionError):
         return None
     return _escaped(data.strip(" \t\n").replace("\n", " "))

@@ -1,6 +1,7 @@
 """`doctor`, the head: each row of the tables is one fact about a response, healthy or not."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Mapping
 from random import Random
@@ -9,12 +10,17 @@ from typing import Any
 import httpx
 import pytest
 from cases import At, blocks, exchange, findings, paced
+from command import run
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sse_client import Terminator
+from sse_client.cli._text import in_one_line
 from sse_client.cli.doctor import _via
 from sse_client.cli.doctor._case import Case
-from sse_client.cli.doctor._exchange import End, Exchange, Hop
+from sse_client.cli.doctor._exchange import End, Exchange, Hop, Piece
 from sse_client.cli.doctor._finding import Finding, Level
+from sse_client.testing import Answer, EventServer, RecordedRequest
 
 OK, NOTE, WARN, FAIL = Level.ok, Level.note, Level.WARN, Level.FAIL
 STREAM = [*paced(blocks(5))]
@@ -88,7 +94,7 @@ def test_a_healthy_head_is_explained() -> None:
     assert {finding.check: finding.evidence for finding in of_head(healthy())} == {
         "status": "200",
         "content-type": "text/event-stream",
-        "content-length": "absent, as of a stream",
+        "content-length": "absent, as for any stream",
         "content-encoding": "none",
         "cache-control": "no-cache, no-transform",
         "x-accel-buffering": "no",
@@ -168,7 +174,7 @@ HOPS: list[tuple[str, str, str, int, str, bool, Level, str]] = [
 )
 def test_redirects(method: str, url: str, status: int, to: str, followed: bool, level: Level, cure: str) -> None:
     """A redirect is a FAIL if a POST cannot follow it, and a login page is named; the cure says which URL to use."""
-    hop = Hop(status, to, is_followed=followed)
+    hop = Hop(status, to, is_followed=followed, at=url)
     found = exchange(
         *(STREAM if followed else ()), status=200 if followed else status, method=method, url=url, hops=(hop,)
     )
@@ -238,6 +244,7 @@ LENGTHS: dict[str, tuple[list[At], Level]] = {
     "in pieces of one write, late": ([(3.0, ALL[:50]), (3.01, ALL[50:])], FAIL),
     "all at once, early": ([(0.05, ALL)], WARN),
     "over time": ([*paced(blocks(5), start=0.1, step=0.5)], WARN),
+    "a short reply, late": ([(3.0, "".join(blocks(2)))], WARN),
     "one event": ([(3.0, blocks(1)[0])], NOTE),
     "nothing": ([], NOTE),
 }
@@ -524,8 +531,29 @@ CORS = [
 @pytest.mark.parametrize(("more", "level"), [pytest.param(*row[1:], id=row[0]) for row in CORS])
 def test_cors(more: dict[str, str], level: Level) -> None:
     """With `--origin`, the head is judged as a browser judges it for a page of that origin."""
-    finding = the("cors", Case(exchange(*STREAM, more=more), origin="https://app.test"))
+    sent = httpx.Headers({"origin": "[redacted]"})
+    finding = the("cors", Case(exchange(*STREAM, more=more, sent=sent), origin="https://app.test"))
     assert finding.level == level
+
+
+def test_cors_without_having_asked() -> None:
+    """Without an Origin in the request, what is missing is a WARN: many servers allow an origin only if asked."""
+    assert the("cors", Case(healthy(), origin="https://app.test")).level == WARN
+    other = healthy(more={"access-control-allow-origin": "https://other.test"})
+    assert the("cors", Case(other, origin="https://app.test")).level == WARN
+
+
+def test_the_origin_is_sent() -> None:
+    """The request of `doctor --origin` has that origin, so that a server which allows only those that ask is well."""
+
+    def answer(request: RecordedRequest) -> Answer:
+        origin = request.headers.get("origin", "")
+        return Answer("".join(blocks(2)), headers={"Access-Control-Allow-Origin": origin, "Vary": "Origin"})
+
+    with EventServer(answer) as server:
+        done = run("doctor", server.url, "--origin", "https://app.test/", "--json")
+    findings = {finding["check"]: finding for finding in json.loads(done.out)["findings"]}
+    assert findings["cors"]["level"] == "ok"
 
 
 def test_no_cors_without_an_origin() -> None:
@@ -554,3 +582,42 @@ def test_nothing_of_the_server_is_raw() -> None:
     for finding in of_head(Case(found, origin="http://a.test")):
         assert finding.evidence.isprintable()
         assert len(finding.evidence) < 250
+
+
+NAMES = st.sampled_from(
+    [
+        *(
+            "content-type",
+            "content-length",
+            "content-encoding",
+            "cache-control",
+            "transfer-encoding",
+            "location",
+            "age",
+        ),
+        *("via", "server", "x-cache", "x-varnish", "cache-status", "set-cookie", "vary", "x-accel-buffering"),
+        *("access-control-allow-origin", "access-control-allow-credentials", "x-powered-by"),
+    ]
+)
+VALUES = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=200),
+    st.sampled_from(
+        ["text/event-stream", "text/html", "application/json", "gzip", "br", "deflate", "0", "http://[", ","]
+    ),
+)
+
+
+@given(
+    st.dictionaries(NAMES, VALUES),
+    st.binary(max_size=50) | st.sampled_from([b"data: 1\n\n", b"{}", b"<title>"]),
+    st.sampled_from([200, 201, 204, 302, 404, 500, 999]),
+    st.sampled_from(list(End)),
+)
+def test_any_head(head: dict[str, str], body: bytes, status: int, end: End) -> None:
+    """No head, however odd, makes a check fail; its text is one line that a terminal can show."""
+    headers = httpx.Headers([(name.encode(), value.encode("latin-1")) for name, value in head.items()])
+    hops = (Hop(302, "[redacted]", is_followed=False, at="http://api.test/"),) if status == 302 else ()
+    found = Exchange("POST", "http://api.test/", status, headers, 0.1, (Piece(0.2, body),), 0.3, end, hops=hops)
+    for finding in of_head(Case(found, origin="http://[")):
+        assert finding.evidence
+        assert in_one_line(finding.evidence + finding.cure) == finding.evidence + finding.cure

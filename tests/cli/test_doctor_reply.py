@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from cases import exchange, findings
 from dialects.playing import STREAMS, expectations, recorded
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sse_client import ErrorEvent, Terminator
+from sse_client.cli._reading import DIALECTS
+from sse_client.cli._text import in_one_line
 from sse_client.cli.doctor._case import Case
 from sse_client.cli.doctor._exchange import End, Exchange
 from sse_client.cli.doctor._finding import Finding, Level
@@ -192,6 +196,25 @@ def test_several_choices() -> None:
     choices = [{"index": index, "delta": {"content": "a"}, "finish_reason": "stop"} for index in (0, 1)]
     found = [finding.evidence for finding in of_reply(openai(event({"choices": choices}), DONE))]
     assert found[1:3] == ["choice 0: stop", "choice 1: stop"]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["id", "type", "choices", "delta", "error", "message", "result"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(VALUES, max_size=3), st.sampled_from(sorted(DIALECTS)), st.sampled_from(list(End)))
+def test_any_reply(values: list[Any], dialect: str, end: End) -> None:
+    """No reply, however odd, makes a check fail, under any dialect; its text is one line that a terminal can show."""
+    parts = [(0.1 * at, event(value)) for at, value in enumerate(values, start=1)]
+    for finding in of_reply(Case(exchange(*parts, end=end), dialect=dialect)):
+        assert finding.evidence
+        assert in_one_line(finding.evidence + finding.cure) == finding.evidence + finding.cure
 
 
 NAMES = {

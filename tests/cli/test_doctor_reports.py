@@ -6,12 +6,14 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from cases import At, exchange, paced
+from command import run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ from sse_client.cli.doctor._finding import Finding, Level
 from sse_client.cli.doctor._html import POLICY, page
 from sse_client.cli.doctor._markup import COLOURS
 from sse_client.cli.doctor._svg import picture, wrapped
-from sse_client.cli.doctor._timeline import Timeline, as_json, in_text, length_of, round_width, timeline_of
+from sse_client.cli.doctor._timeline import Mark, Timeline, as_json, in_text, length_of, round_width, timeline_of
 from sse_client.testing import Answer, EventServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -145,6 +147,24 @@ def test_lines_of_a_picture(text: str, columns: int) -> None:
     wide = "汉"
     assert all(len(line.replace("\u0301", "")) + line.count(wide) <= columns for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+@given(st.lists(st.floats(0.0, 100.0), min_size=2, max_size=4).map(sorted))
+def test_names_in_a_chart(times: list[float]) -> None:
+    """The names of the marks never stand on each other, nor outside of the chart."""
+    names = ("head", "first byte", "first event", "stopped reading")
+    marks = tuple(Mark(time, name) for time, name in zip(times, names, strict=False))
+    elements, _ = chart(Timeline(marks, (), (), (), times[-1]), times[-1])
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for element in ElementTree.fromstring(elements).iter("text"):
+        if "halo" in element.attrib["class"]:
+            x, width = float(element.attrib["x"]), len("".join(element.itertext())) * 7.0
+            span = (x - width, x) if "end" in element.attrib["class"] else (x, x + width)
+            assert span[0] >= 0
+            assert span[1] <= 912
+            spans.setdefault(element.attrib["y"], []).append(span)
+    for row in spans.values():
+        assert all(left[1] < right[0] for left, right in pairwise(sorted(row)))
 
 
 class Elements(HTMLParser):
@@ -338,6 +358,23 @@ def test_secrets() -> None:
     for with_data in (False, True):
         assert canary not in page([diagnosis(made)], with_data=with_data)
     assert canary not in picture(diagnosis(made))
+
+
+def test_secrets_of_the_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the request's headers, cookies, password, query and body is in the files that the command writes."""
+    canary = "c4n4ry"
+    monkeypatch.setenv("PASSWORD", canary)
+    html, svg = tmp_path / "report.html", tmp_path / "report.svg"
+    redirect = Answer(status=307, headers={"Location": f"/chat?key={canary}"})
+    with EventServer(redirect, Answer("data: 1\n\n", headers={"Set-Cookie": f"id={canary}"})) as server:
+        options = ["-H", f"X-Key: {canary}", "-H", f"Cookie: a={canary}", "-u", "me", "--password-env", "PASSWORD"]
+        options += ["-q", f"token={canary}", "-d", canary, "--html", str(html), "--svg", str(svg), "--with-data"]
+        run("doctor", f"{server.url}/chat?k={canary}", *options)
+        assert len(server.requests) == 2
+    for path in (html, svg):
+        text = path.read_text(encoding="utf-8")
+        assert f"POST {server.url}/chat?" in text
+        assert canary not in text
 
 
 def test_sizes() -> None:

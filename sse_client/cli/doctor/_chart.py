@@ -43,34 +43,22 @@ class Label:
     row: int
 
 
-def chart(timeline: Timeline, length: float, top: float = 0.0) -> tuple[str, float]:
-    """Return the elements of a chart that starts at `top`, and its height. `length` is that of the scale."""
+def chart(timeline: Timeline, length: float) -> tuple[str, float]:
+    """Return the elements of a chart, and its height. `length` is that of the scale."""
     bins = timeline.bins(MAX_BARS, length)
     end = bins[-1].end
     labels = _labels(timeline.marks, end)
-    plot = top + (max(label.row for label in labels) + 1) * ROW + 4
-    width = bins[0].end - bins[0].start
+    top = (max(label.row for label in labels) + 1) * ROW + 4
     rows: list[str] = []
-    base = plot - GAP
-    for name, height, values, highest in _rows(bins, timeline):
+    base = top - GAP
+    for name, unit, height, values, highest in _rows(bins, timeline):
         base += GAP + height
-        middle = base - height / 2
+        middle = base - height / 2 + 4
         rows.append(f'<path class="line" d="M{LEFT} {base}H{RIGHT}"/>')
         rows.append(f'<path class="{name}" d="{_bars(values, bins, end, base, height)}"/>')
-        rows.append(_name(name, middle + 4))
-        if name == "events":
-            rows.append(_name(f"per {width:.{decimals(width)}f} s", middle + 4 + ROW))
-        if highest:
-            rows.append(_name(highest, base - height + 10))
-    lines: list[str] = []
-    names: list[str] = []
-    for label in labels:
-        y = plot - 8 - label.row * ROW
-        lines.append(f'<path class="mark" d="M{label.x:.1f} {y - 8}V{base}"/>')
-        side, x = (" end", label.x - 4) if label.is_left else ("", label.x + 4)
-        names.append(f'<text class="ink halo{side}" x="{x:.1f}" y="{y}">{escaped(label.text)}</text>')
-    parts = [*lines, *rows, *names, *_ticks(end, base)]
-    return f'<g class="chart">{"".join(parts)}</g>', base + 24 - top
+        rows += [_name(name, middle), _name(unit, middle + ROW), _name(highest, base - height + 10)]
+    parts = [*_lines(labels, top, base), *rows, *_names(labels, top), *_ticks(end, base)]
+    return f'<g class="chart">{"".join(parts)}</g>', base + 24
 
 
 def description(timeline: Timeline) -> str:
@@ -81,13 +69,14 @@ def description(timeline: Timeline) -> str:
     return f"Timeline: {counted(len(timeline.events), 'event')}, {size}{comments}; {marks}"
 
 
-def _rows(bins: list[Bin], timeline: Timeline) -> Iterator[tuple[str, int, list[int], str]]:
-    """Yield the rows of the plot: the name, the height, the values, and what the highest bar stands for."""
+def _rows(bins: list[Bin], timeline: Timeline) -> Iterator[tuple[str, str, int, list[int], str]]:
+    """Yield the rows of the plot: the name, the unit, the height, the values, and the number of the highest bar."""
     events, sizes = [each.events for each in bins], [each.bytes for each in bins]
-    yield "events", EVENTS, events, f"{max(events)}" if timeline.events else ""
-    yield "bytes", BYTES, sizes, in_bytes(max(sizes)) if timeline.pieces else ""
+    width = bins[0].end - bins[0].start
+    yield "events", f"per {width:.{decimals(width)}f} s", EVENTS, events, f"{max(events)}" if timeline.events else ""
+    yield "bytes", "", BYTES, sizes, in_bytes(max(sizes)) if timeline.pieces else ""
     if timeline.comments:
-        yield "comments", COMMENTS, [min(each.comments, 1) for each in bins], ""
+        yield "comments", "", COMMENTS, [min(each.comments, 1) for each in bins], ""
 
 
 def _bars(values: Sequence[int], bins: Sequence[Bin], end: float, base: float, height: float) -> str:
@@ -125,6 +114,17 @@ def _labels(marks: Sequence[Mark], end: float) -> list[Label]:
     return labels
 
 
+def _lines(labels: Sequence[Label], top: float, base: float) -> Iterator[str]:
+    for label in labels:
+        yield f'<path class="mark" d="M{label.x:.1f} {top - 16 - label.row * ROW}V{base}"/>'
+
+
+def _names(labels: Sequence[Label], top: float) -> Iterator[str]:
+    for label in labels:
+        side, x = (" end", label.x - 4) if label.is_left else ("", label.x + 4)
+        yield f'<text class="ink halo{side}" x="{x:.1f}" y="{top - 8 - label.row * ROW}">{escaped(label.text)}</text>'
+
+
 def _ticks(end: float, bottom: float) -> Iterator[str]:
     width = round_width(end, MAX_TICKS)
     for number in range(int(end / width + 1e-6) + 1):
@@ -136,6 +136,8 @@ def _ticks(end: float, bottom: float) -> Iterator[str]:
 
 
 def _name(text: str, y: float) -> str:
+    if not text:
+        return ""
     return f'<text class="faint end" x="{LEFT - 8}" y="{y:.1f}">{escaped(text)}</text>'
 
 

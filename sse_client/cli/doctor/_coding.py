@@ -17,6 +17,8 @@ DEFLATED = frozenset({"gzip", "x-gzip", "deflate"})
 
 # Below, a fast reply and one that was held back look alike: no reader minds.
 WAITED = 1.0  # s
+# Fewer events are a short reply, such as one call of a tool: it may well have been written at once.
+FEW = 5
 # The pieces of one write come within this time on most networks; a burst is no sign of streaming.
 ONE_BURST = 0.25  # s
 # Of the events, at least this part must come in a piece of their own: TCP and TLS merge some.
@@ -34,7 +36,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     if not case.is_stream or "content-length" in exchange.redacted:
         return
     if length is None:
-        yield Finding("head", "content-length", Level.ok, "absent, as of a stream")
+        yield Finding("head", "content-length", Level.ok, "absent, as for any stream")
         return
     evidence = f"{quoted(length)}: the length was known before the first byte"
     arrivals = case.body.arrivals
@@ -44,7 +46,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     elif times[-1] - times[0] > ONE_BURST:
         text = f"{evidence}, though the body took {times[-1] - times[0]:.1f} s"
         yield Finding("head", "content-length", Level.WARN, text, CURE_LENGTH)
-    elif times[-1] < WAITED:
+    elif times[-1] < WAITED or len(arrivals) < FEW:
         yield Finding("head", "content-length", Level.WARN, f"{evidence}: nothing streams", CURE_LENGTH)
     else:
         text = f"{evidence}, and all {len(arrivals)} events came at once after {times[0]:.1f} s: nothing streams"
@@ -54,7 +56,7 @@ def content_length(case: Case) -> Iterator[Finding]:
 def content_encoding(case: Case) -> Iterator[Finding]:
     """Whether compressed events can be read one by one."""
     exchange = case.exchange
-    if not 200 <= exchange.status < 300 or not exchange.pieces:
+    if not case.is_stream or not exchange.pieces:
         return
     if "content-encoding" in exchange.redacted:
         yield Finding("head", "content-encoding", Level.note, "not known: the recording does not have its value")
@@ -104,7 +106,7 @@ def _flushing(case: Case) -> Finding:
     lumps = "in one piece" if groups == 1 else f"in {groups} pieces"
     evidence = f"{coding}, not flushed: {count} events could be read only {lumps}"
     first = body.arrivals[0].time
-    is_certain = exchange.coding in DEFLATED and body.arrivals[-1].time >= WAITED
+    is_certain = exchange.coding in DEFLATED and count >= FEW and body.arrivals[-1].time >= WAITED
     if is_certain and groups == 1:
         evidence = f"{evidence}, after {first:.1f} s"
     return Finding("head", "content-encoding", Level.FAIL if is_certain else Level.WARN, evidence, _cure(case))

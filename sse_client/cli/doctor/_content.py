@@ -53,9 +53,12 @@ def events(case: Case) -> Iterator[Finding]:
 
 def decoding(case: Case) -> Iterator[Finding]:
     """Could the whole body be read?"""
-    if case.exchange.status == 200 and case.body.fault:
+    fault = case.body.fault
+    if case.exchange.status == 200 and "damaged" in fault:
         cure = "send the bytes as the Content-Encoding says, or without one"
-        yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {case.body.fault}", cure)
+        yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {fault}", cure)
+    elif case.exchange.status == 200 and fault:
+        yield Finding("body", "decoding", Level.note, f"the rest of the body is not judged: {fault}")
 
 
 def end(case: Case) -> Iterator[Finding]:

@@ -3,9 +3,13 @@
 from . import _content, _head, _reply, _time
 from ._case import Case, Check, Diagnosis
 
-CHECKS: tuple[Check, ...] = (*_head.CHECKS, *_time.CHECKS, *_content.CHECKS, *_reply.CHECKS)
+WITHOUT_HEAD: tuple[Check, ...] = (*_content.CHECKS, *_reply.CHECKS)
+CHECKS: tuple[Check, ...] = (*_head.CHECKS, *_time.CHECKS, *WITHOUT_HEAD)
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Run all checks."""
-    return Diagnosis(case, tuple(finding for check in CHECKS for finding in check(case)))
+    """Run all checks; those of the head and of the times only if these are known."""
+    if case.exchange.failure is not None:
+        return Diagnosis(case, (case.exchange.failure,))
+    checks = CHECKS if case.exchange.has_head else WITHOUT_HEAD
+    return Diagnosis(case, tuple(finding for check in checks for finding in check(case)))

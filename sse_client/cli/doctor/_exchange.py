@@ -36,6 +36,8 @@ class Hop:
     status: int
     location: str
     is_followed: bool
+    at: str = ""
+    """The URL that redirected, without secrets; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,30 +62,31 @@ LINES_OF_JSON = frozenset(
 
 def redirects(case: Case) -> Iterator[Finding]:
     """Where redirects lead, and whether they keep the method."""
-    exchange = case.exchange
-    here = exchange.url
-    for hop in exchange.hops:
+    method = case.exchange.method
+    for hop in case.exchange.hops:
         way = f"{hop.status} to {quoted(hop.location)}"
         if not hop.is_followed:
-            evidence = f"{way}: {_why_not_followed(exchange.method, here, hop)}"
-            yield Finding("head", "redirect", Level.FAIL, evidence, _cure(here, hop))
+            evidence = f"{way}: {_why_not_followed(method, hop)}"
+            yield Finding("head", "redirect", Level.FAIL, evidence, _cure(hop))
         elif _is_login(hop.location):
             yield Finding("head", "redirect", Level.WARN, f"{way}: a login page", CURES[401])
         else:
-            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(here, hop))
-        here = urljoin(here, hop.location)
+            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(hop))
 
 
-def _why_not_followed(method: str, here: str, hop: Hop) -> str:
+def _why_not_followed(method: str, hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
     if method not in ("GET", "HEAD") and hop.status in TURN_TO_GET:
         return f"a {method} would become a GET, without its body"
-    if here.startswith("https:") and urljoin(here, hop.location).startswith("http:"):
+    if (old.scheme, new.scheme) == ("https", "http"):
         return "it leads from https to http"
+    if hop.at and old.netloc != new.netloc:
+        return "it leads to another origin, which must not get the credentials"
     return "it is not followed"
 
 
-def _cure(here: str, hop: Hop) -> str:
-    old, new = urlsplit(here), urlsplit(urljoin(here, hop.location))
+def _cure(hop: Hop) -> str:
+    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
     if _is_login(hop.location):
         return f"a login page: {CURES[401]}"
     if (old.scheme, new.scheme) == ("http", "https"):

@@ -90,7 +90,7 @@ def held_back(case: Case, *, is_suspect: bool, cure: str) -> Iterator[Finding]:
 
 def _is_history(case: Case, stamps: Stamps) -> bool:
     """Whether the events were made before the request."""
-    if stamps.spread > stamps.arrived[-1] + stamps.resolution + SKEW:
+    if stamps.spread > stamps.arrived[-1] + stamps.resolution:
         return True
     try:
         date = parsedate_to_datetime(case.exchange.headers["date"]).timestamp()

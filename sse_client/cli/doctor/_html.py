@@ -148,7 +148,7 @@ def _finding(finding: Finding) -> str:
     )
     return (
         f'<tr><td class="level {level}">{level}</td><th class="check" scope="row">{check}</th>'
-        f'<td{"" if finding.level > Level.ok else " class=faint"}>{evidence}</td><td class="cure">{cure}</td></tr>'
+        f'<td class="{"ink" if finding.level > Level.ok else "faint"}">{evidence}</td><td class="cure">{cure}</td></tr>'
     )
 
 

@@ -15,8 +15,8 @@ USUAL_LIMIT = 55.0  # seconds
 HALF = 0.5
 NEAR = 0.8
 
-# Timers of proxies are exact to a second or so, and the way adds its own delay.
-EXACT = 1.5  # seconds
+# Timers of proxies are exact to a second or so, and never early; but the last byte may have been late.
+EARLY, LATE = 0.5, 1.5  # seconds
 
 # Less than that is not a silence, but a pause.
 SILENCE = 1.0  # seconds
@@ -48,7 +48,7 @@ def keep_alive(case: Case) -> Iterator[Finding]:
     lowest = limits[0]
     limit = lowest.idle_limit or 0.0
     evidence = f"{evidence}; {lowest.name} ends a silent connection after {limit:g} s ({lowest.source})"
-    if longest > limit + EXACT:
+    if longest > limit + LATE:
         evidence = f"{evidence}, but did not: its limit was raised"
         yield Finding("time", "keep-alive", Level.note, evidence, CURE)
     elif longest >= HALF * limit:
@@ -65,17 +65,21 @@ def _ended_by(case: Case, silences: Sequence[float]) -> Finding | None:
     proxies = seen(case)
     silence = silences[-1]
     for proxy in proxies:
-        if proxy.idle_limit is not None and abs(silence - proxy.idle_limit) <= EXACT:
+        if _fits(silence, proxy.idle_limit):
             evidence = f"cut after {silence:.1f} s of silence, the idle limit of {proxy.name} ({proxy.source})"
             return Finding("time", "keep-alive", Level.FAIL, evidence, CURE)
     for proxy in proxies:
-        if proxy.total_limit is not None and abs(exchange.ended_at - proxy.total_limit) <= EXACT:
+        if _fits(exchange.ended_at, proxy.total_limit):
             evidence = f"cut {exchange.ended_at:.1f} s after the request, the limit of {proxy.name} ({proxy.source})"
             return Finding("time", "keep-alive", Level.FAIL, evidence, f"{proxy.name}: raise this limit")
     if silence >= SILENCE and silence >= OUTSTANDING * max(silences[:-1], default=0.0):
         evidence = f"cut after {silence:.1f} s of silence, the longest by far: some idle limit may be so low"
         return Finding("time", "keep-alive", Level.WARN, evidence, CURE)
     return None
+
+
+def _fits(time: float, limit: float | None) -> bool:
+    return limit is not None and -EARLY <= time - limit <= LATE
 
 
 def _silences(case: Case) -> list[float]:

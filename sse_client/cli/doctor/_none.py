@@ -7,6 +7,7 @@ from .._text import as_json
 from ._case import Case
 from ._exchange import End
 from ._finding import Finding, Level, quoted
+from ._marks import PINGS
 from ._timeline import counted
 
 BLANKS = re.compile(r"[ \t]+")
@@ -21,11 +22,12 @@ def no_event(case: Case) -> Iterator[Finding]:
     exchange, body = case.exchange, case.body
     if exchange.status != 200 or body.fault:
         return
-    evidence, cure = _cause(case)
-    if evidence:
-        # An event of many lines may just not have been complete.
-        level = Level.WARN if exchange.end is End.LEFT and body.ends_inside[-1:] == [True] else Level.FAIL
-        yield Finding("body", "events", level, f"no event: {evidence}", cure)
+    if (fault := _other_form(case)) is not None:
+        yield Finding("body", "events", Level.FAIL, f"no event: {fault[0]}", fault[1])
+    elif (fault := _malformed(case)) is not None:
+        # If we stopped reading, the first event may just not have been complete.
+        level = Level.WARN if exchange.end is End.LEFT else Level.FAIL
+        yield Finding("body", "events", level, f"no event: {fault[0]}", fault[1])
     elif exchange.end is End.CUT:
         yield Finding("body", "events", Level.FAIL, "no event: the connection was cut before one was complete")
     elif body.comments or body.lines.count:
@@ -45,36 +47,40 @@ def no_event(case: Case) -> Iterator[Finding]:
         )
 
 
-def _cause(case: Case) -> tuple[str, str]:
-    """Return a fault of the form, and its cure; empty if there is none."""
+def _other_form(case: Case) -> tuple[str, str] | None:
+    """Return which other form the body has, and the cure; `None` if it may be an event stream."""
     body = case.body
-    lines = body.lines
-    first = f"`{quoted(lines.first[0])}`" if lines.first else ""
-    datas = [line for line in lines.first if line.startswith("data:")]
     if body.data.startswith(COMPRESSED):
         return "the body is compressed, but its head does not say so", "send the Content-Encoding, or do not compress"
     if HTML.match(body.data):
-        return f"the body is HTML: {first}", "check the URL, and whether a login or a proxy's error page came instead"
+        evidence = f"the body is HTML: `{quoted(body.lines.first[0])}`"
+        return evidence, "check the URL, and whether a login or the error page of a proxy came instead"
     if (form := _json_form(case)) is not None:
-        return form, "write `data: ` before each JSON text and a blank line after it, or read it as what it is"
-    if datas and any(r"\n\n" in line for line in datas):
-        return rf"line feeds are written as the two characters `\n`: {first}", r"do not escape the line feeds"
+        return form, "write `data: ` before each JSON text and a blank line after it, or read it as JSON"
+    return None
+
+
+def _malformed(case: Case) -> tuple[str, str] | None:
+    """Return why clients see no event in a body that may be meant as one, and the cure; `None` if there is no fault."""
+    lines = case.body.lines
+    first = f"`{quoted(lines.first[0])}`" if lines.first else ""
+    datas = [line for line in lines.first if line.startswith("data:")]
+    names = [line.partition(":")[2].strip() for line in lines.first if line.startswith("event:")]
+    if any(r"\n\n" in line for line in datas):
+        return rf"line feeds are written as the two characters `\n`: {first}", "do not escape the line feeds"
     if any(BLANKS.fullmatch(line) for line in lines.first):
         return "the lines between the events are not blank, but have spaces", "end each event with two line feeds"
     if len(datas) > 1 or (datas and case.exchange.end is End.CLEAN):
-        count = "a `data:` line has" if len(datas) == 1 else "the `data:` lines have"
-        return f"{count} no blank line after: {first}", "end each event with two line feeds"
-    if not datas and any(line.startswith("event:") for line in lines.first):
+        return f"no blank line after the `data:` lines: {first}", "end each event with two line feeds"
+    if not datas and not PINGS.issuperset(names):
+        evidence = f"the events have a name but no `data:` line, so clients drop them: {first}"
+        return evidence, "write a `data:` line, even if it is empty"
+    if not datas and (lines.bare or lines.unknown):
         return (
-            f"the events have a name but no `data:`, and so clients drop them: {first}",
-            "write a `data:` line, even if it is empty",
-        )
-    if lines.bare or lines.unknown:
-        return (
-            f"the body has no `data:` field: {first}",
+            f"no line is a field of an event: {first}",
             "write `data: ` before each line, and a blank line after each event",
         )
-    return "", ""
+    return None
 
 
 def _json_form(case: Case) -> str | None:

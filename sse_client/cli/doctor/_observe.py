@@ -51,6 +51,8 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     with http_client(options, _ignore, _ignore) as http:
         try:
             request = _request(http, call)
+            if options.origin is not None:
+                request.headers["Origin"] = options.origin.rstrip("/")  # many servers allow an origin only if asked
         except (ValueError, TypeError, httpx.InvalidURL):
             raise UsageError(
                 "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
@@ -193,7 +195,8 @@ class Observation:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
             where = urljoin(str(request.url), location) if target is None else target
-            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None))
+            here = public_url(str(request.url))
+            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
             if target is None:
                 return response
             response.close()

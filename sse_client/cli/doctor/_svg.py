@@ -77,7 +77,7 @@ def wrapped(text: str, columns: int) -> list[str]:
         if used + width > columns:
             if letter == " ":
                 blank = len(line)
-            # A long word is broken where it is: else a line could be almost empty.
+            # Without a blank in the second half of a line, a word is broken: else the line could be almost empty.
             at = blank if blank > len(line) // 2 else len(line)
             lines.append(line[:at].rstrip())
             line = line[at:].lstrip()

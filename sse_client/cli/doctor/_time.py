@@ -17,6 +17,9 @@ been longer on its way, unless something was seen that collects replies by defau
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from statistics import median
 
 from ._case import Case, Check
 from ._exchange import End
@@ -32,6 +35,9 @@ BURST_GAP = 0.005  # seconds
 # Streaming is for readers: up to a second (Nielsen's limit for an uninterrupted thought) none of them misses it. It is
 # also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
 NOTICEABLE = 1.0  # seconds
+
+# A query or a tool may take longer, and its result is there all at once; few readers are content with more.
+QUERY = 2.0  # seconds
 
 # A function in a cloud, or a process that loads its modules, takes some seconds until its first response.
 COLD_START = 5.0  # seconds
@@ -59,10 +65,12 @@ BLOCK = 1024  # bytes
 LARGEST_BLOCK = 65536  # bytes
 BLOCKS_IN_A_ROW = 3
 
-# While a buffer fills, time goes by. Blocks without pauses are a long text on a slow line, in records of TLS or frames
-# of HTTP/2; and a line that is as slow as this (0.8 Mbit/s) could make such pauses by itself.
+# While a buffer fills, time goes by: less delay than this is not worth a word.
 FILLING = 0.1  # seconds
-SLOWEST_LINE = 100_000  # bytes per second
+
+# But records of TLS and frames of HTTP/2 are received as a whole, and may be as large as the blocks that proxies copy.
+# So a long text on a slow line has the same pauses, if the line is as slow as this (256 kbit/s); models are slower.
+SLOWEST_LINE = 32_000  # bytes per second
 
 # Until its first byte, Heroku gives a response 30 s, and nginx 60 s (proxy_read_timeout).
 SLOW_HEAD = 30.0  # seconds
@@ -136,13 +144,13 @@ def buffering(case: Case) -> Iterator[Finding]:
         yield _one_burst(case, bursts[0])
         return
     count = len(arrivals)
-    before = [case.exchange.head_at, *(burst.end for burst in bursts)]
-    pauses = [burst.begin - end for burst, end in zip(bursts, before, strict=False)]
-    large = [(burst, pause) for burst, pause in zip(bursts, pauses, strict=True) if burst.is_lump and pause >= PAUSE]
+    pauses = [later.begin - burst.end for burst, later in pairwise(bursts)]
+    large = [burst for burst, pause in zip(bursts[1:], pauses, strict=True) if burst.is_lump and pause >= PAUSE]
+    large = [burst for burst in bursts[:1] if large and burst.is_lump] + large
     last = bursts[-1]
-    if len(large) > 1 and sum(burst.count for burst, _ in large) >= NEARLY_ALL * count:
-        most, shortest = max(burst.count for burst, _ in large), min(pause for _, pause in large)
-        evidence = f"{count} events in {len(bursts)} bursts of up to {most}, each after {shortest:.1f} s or more"
+    if len(large) > 1 and sum(burst.count for burst in large) >= NEARLY_ALL * count:
+        most = max(burst.count for burst in large)
+        evidence = f"{count} events in {len(bursts)} bursts of up to {most}, with pauses of {median(pauses):.1f} s"
         yield Finding("time", "buffering", Level.WARN, evidence, _cure(case))
     elif last.is_lump and last.count >= count / 2 and pauses[-1] >= NOTICEABLE and _is_at_the_end(case, last):
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
@@ -158,7 +166,7 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     exchange = case.exchange
     silence = burst.begin - exchange.head_at
     on_its_way = burst.begin - (exchange.connected_at or 0.0)
-    has_waited = silence >= NOTICEABLE or on_its_way >= (NOTICEABLE if _is_collected(case) else COLD_START)
+    has_waited = silence >= QUERY or on_its_way >= (NOTICEABLE if _is_collected(case) else COLD_START)
     if burst.count < FEW:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
         return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether they stream")
@@ -220,14 +228,15 @@ def buffer_size(case: Case) -> Iterator[Finding]:
         sizes.append(sum(len(piece.data) for piece in body.pieces[at : at + flush.count]))
         at += flush.count
         inside.append(body.ends_inside[at - 1] if at <= len(body.ends_inside) else False)
-    ends = sorted(arrival.time for arrival in body.arrivals)
+    ends = [arrival.time for arrival in body.arrivals]
+    line = inf if exchange.url.startswith("http:") and exchange.http_version != "HTTP/2" else SLOWEST_LINE
     row: list[int] = []
     best: list[int] = []
     for flush, follower, size, is_inside in zip(flushes, flushes[1:], sizes, inside, strict=False):
         pause = follower.begin - flush.end
         has_ends = any(flush.begin <= time <= flush.end for time in ends)
         is_block = size and size % BLOCK == 0 and is_inside and has_ends
-        row = [*row, size] if is_block and pause >= max(FILLING, size / SLOWEST_LINE) else []
+        row = [*row, size] if is_block and pause >= max(FILLING, size / line) else []
         best = max(best, row, key=len)
     if len(best) >= BLOCKS_IN_A_ROW:
         block = next(size for size in _powers() if all(each % size == 0 for each in best))

@@ -51,7 +51,7 @@ def _hit(evidence: str) -> Finding:
 def cache_control(case: Case) -> Iterator[Finding]:
     """Whether caches are told to keep out."""
     exchange = case.exchange
-    if not 200 <= exchange.status < 300:
+    if not case.is_stream:
         return
     if "cache-control" in exchange.redacted:
         yield Finding("head", "cache-control", Level.note, "not known: the recording does not have its value")
@@ -87,7 +87,7 @@ def no_transform(case: Case) -> Iterator[Finding]:
     """Whether those that compress or rewrite responses are told not to."""
     exchange = case.exchange
     who = [proxy.name for proxy in seen(case) if proxy.may_compress]
-    if not who or not 200 <= exchange.status < 300 or "cache-control" in exchange.redacted:
+    if not (who and case.is_stream) or "cache-control" in exchange.redacted:
         return
     if "no-transform" in _words(exchange.headers.get("cache-control", "")):
         yield Finding("head", "no-transform", Level.ok, f"{' and '.join(who)} may not compress the stream")
@@ -101,7 +101,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     value = exchange.headers.get("x-accel-buffering", "").strip().lower()
     readers = [proxy for proxy in seen(case) if proxy.name in OF_NGINX or proxy.name == "Cloudflare"]
-    if not 200 <= exchange.status < 300 or "x-accel-buffering" in exchange.redacted:
+    if not case.is_stream or "x-accel-buffering" in exchange.redacted:
         return
     if value == "yes":
         evidence = "yes: it tells nginx to buffer the stream"

@@ -1,0 +1,1 @@
+"""The command `sse-client`: in this process, as a process, and with real servers."""
