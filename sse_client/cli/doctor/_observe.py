@@ -48,7 +48,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
     check_url(call.url)
-    with http_client(options, _ignore, _ignore) as http:
+    with http_client(options, _ignore, _hide_location) as http:
         try:
             request = _request(http, call)
             if options.origin is not None:
@@ -92,6 +92,18 @@ def _ignore(_: Any) -> None:
     pass
 
 
+def _hide_location(response: httpx.Response) -> None:
+    """Take the target of a redirect away: httpx parses it even if it does not follow it, and raises if it is no URL."""
+    response.extensions["headers"] = response.headers
+    response.headers = response.headers.copy()
+    response.headers.pop("location", None)
+
+
+def _show_location(response: httpx.Response) -> None:
+    """Give the target of a redirect back."""
+    response.headers = response.extensions.pop("headers", response.headers)
+
+
 def _request(http: httpx.Client, call: Call) -> httpx.Request:
     """Build the request, as a browser would send it unless the user says otherwise."""
     given = {name: call.arguments[name] for name in ("json", "content", "data", "files") if name in call.arguments}
@@ -120,6 +132,7 @@ class Observation:
         self._began_at = 0.0
         self._connected_at: float | None = None
         self._stream: Any = None  # of the connection that is read at the moment
+        self._is_sent = False
         self._is_late = False
         self._hops: list[Hop] = []
         self._pieces: list[Piece] = []
@@ -140,9 +153,9 @@ class Observation:
         except KeyboardInterrupt:
             end, left = End.LEFT, CTRL_C
             failure = interrupted(self._now(), is_connected=self._is_connected)
-        except httpx.LocalProtocolError:
-            raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
-        except (httpx.TransportError, OSError) as caught:
+        except Exception as caught:  # noqa: BLE001 - httpx lets the errors of h2 through
+            if isinstance(caught, httpx.LocalProtocolError) and not self._is_sent:
+                raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
             end, error = End.CUT, type(caught).__name__
             failure = failure_of(caught, is_connected=self._is_connected, waited=self._now())
             if self._is_late:
@@ -151,7 +164,7 @@ class Observation:
         finally:
             ended_at = self._now()
             if response is not None:
-                with suppress(httpx.TransportError, OSError):
+                with suppress(Exception):
                     response.close()
         last = request if response is None else response.request
         return Exchange(
@@ -190,11 +203,12 @@ class Observation:
                 "timeout": {"connect": max(self._most - self._now(), 0.001)},
             }
             response = http.send(request, stream=True, follow_redirects=False, auth=auth)
+            _show_location(response)
             location = response.headers.get("location")
             if location is None or not response.has_redirect_location:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
-            where = urljoin(str(request.url), location) if target is None else target
+            where = _joined(str(request.url), location) if target is None else target
             here = public_url(str(request.url))
             self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
             if target is None:
@@ -227,6 +241,8 @@ class Observation:
             self._stream = info["return_value"]
             if self._is_late:
                 self._shut_down()
+        elif name.endswith(".send_request_headers.complete"):
+            self._is_sent = True
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
@@ -287,6 +303,13 @@ def redirect_of(request: httpx.Request, status: int, location: str, hops: int) -
     user, at, _ = urlsplit(here).netloc.rpartition("@")
     parts = urlsplit(target)
     return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 def _is_same_origin(url: str, other: str) -> bool:
