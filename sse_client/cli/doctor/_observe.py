@@ -50,7 +50,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
     check_url(call.url)
-    with http_client(options, _ignore, _ignore) as http:
+    with http_client(options, _ignore, _hide_location) as http:
         try:
             request = _request(http, call)
             if options.origin is not None:
@@ -94,6 +94,18 @@ def _ignore(_: Any) -> None:
     pass
 
 
+def _hide_location(response: httpx.Response) -> None:
+    """Take the target of a redirect away: httpx parses it even if it does not follow it, and raises if it is no URL."""
+    response.extensions["headers"] = response.headers
+    response.headers = response.headers.copy()
+    response.headers.pop("location", None)
+
+
+def _show_location(response: httpx.Response) -> None:
+    """Give the target of a redirect back."""
+    response.headers = response.extensions.pop("headers", response.headers)
+
+
 def _request(http: httpx.Client, call: Call) -> httpx.Request:
     """Build the request, as a browser would send it unless the user says otherwise."""
     given = {name: call.arguments[name] for name in ("json", "content", "data", "files") if name in call.arguments}
@@ -125,6 +137,7 @@ class Observation:
         self._stream: Any = None  # of the connection that is read at the moment
         self._is_sending = False
         """Whether the connection was made, with TLS and through proxies."""
+        self._is_sent = False
         self._is_late = False
         self._hops: list[Hop] = []
         self._pieces: list[Piece] = []
@@ -145,9 +158,9 @@ class Observation:
         except KeyboardInterrupt:
             end, left = End.LEFT, CTRL_C
             failure = interrupted(self._now(), is_connected=self._is_sending)
-        except httpx.LocalProtocolError:
-            raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
-        except (httpx.TransportError, OSError) as caught:
+        except Exception as caught:  # noqa: BLE001 - httpx lets the errors of h2 through
+            if isinstance(caught, httpx.LocalProtocolError) and not self._is_sent:
+                raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
             end, error = End.CUT, type(caught).__name__
             failure = failure_of(caught, is_connected=self._is_sending, waited=self._now())
             if self._is_late:
@@ -156,7 +169,7 @@ class Observation:
         finally:
             ended_at = self._now()
             if response is not None:
-                with suppress(httpx.TransportError, OSError):
+                with suppress(Exception):
                     response.close()
         last = request if response is None else response.request
         return Exchange(
@@ -191,6 +204,7 @@ class Observation:
                 "timeout": {"connect": max(self._most - self._now(), 0.001)},
             }
             response = http.send(request, stream=True, follow_redirects=False, auth=auth)
+            _show_location(response)
             location = response.headers.get("location")
             if location is None or not response.has_redirect_location:
                 return response
@@ -230,6 +244,8 @@ class Observation:
                 self._shut_down()
         elif name.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
             self._is_sending = True
+        elif name.endswith(".send_request_headers.complete"):
+            self._is_sent = True
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
@@ -321,5 +337,8 @@ def _origin_of(url: str) -> tuple[str, str | None, int | None]:
 def _harmless(headers: httpx.Headers) -> httpx.Headers:
     """Return the headers of a request without the values that may be secrets."""
     return httpx.Headers(
-        [(name, value if name.lower() in HARMLESS else REDACTED) for name, value in headers.multi_items()]
+        [
+            (name.encode(), (value if name.lower() in HARMLESS else REDACTED).encode(errors="surrogateescape"))
+            for name, value in headers.multi_items()
+        ]
     )
