@@ -157,8 +157,8 @@ def _lines_of(data: bytes) -> Lines:
             lines.first.append(line)
         name, colon, value = line.partition(":")
         value = value.removeprefix(" ")
-        if not name:
-            continue  # a comment
+        if not name or not end:
+            continue  # a comment, or a line that is not complete
         if not colon and name not in FIELDS:
             lines.bare.append(line)
         elif name not in FIELDS:
