@@ -15,6 +15,9 @@ from ._exchange import End, Exchange, Piece
 # No URL ends in one of these, so a target that does is the name of a file that is not there.
 SUFFIXES = frozenset({".jsonl", ".json", ".txt", ".sse", ".log", ".raw", ".bin"})
 
+# These have no body, so a recording has no end of one.
+WITHOUT_BODY = frozenset({204, 304})
+
 # Response headers about the way of a response, which tell nothing about who asked for it.
 KEPT = frozenset(
     {
@@ -86,7 +89,7 @@ def exchange_of(connection: Connection) -> Exchange:
     start = connection.requested_at
     sent = httpx.Headers(connection.request_headers)
     last = connection.pieces[-1][0] if connection.pieces else connection.opened_at
-    if connection.ended_at is None:
+    if connection.ended_at is None and connection.status not in WITHOUT_BODY:
         end = End.LEFT
     else:
         end = End.CLEAN if connection.lost is None else End.CUT

@@ -91,7 +91,7 @@ def _write(path: str, text: str) -> None:
 
 def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
-    dialect_of(options, call.arguments.get("json"))  # raises for an unknown one, as the marks do: before the request
+    dialect_of(options, call.arguments.get("content", b""))  # raises for an unknown one, as the marks do
     marks_of(options)
     check_probes(options)
     warm_up(options)
@@ -109,17 +109,19 @@ def _of_recording(options: Namespace) -> list[Diagnosis]:
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target)]
     if len(diagnoses) == 1:
         return diagnoses
-    worst = max(range(len(diagnoses)), key=lambda index: (diagnoses[index].worst, index))
-    said = ", ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
-    note = Finding("head", "recording", Level.note, f"connection {worst + 1} of {len(diagnoses)} is shown ({said})")
+    # After the first, a 204 is the regular end of a feed.
+    shown = [index for index, each in enumerate(diagnoses) if index == 0 or each.case.exchange.status != 204]
+    worst = max(shown, key=lambda index: (diagnoses[index].worst, index))
+    said = "; ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
+    evidence = f"connection {worst + 1} of {len(diagnoses)} is shown ({said})"
     chosen = diagnoses[worst]
-    return [replace(chosen, findings=(note, *chosen.findings))]
+    return [replace(chosen, findings=(Finding("head", "recording", Level.note, evidence), *chosen.findings))]
 
 
 def _in_words(diagnosis: Diagnosis) -> str:
     exchange = diagnosis.case.exchange
     how = {End.CLEAN: "ended", End.CUT: "cut", End.LEFT: "left"}[exchange.end]
-    return f"{exchange.status} {how} {diagnosis.worst.name}"
+    return f"{exchange.status} {how}, {diagnosis.worst.name}"
 
 
 def case_of(options: Namespace, exchange: Exchange) -> Case:
