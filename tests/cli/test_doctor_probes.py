@@ -623,3 +623,36 @@ def test_an_interrupted_probe() -> None:
     assert process.returncode == 130
     assert b"ok    status" in out
     assert b"not compared: ended by Ctrl-C" in out
+
+
+# An HTTP/2 connection: its settings, a head, and the body of a request that was never made.
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+HEAD = b"\x88" + b"\x0f\x10\x11text/event-stream"
+HEADERS = len(HEAD).to_bytes(3, "big") + b"\1\4\0\0\0\1" + HEAD
+STRAY = b"\0\0\1\0\0\0\0\0\x09x"
+
+
+@pytest.mark.parametrize("name", ["before the head", "after the head"])
+def test_broken_http2(name: str, authority: Callable[[], ssl.SSLContext]) -> None:
+    """A server that breaks HTTP/2 is what was found, and not a mistake in the arguments."""
+    context = authority()
+    context.set_alpn_protocols(["h2"])
+    first = SETTINGS + (HEADERS if name == "after the head" else b"")
+    with EventServer(Answer(first, Pause(0.1), STRAY, Pause(0.5), framing="raw"), ssl_context=context) as server:
+        done = run("doctor", server.url, "-k", "--http2", "--timeout", "5")
+    assert done.code == (1 if name == "after the head" else 3), done.err
+    assert b"HTTP/2 200" in done.out or name == "before the head"
+
+
+LOCATIONS = ["http://[::1", "javascript:c4n4ry", "//me:c4n4ry@[/", "http://h:999999/", "\x7f", "", "/a"]
+
+
+@pytest.mark.parametrize("location", LOCATIONS, ids=["bracket", "script", "user", "port", "DEL", "empty", "path"])
+def test_redirects_that_lead_nowhere(location: str) -> None:
+    """The target of a redirect may be anything: it is a finding if it is not followed, and shows no secret."""
+    with EventServer(Answer(status=302, headers={"Location": location})) as server:
+        done = run("doctor", server.url, "-d", "")
+        assert len(server.requests) == 1
+    assert done.code == 1
+    assert b"FAIL  redirect" in done.out
+    assert SECRET not in f"{done.out.decode()}{done.err}" or location.startswith("javascript:")
