@@ -39,7 +39,8 @@ def is_file(target: str | None) -> bool:
         ":" not in target and Path(target.partition("?")[0]).suffix.lower() in SUFFIXES and "/" not in target
     )
     if is_path:
-        raise UsageError(f"cannot read {target}: expected a URL, a recording, or a file with the bytes of a body")
+        name = target.partition("?")[0]  # it may be a URL without its host
+        raise UsageError(f"cannot read {name}: expected a URL, a recording, or a file with the bytes of a body")
     return False
 
 
@@ -103,7 +104,7 @@ def exchange_of(connection: Connection) -> Exchange:
         accepted=sent.get("accept-encoding", ""),
         redacted=frozenset(name.lower() for name, value in connection.headers if value == REDACTED),
         is_recorded=True,
-        left="the recording stops here" if end is End.LEFT else "",
+        left="the recording stops" if end is End.LEFT else "",
         sent=sent,
     )
 

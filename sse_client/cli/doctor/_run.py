@@ -33,9 +33,11 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     else:
         diagnoses = _of_request(options, notes, stdin)
     is_written = _write_files(options, diagnoses, notes)
-    code = _code_of(diagnoses, is_strict=options.strict)
+    worst = max(diagnosis.worst for diagnosis in diagnoses)
+    is_healthy = worst < (Level.WARN if options.strict else Level.FAIL) and diagnoses[0].case.exchange.failure is None
+    code = _code_of(diagnoses, is_healthy=is_healthy)
     if is_json:
-        write_json(stdout, diagnoses, is_healthy=code == exits.COMPLETE)
+        write_json(stdout, diagnoses, is_healthy=is_healthy)
     else:
         write_text(stdout, diagnoses)
     return code if is_written else code or exits.OTHER
@@ -122,20 +124,25 @@ def _in_words(diagnosis: Diagnosis) -> str:
 
 def case_of(options: Namespace, exchange: Exchange) -> Case:
     """Return the case of an exchange, with what the options say about it."""
-    return Case(
+    case = Case(
         exchange,
         origin=options.origin,
         dialect=options.dialect,
         marks=marks_of(options),
         wait=options.wait,
     )
+    if limit := case.body.limit:
+        # As if we had stopped reading there.
+        pieces = exchange.pieces[: len(case.body.pieces)]
+        end_at = pieces[-1].time if pieces else exchange.head_at
+        cut = replace(exchange, pieces=pieces, end=End.LEFT, ended_at=end_at, error="", left=limit)
+        return replace(case, exchange=cut)
+    return case
 
 
-def _code_of(diagnoses: list[Diagnosis], *, is_strict: bool) -> int:
-    first = diagnoses[0].case.exchange
+def _code_of(diagnoses: list[Diagnosis], *, is_healthy: bool) -> int:
     if any(diagnosis.case.exchange.left == CTRL_C for diagnosis in diagnoses):
         return exits.INTERRUPTED
-    if first.failure is not None:
+    if diagnoses[0].case.exchange.failure is not None:
         return exits.NO_CONNECTION
-    worst = max(diagnosis.worst for diagnosis in diagnoses)
-    return exits.OTHER if worst >= (Level.WARN if is_strict else Level.FAIL) else exits.COMPLETE
+    return exits.COMPLETE if is_healthy else exits.OTHER

@@ -105,10 +105,9 @@ def bursts_of(times: Iterable[float]) -> list[Burst]:
 
 
 def is_timed(case: Case) -> bool:
-    """Whether the times mean anything: a recording may have none, and then all of it came at one moment."""
-    exchange = case.exchange
-    times = {piece.time for piece in exchange.pieces}
-    return not exchange.is_recorded or len(times) > 1 or max(times, default=0.0) - exchange.head_at >= NOTICEABLE
+    """Whether the times mean anything. A recording may have none; then all of it came at one moment, and early."""
+    times = {piece.time for piece in case.exchange.pieces}
+    return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 
 
 def start(case: Case) -> Iterator[Finding]:
@@ -117,7 +116,7 @@ def start(case: Case) -> Iterator[Finding]:
     if not exchange.status:
         return
     if not is_timed(case):
-        yield Finding("time", "start", Level.note, "the recording has no times, so delays cannot be judged")
+        yield Finding("time", "start", Level.note, "all of the recording has one time, so delays cannot be judged")
         return
     parts = [f"head after {exchange.head_at:.2f} s"]
     if exchange.pieces:
@@ -259,7 +258,10 @@ def _powers() -> Iterator[int]:
 def held(case: Case) -> Iterator[Finding]:
     """Do timestamps in the data tell whether the events were computed late or held back?"""
     if case.is_stream and is_timed(case):
-        is_suspect = any(finding.level >= Level.WARN for finding in buffering(case))
+        # A compressor, or a buffer that shows its size, has been found already.
+        has_bursts = any(finding.level >= Level.WARN for finding in buffering(case))
+        is_known = case.exchange.coding or any(finding.level is Level.FAIL for finding in buffer_size(case))
+        is_suspect = has_bursts and not is_known
         yield from held_back(case, is_suspect=is_suspect, cure=_cure(case))
 
 
