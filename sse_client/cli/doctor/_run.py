@@ -89,7 +89,9 @@ def _write(path: str, text: str) -> None:
 
 def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
-    dialect_of(options, call.arguments.get("content", b""))  # raises for an unknown one, as the marks do: before the request
+    dialect_of(
+        options, call.arguments.get("content", b"")
+    )  # raises for an unknown one, as the marks do: before the request
     marks_of(options)
     check_probes(options)
     warm_up(options)
