@@ -315,6 +315,20 @@ def test_codings(name: str) -> None:
     assert evidence in finding.evidence
 
 
+@pytest.mark.parametrize("is_flushed", [True, False])
+def test_brotli(is_flushed: bool) -> None:
+    """Brotli leaves no mark of a flush, so what could be read only at the end is not more than a WARN."""
+    brotli = pytest.importorskip("brotli")
+    compressor = brotli.Compressor()
+    pieces: list[At] = []
+    for number, block in enumerate(blocks(10)):
+        data = compressor.process(block.encode()) + (compressor.flush() if is_flushed else b"")
+        pieces.append((round(0.3 * number + 0.1, 3), data))
+    pieces.append((4.0, compressor.finish()))
+    found = exchange(*pieces, more={"content-encoding": "br"}, accepted="gzip, deflate, br")
+    assert the("content-encoding", found).level == (OK if is_flushed else WARN)
+
+
 CURES = {
     "Express": {"x-powered-by": "Express"},
     "gzip_types": {"server": "nginx"},

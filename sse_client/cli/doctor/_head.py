@@ -35,7 +35,7 @@ MAX_SEARCHED = 65_536  # bytes
 CURES = {
     400: "correct the request; the server's words say what it misses",
     401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header by `-H`",
-    402: "check the account: the server wants to be paid",
+    402: "check the account: the server asks for payment",
     403: "check the rights of the key or of the session, and a firewall in the way",
     404: "check the path, and the prefix that a proxy adds or removes",
     405: "use the method that the server expects",
@@ -44,7 +44,7 @@ CURES = {
     415: "send the body as the type that the server expects: `--json` sends application/json",
     422: "correct the body; the server's words say which field",
     429: "wait, as `Retry-After` says, or raise the limit of the account",
-    502: "look into the log of the proxy: the server behind it is down, or closed the connection",
+    502: "look into the log of the proxy: its server is down, or closed the connection",
     503: "look into the log of the server: it is overloaded, or not started",
     504: "send the head and a first comment at once, before the work: the proxy waited for it in vain",
     524: "send the head and a first comment at once, before the work: Cloudflare waited for it in vain",
@@ -110,7 +110,7 @@ def status(case: Case) -> Iterator[Finding]:
         yield Finding("head", "status", Level.ok, "200")
     elif number in (204, 205):
         evidence = f"{number}: there is no body, and a browser's EventSource does not reconnect"
-        yield Finding("head", "status", Level.FAIL, evidence, "return 200, also if there is no event yet")
+        yield Finding("head", "status", Level.FAIL, evidence, "return 200, even without an event yet")
     elif 200 < number < 300:
         cure = "return 200"
         yield Finding("head", "status", Level.WARN, f"{number}: a browser's EventSource takes only 200", cure)

@@ -36,7 +36,7 @@ OF_MODELS = frozenset({"anthropic", "cohere", "gemini", "mistral", "openai", "op
 # The library's own texts quote at most 200 characters of the server, after some words of theirs.
 MAX_ERROR = 160  # characters
 
-WHO_CLOSED = "look who closed it: the log of the server, and the idle limits of the proxies"
+WHO_CLOSED = "find out who closed it: the log of the server, and the idle limits of the proxies"
 
 # Why a reply ended, where that is not the end of it: how bad it is, in words, and the cure.
 REASONS: dict[str, tuple[Level, str, str]] = {

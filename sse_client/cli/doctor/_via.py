@@ -218,7 +218,7 @@ PROXIES = (
 # They buffer unless the origin forbids it by `X-Accel-Buffering`.
 OF_NGINX = frozenset({"nginx", "OpenResty", "Tengine"})
 
-# They end a body cleanly if the server behind them died: HAProxy only over HTTP/2.
+# They end a body cleanly if their server died: HAProxy only over HTTP/2.
 CLEAN_AFTER_DEATH = frozenset({"Caddy", "HAProxy"})
 
 

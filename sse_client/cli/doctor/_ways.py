@@ -14,7 +14,7 @@ CACHES = (
     *("x-cache", "cf-cache-status", "x-vercel-cache", "x-nextjs-cache", "x-cache-status", "x-proxy-cache"),
     *("cdn-cache", "x-cache-remote", "x-fastcgi-cache", "x-litespeed-cache", "x-drupal-cache", "x-azure-cache"),
 )
-# A hit, though not `hit-for-pass` and the like, which is none. A stale copy is one too.
+# A hit, though not `hit-for-pass` and the like, which is not a hit. A stale copy is one.
 HIT = re.compile(r"(?<![a-z])(?:refresh)?hit(?![a-z-])|(?<![a-z])(?:stale|updating|revalidated)(?![a-z])")
 NODE = re.compile(r"\bfrom\s+\S+")
 # The cache of RFC 9211: `Cache-Status: ExampleCache; hit`.
@@ -70,7 +70,7 @@ def cache_control(case: Case) -> Iterator[Finding]:
         evidence = f"absent: {' and '.join(caches)} may keep the stream, and play the copy to others"
         yield Finding("head", "cache-control", Level.WARN, evidence, NO_CACHE)
     else:
-        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache to keep the stream"
+        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache from keeping the stream"
         yield Finding("head", "cache-control", Level.note, evidence, NO_CACHE)
 
 
@@ -110,7 +110,7 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
         yield Finding("head", "x-accel-buffering", Level.ok, "no")
     elif readers:
         who = " and ".join(proxy.name for proxy in readers)
-        evidence = f"absent, with {who} in the way: nginx buffers without it, and removes it if it is there"
+        evidence = f"not seen, with {who} in the way: nginx buffers by default, and removes the header when it obeys it"
         yield Finding("head", "x-accel-buffering", Level.note, evidence, "send `X-Accel-Buffering: no`")
 
 
