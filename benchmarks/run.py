@@ -25,6 +25,7 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
+    Benchmark("command_line", ("--rounds", "1", "--seconds", "0.5", "--events", "1000")),
     Benchmark("dialect_cost", ("--rounds", "1", "--events", "250")),
     Benchmark("end_to_end", ("--rounds", "1", "--events", "250")),
     Benchmark("first_event", ("--repetitions", "10")),
