@@ -86,12 +86,13 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         WARN,
         lambda: held(TOKENS, after=2.2, head_at=2.2),
     ),
-    "one burst, cut": ("buffering", FAIL, lambda: held(TOKENS[:30], after=12.3, end=End.CUT)),
+    "one burst, cut": ("buffering", FAIL, lambda: held(blocks(60, done=False), after=12.3, end=End.CUT)),
     "one burst, and an open connection after [DONE]": (
         "buffering",
         FAIL,
         lambda: held(TOKENS, after=12.3, end=End.LEFT, ended_at=60.0),
     ),
+    "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=12.3)),
     "one burst after keep-alives": (
         "buffering",
         WARN,
@@ -223,6 +224,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
     ),
     "a text with line feeds": ("lines", WARN, lambda: exchange(*paced(["data: one\ntwo\n\n", "data: three\n\n"]))),
     "Python instead of JSON": ("json", WARN, lambda: exchange(*paced([*TOKENS[:20], "data: {'token': 't'}\n\n"]))),
+    "an error as text": (
+        "json",
+        WARN,
+        lambda: exchange(*paced([*blocks(9, event="token"), "event: token\ndata: Internal Server Error\n\n"])),
+    ),
     "JSON over several events": (
         "json",
         WARN,
@@ -338,6 +344,9 @@ HEALTHY: dict[str, Make] = {
     "packets that end inside events": lambda: exchange(*paced(recut("".join(blocks(300, size=100)).encode(), 1448))),
     "gzip, flushed": lambda: zipped_exchange(TOKENS, flush=True),
     "Anthropic's pings": lambda: Case(exchange(*paced(ANTHROPIC)), dialect="anthropic"),
+    "MCP's old transport": lambda: exchange(
+        *paced(["event: endpoint\ndata: /messages?id=1\n\n", *blocks(5, event="message", done=False)]), method="GET"
+    ),
     "LangGraph": lambda: exchange(*paced(LANGGRAPH), method="GET"),
     "MCP's priming event": lambda: exchange(*paced(PRIMED)),
     "a resumed stream": lambda: exchange(*paced(f"id: {n}\ndata: {n}\n\n" for n in range(57, 90))),
@@ -476,7 +485,7 @@ SERVED: dict[str, tuple[int, str, str, list[str], Callable[[], Answer]]] = {
     "all at once": (0, "note", "buffering", [], lambda: Answer(WHOLE)),
     "one burst, by nginx": (
         *(1, "FAIL", "buffering", []),
-        lambda: Answer(Pause(NOTICEABLE + 0.05), WHOLE, headers={"Server": "nginx"}, delay=0.01),
+        lambda: Answer(WHOLE, headers={"Server": "nginx"}, delay=NOTICEABLE + 0.05),
     ),
     "no blank lines": (1, "FAIL", "events", [], lambda: Answer("data: 1\n", "data: 2\n")),
     "JSON lines": (1, "FAIL", "events", [], lambda: Answer('{"a": 1}\n', '{"a": 2}\n')),
