@@ -100,6 +100,9 @@ def test_the_evidence_of_a_burst() -> None:
     assert the("buffering", lump(12.3, 40, more=NGINX)).cure == (
         "nginx: `proxy_buffering off;` or send `X-Accel-Buffering: no`"
     )
+    assert the("buffering", lump(12.3, 40, more={"server": "railway", "via": "1.1 Caddy"})).cure == (
+        "Caddy: `flush_interval -1`"
+    )
     assert "Content-Length" in the("buffering", lump(12.3, 40, more={"content-length": "9"})).cure
 
 
@@ -327,9 +330,9 @@ WAITS: dict[str, tuple[Level, str, Exchange]] = {
         kept_alive(end=End.CUT, ended_at=30.1, error="ReadError"),
     ),
     "is closed": (Level.WARN, "was closed cleanly after 30.0 s", kept_alive(end=End.CLEAN, ended_at=30.1)),
-    "ends by itself": (Level.note, "ended by itself", exchange(*paced(TOKENS))),
-    "ends after [DONE]": (Level.note, "ended by itself", exchange(*paced(TOKENS), ended_at=20.0)),
-    "never had a byte": (Level.WARN, "was cut () after 10.0 s", exchange(end=End.CUT, ended_at=10.02)),
+    "ends by itself": (Level.note, "ended before it was idle", exchange(*paced(TOKENS))),
+    "ends after [DONE]": (Level.note, "ended before it was idle", exchange(*paced(TOKENS), ended_at=20.0)),
+    "never had a byte": (Level.WARN, "was cut after 10.0 s", exchange(end=End.CUT, ended_at=10.02)),
 }
 
 
