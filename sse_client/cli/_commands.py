@@ -68,11 +68,11 @@ def _request(
     arguments = {**call.arguments, **marks_of(options), **repeats_of(options, is_feed=is_feed)}
     if dialect is not None:
         arguments["dialect"] = dialect
-    show = Show(options, stdout, notes)
+    show = Show(options, stdout, notes, redact=call.given)
 
     def sending(request: Any) -> None:
         if options.verbose:
-            notes.write("\n".join(f"> {line}" for line in request_head(request)))
+            notes.write("\n".join(f"> {line}" for line in request_head(request, call.given)))
 
     def returned(response: Any) -> None:
         lines = response_head(response)
