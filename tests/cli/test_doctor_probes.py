@@ -16,6 +16,7 @@ import trustme
 from cases import At, exchange, paced
 from command import Done, run, start
 from h2_server import H2Server
+from nginx import PROGRAM, Nginx
 
 from sse_client.cli._request import Call
 from sse_client.cli.doctor._case import Case
@@ -609,6 +610,10 @@ def test_the_cure_names_who_stands_between() -> None:
     nginx, here = {"server": "nginx/1.26"}, exchange(*at_once(4.2), more={"server": "nginx/1.26", "via": "1.1 varnish"})
     (finding,) = each.judge(Case(here), Case(exchange(*SPREAD, more=nginx)))
     assert (finding.level, finding.cure.partition(":")[0]) == (Level.FAIL, "Varnish")
+    zipped_at_end = [(4.2, gzip.compress("".join(TOKENS).encode()))]
+    here = exchange(*zipped_at_end, more={"server": "nginx/1.26", "content-encoding": "gzip"})
+    (finding,) = each.judge(Case(here), Case(WHOLE))
+    assert (finding.level, "gzip off;" in finding.cure) == (Level.FAIL, True)
     (finding,) = each.judge(Case(exchange(*at_once(4.2))), Case(WHOLE))
     assert "proxy_buffering off;" in finding.cure
 
@@ -656,3 +661,22 @@ def test_redirects_that_lead_nowhere(location: str) -> None:
     assert done.code == 1
     assert b"FAIL  redirect" in done.out
     assert SECRET not in f"{done.out.decode()}{done.err}" or location.startswith("javascript:")
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")
+@pytest.mark.parametrize("location", ["buffered", "buffered-gzip", "healthy-gzip"])
+def test_nginx(location: str, tmp_path: Path) -> None:
+    """A real nginx that buffers or compresses is told from its backend, and from compression that does no harm."""
+    tmp_path.chmod(0o777)
+    events = [step for n in range(13) for step in (f"data: {n}\n\n", Pause(0.1))]
+    # nginx speaks HTTP/1.0 to its backend, which then has no chunks.
+    answer = Answer(*events, framing="close" if location == "buffered" else "chunked")
+    with EventServer(answer) as backend, Nginx(tmp_path, backend.port) as nginx:
+        done = run("doctor", nginx.url(f"{location}/chat"), "-d", "", "--probe", "--compare", f"{backend.url}/chat")
+    found = {check: line.split()[0] for check, line in lines_of(done).items()}
+    assert found == {
+        "probe-gzip": "FAIL" if location == "buffered-gzip" else "ok",
+        "probe-http2": "note",
+        "compare": "ok" if location == "healthy-gzip" else "FAIL",
+    }
+    assert done.code == (0 if location == "healthy-gzip" else 1)

@@ -7,10 +7,11 @@ import pytest
 from cases import At, blocks, exchange, findings, found, paced, recut, the
 
 from sse_client import Terminator
+from sse_client.cli.doctor._bursts import bursts_of
 from sse_client.cli.doctor._case import Case
 from sse_client.cli.doctor._exchange import End, Exchange
 from sse_client.cli.doctor._finding import Level
-from sse_client.cli.doctor._time import bursts_of, is_timed
+from sse_client.cli.doctor._time import is_timed
 from sse_client.cli.doctor._via import seen
 
 TOKENS = blocks(20)
@@ -75,6 +76,9 @@ ONE_BURST: dict[str, tuple[Level, Exchange]] = {
     "with a terminator": (Level.FAIL, exchange((5.0, WHOLE), end=End.LEFT, ended_at=60.0)),
     "after a comment": (Level.WARN, exchange((1.0, ": ok\n\n"), (6.0, WHOLE))),
     "after a ping": (Level.WARN, exchange((1.0, "event: ping\ndata: {}\n\n"), (6.0, WHOLE))),
+    "after more, but not so many": (Level.WARN, lump(2.1, 18)),
+    "after more, not so many, by nginx": (Level.FAIL, lump(2.1, 11, more=NGINX)),
+    "after more, but not so fast": (Level.WARN, exchange(*paced(blocks(99), start=4.0, step=0.0003))),
     "with its comment": (Level.FAIL, exchange((6.0, f": ok\n\n{WHOLE}"))),
 }
 
@@ -122,6 +126,17 @@ def test_several_bursts() -> None:
     assert the("buffering", small).level is Level.ok
     quick = exchange(*paced(("".join(parts[at : at + 20]) for at in (0, 20, 40)), step=0.2))
     assert the("buffering", quick).level is Level.ok
+
+
+def test_bursts_of_round_trips() -> None:
+    """A large reply that comes at once in a few round trips is a warning; one that comes early is not."""
+    parts = blocks(140)
+    trips = ["".join(parts[at:to]) for at, to in ((0, 20), (20, 60), (60, 141))]
+    finding = the("buffering", exchange(*paced(trips, start=9.0, step=0.12)))
+    assert finding.level is Level.WARN
+    assert finding.evidence == "141 events in 3 bursts within 0.24 s at the end, after 9.0 s"
+    assert the("buffering", exchange(*paced(trips, start=0.9, step=0.12))).level is Level.ok
+    assert the("buffering", exchange(*paced(trips, start=9.0, step=0.49))).level is Level.ok
 
 
 def test_the_rest_at_the_end() -> None:

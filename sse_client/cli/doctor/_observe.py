@@ -95,7 +95,7 @@ def _ignore(_: Any) -> None:
 
 
 def _hide_location(response: httpx.Response) -> None:
-    """Take the target of a redirect away: httpx parses it even if it does not follow it, and raises if it is no URL."""
+    """Take the target of a redirect away: httpx parses it even if it does not follow it, and may raise."""
     response.extensions["headers"] = response.headers
     response.headers = response.headers.copy()
     response.headers.pop("location", None)

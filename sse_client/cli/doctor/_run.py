@@ -91,7 +91,8 @@ def _write(path: str, text: str) -> None:
 
 def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
-    dialect_of(options, call.arguments.get("content", b""))  # raises for an unknown one, as the marks do
+    # Both raise for what they do not know: before the request, which may cost money.
+    dialect_of(options, call.arguments.get("content", b""))
     marks_of(options)
     check_probes(options)
     warm_up(options)
