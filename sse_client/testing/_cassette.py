@@ -13,7 +13,7 @@ user in the URL, and the body of the request. The body of the response is record
 import base64
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf, isnan
 from os import PathLike
 from pathlib import Path
@@ -116,7 +116,7 @@ def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ..
     return tuple(_answer(connection, speed) for connection in read_cassette(path))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Connection:
     """
     A connection of a cassette, as it was recorded. All times are in seconds since the beginning of the recording.
@@ -129,7 +129,7 @@ class Connection:
     url: str
     """The URL of the request, without its user and the values of its query."""
     request_headers: tuple[tuple[str, str], ...]
-    """The headers of the request, as sent."""
+    """The headers of the request; a recorded name is in lower case."""
     requested_at: float
     """When the request was sent."""
     status: int
@@ -137,10 +137,10 @@ class Connection:
     http_version: str
     """The HTTP version of the response, as in `"HTTP/1.1"`; empty if the cassette does not have it."""
     headers: tuple[tuple[str, str], ...]
-    """The headers of the response, as received."""
+    """The headers of the response; a recorded name is in lower case."""
     opened_at: float
     """When the head of the response was received."""
-    pieces: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
+    pieces: tuple[tuple[float, bytes], ...] = ()
     """The pieces of the body, decompressed, each with its time."""
     ended_at: float | None = None
     """When the body ended or was lost; `None` if the recording stopped before."""
@@ -154,42 +154,40 @@ def read_cassette(path: str | PathLike[str]) -> tuple[Connection, ...]:
 
     Raises `ValueError` for a file that is not a cassette; the error names the wrong line.
     """
-    connections: list[Connection] = []
+    connections: list[tuple[_Entry, _Entry, list[_Entry]]] = []
     request = _Entry(time=0.0)
     for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         entry = _Entry.of(line, f"{Path(path)}, line {number}")
         if entry.request is not None:
             request = entry
         elif entry.response is not None:
-            connections.append(
-                Connection(
-                    method=request.request or "",
-                    url=request.url,
-                    request_headers=tuple(request.headers),
-                    requested_at=request.time,
-                    status=entry.response,
-                    http_version=entry.version,
-                    headers=tuple(entry.headers),
-                    opened_at=entry.time,
-                )
-            )
+            connections.append((request, entry, []))
         elif connections:
-            _add(connections[-1], entry)
+            connections[-1][-1].append(entry)
         else:
             raise ValueError(f"{Path(path)}, line {number}: expected a response before its body")
     if not connections:
         raise ValueError(f"expected a cassette in {path}, got a file without a response")
-    return tuple(connections)
+    return tuple(_connection(*entries) for entries in connections)
 
 
-def _add(connection: Connection, entry: "_Entry") -> None:
-    if entry.data is not None:
-        connection.pieces.append((entry.time, entry.data.encode()))
-    elif entry.base64 is not None:
-        connection.pieces.append((entry.time, entry.base64))
-    elif entry.end or entry.lost is not None:
-        connection.ended_at = entry.time
-        connection.lost = entry.lost
+def _connection(request: "_Entry", response: "_Entry", body: "list[_Entry]") -> Connection:
+    assert response.response is not None
+    pieces = [(entry.time, entry.base64 if entry.data is None else entry.data.encode()) for entry in body]
+    ends = [entry for entry in body if entry.end or entry.lost is not None]
+    return Connection(
+        method=request.request or "",
+        url=request.url,
+        request_headers=tuple(request.headers),
+        requested_at=request.time,
+        status=response.response,
+        http_version=response.version,
+        headers=tuple(response.headers),
+        opened_at=response.time,
+        pieces=tuple((time, data) for time, data in pieces if data is not None),
+        ended_at=ends[-1].time if ends else None,
+        lost=ends[-1].lost if ends else None,
+    )
 
 
 def write_cassette(path: str | PathLike[str], *connections: Connection, keep: Collection[str] = ()) -> None:
