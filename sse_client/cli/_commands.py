@@ -1,5 +1,6 @@
 """The commands, by name."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -107,6 +108,8 @@ def parse(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -
         file = stdin if options.target in (None, "-") else Path(options.target).open("rb")  # noqa: SIM115
     except OSError as error:
         raise UsageError(f"cannot read {options.target}: {error.strerror}") from error
+    if options.record is not None and _is_file(file, options.record):
+        raise UsageError(f"--record: {options.record} is being read")  # it would grow for ever
     response = httpx.Response(
         200,
         headers={"Content-Type": "text/event-stream"},
@@ -126,6 +129,13 @@ def parse(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -
         show.output.close()
         if file is not stdin:
             file.close()
+
+
+def _is_file(file: Any, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
+    except (OSError, ValueError):  # it is not there, or standard input is no file
+        return False
 
 
 def _pieces(file: Any) -> Iterator[bytes]:
