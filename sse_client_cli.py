@@ -201,9 +201,9 @@ reading   --timeout S   stop reading after S, by default 60   --count N   after 
           --until, --error, --ping   the events that end it, are errors, mean nothing
           --origin O   the page that is to read it, for CORS
 requests  exactly one, unless more are asked for; each is announced
-          --probe   also without compression, and by HTTP/1.1 or 2
+          --probe   also without compression, over HTTP/1.1 or 2, and a GET as a POST
           --resume-check   reconnect after the middle ID
-          --compare URL   the same from here: the origin of a proxy
+          --compare URL   the same, credentials too, to the origin behind a proxy
 report    --json   without a value: the report as JSON
           --html FILE   --svg FILE   for a ticket; data are shortened, or whole --with-data
           --record FILE   for doctor, replay and tests   --strict   a WARN fails too

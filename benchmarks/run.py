@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark("first_event", ("--repetitions", "10")),
     Benchmark("many_streams", ("--streams", "100", "--events", "4")),
     Benchmark("parser", ("--rounds", "1", "--only", "OpenAI-like")),
+    Benchmark("telemetry_cost", ("--rounds", "1", "--streams", "10", "--events", "250")),
 )
 
 

@@ -92,7 +92,8 @@ def test_files(shell: Shell) -> None:
 
 def test_params(shell: Shell) -> None:
     """`params` go to the URL's query."""
-    assert sent(shell, params={"q": "a b", "n": 1}).target == "/chat?q=a+b&n=1"
+    path, _, query = sent(shell, params={"q": "a b", "n": 1}).target.partition("?")
+    assert (path, parse_qsl(query)) == ("/chat", [("q", "a b"), ("n", "1")])  # httpx 0.27 writes %20, 0.28 a plus
     assert sent(shell, path="/chat?kept=1").target == "/chat?kept=1"
 
 

@@ -699,7 +699,11 @@ async def test_two_readers(library: ModuleType) -> None:
         async with aclient_of(library) as client:
             async with client.post(server.url) as stream, anyio.create_task_group() as tasks:
                 assert [(await anext(stream)).data, (await anext(stream)).data] == ["1", "2"]
-                tasks.start_soon(anext, stream, None)
+
+                async def read_on() -> None:
+                    await anext(stream, None)
+
+                tasks.start_soon(read_on)
                 await anyio.sleep(MOMENT)
                 with pytest.raises(RuntimeError, match="another task is reading this stream"):
                     await anext(stream)

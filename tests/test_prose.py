@@ -126,8 +126,35 @@ def test_name_of_the_distribution() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"] == "sse-client-sdk"
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "pyproject.toml"], ids=name_of)
+# `sse-client` as the name of a distribution: with an extra, or after a command that installs or runs one.
+OLD_NAME = re.compile(
+    r"\bsse[-_]client\[[a-z]"
+    r"|\b(?:pip3? install|pipx (?:install|run)|uvx|uv (?:add|pip install|tool (?:install|run))|poetry add|pdm add)\b"
+    r"[^\n`]*[ '\"]sse[-_]client(?![-\w])"
+)
+SETTINGS = [*ROOT.glob("*.toml"), *ROOT.glob("*.yml"), *ROOT.glob(".ci/*"), *ROOT.glob(".github/workflows/*.yml")]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *sorted(path for path in SETTINGS if path.is_file())], ids=name_of)
 def test_commands_to_install(path: Path) -> None:
     """Every text that says how to install the package, or names one of its extras, uses the distribution's name."""
-    text = path.read_text(encoding="utf-8")
-    assert re.findall(r"sse[-_]client\[|\bpip3? install\b[^\n`]*\bsse[-_]client\b(?!-sdk)", text) == []
+    assert OLD_NAME.findall(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_old"),
+    [
+        ("pip install sse-client", True),
+        ("install it: pip install 'sse_client[httpx2]'", True),
+        ("needs sse-client[cli]", True),
+        ("uvx sse-client post :8000", True),
+        ("uv add --dev sse-client", True),
+        ("pip install sse-client-sdk", False),
+        ("pip install 'sse-client-sdk[httpx2]'", False),
+        ("`pip install sse-client-sdk` installs `sse_client`, and the command sse-client", False),
+        ("SSEClient[int], sse_client.testing", False),
+    ],
+)
+def test_old_names_are_found(text: str, is_old: bool) -> None:
+    """The name of the product is taken for that of the distribution only if it is installed, or has an extra."""
+    assert bool(OLD_NAME.search(text)) == is_old

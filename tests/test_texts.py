@@ -163,6 +163,8 @@ NOT_ASCII = "sécret"
 )
 def test_what_cannot_be_encoded(shell: Shell, options: dict[str, Any], text: str) -> None:
     """What HTTP cannot carry is an error that names it, and holds nothing of its value at any depth."""
+    if "json" in options and shell.library.Request("POST", "http://a/", json="é").read().isascii():
+        pytest.skip("httpx 0.27 writes JSON in ASCII, which carries everything")
     with pytest.raises(ValueError, match=text) as caught:
         read(shell, **options)
     assert type(caught.value) is ValueError
@@ -478,6 +480,6 @@ def test_version() -> None:
     """The version stands in one place, which the build reads."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
     assert "version" not in project["project"]
-    assert project["project"]["dynamic"] == ["version"]
-    file = Path(__file__).parent.parent / project["tool"]["hatch"]["version"]["path"]
+    assert "version" in project["project"]["dynamic"]
+    file = Path(sse_client.__file__).parent.parent / project["tool"]["hatch"]["version"]["path"]
     assert f'__version__ = "{sse_client.__version__}"' in file.read_text()

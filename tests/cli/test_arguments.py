@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -176,13 +175,6 @@ def test_help_is_fast() -> None:
     # The fastest of several: whatever else the machine does only adds to a run.
     runs = [(seconds(*COMMAND, "--help"), seconds(sys.executable, "-c", "import argparse")) for _ in range(5)]
     assert min(ours for ours, _ in runs) <= 3 * min(theirs for _, theirs in runs)
-
-
-def test_entry_point() -> None:
-    """Installing the package installs the command, whose modules are in the wheel."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert settings["project"]["scripts"] == {"sse-client": "sse_client_cli:main"}
-    assert "sse_client_cli.py" in settings["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
 
 
 def test_version() -> None:
