@@ -18,6 +18,7 @@ from ._notes import Notes
 from ._output import Data, JSONLines, Output, Raw, Text, in_words
 from ._pretty import pretty
 from ._reading import Paired
+from ._text import check_json
 from ._usage import UsageError
 
 
@@ -186,8 +187,8 @@ class RawPieces:
 def _check(event: ServerSentEvent) -> None:
     """Raise `DecodeError` if the data is not JSON."""
     try:
-        event.json()
-    except ValueError as error:
+        check_json(event.data)
+    except (ValueError, RecursionError) as error:
         raise DecodeError(f"the data of a {event.event!r} event is not JSON", event=event) from error
 
 
