@@ -26,8 +26,8 @@ START = MappingProxyType(
     {"server.address": "test", "server.port": 80, "http.request.method": "POST", "url.path": "/chat"}
 )
 
-# A stream begins in real time, and its time is virtual from its first request on. So a duration may be longer than that of
-# the script, by as long as a busy machine takes to get there.
+# A stream begins in real time, and its time is virtual from its first request on. So a duration may be longer than the
+# script's, by as long as a busy machine takes to get there.
 SLACK = 0.4
 
 # One sync shell, and an async one on each backend: the decisions are the same in all of them.
