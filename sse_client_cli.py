@@ -9,9 +9,11 @@ the two.
 """
 
 import argparse
+import gc
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,9 +201,9 @@ reading   --timeout S   stop reading after S, by default 60   --count N   after 
           --until, --error, --ping   the events that end it, are errors, mean nothing
           --origin O   the page that is to read it, for CORS
 requests  exactly one, unless more are asked for; each is announced
-          --probe   also without compression, and by HTTP/1.1 or 2
+          --probe   also without compression, over HTTP/1.1 or 2, and a GET as a POST
           --resume-check   reconnect after the middle ID
-          --compare URL   the same from here: the origin of a proxy
+          --compare URL   the same, credentials too, to the origin behind a proxy
 report    --json   without a value: the report as JSON
           --html FILE   --svg FILE   for a ticket; data are shortened, or whole --with-data
           --record FILE   for doctor, replay and tests   --strict   a WARN fails too
@@ -350,10 +352,11 @@ def main(
 ) -> int:
     """Run the command; return its exit code. The arguments and streams are by default those of the process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    output = sys.stdout.buffer if stdout is None else stdout
-    errors = sys.stderr if stderr is None else stderr
+    # A stream that was closed before the process began is `None`.
+    output = (sys.stdout.buffer if sys.stdout else io.BytesIO()) if stdout is None else stdout
+    errors = (sys.stderr or io.StringIO()) if stderr is None else stderr
     try:
-        return _run(arguments, output, errors, sys.stdin.buffer if stdin is None else stdin)
+        return _run(arguments, output, errors, stdin or (sys.stdin.buffer if sys.stdin else io.BytesIO()))
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -384,9 +387,21 @@ def _run(arguments: list[str], stdout: "BinaryIO", stderr: "TextIO", stdin: "Bin
         where = f"{PROGRAM} {name}" if name in COMMANDS else PROGRAM
         stderr.write(f"{where}: {error}\nTry: {where} --help\n")
         return 2
+    return _imported()(name, options, stdout, stderr, stdin)
+
+
+def _imported() -> "Callable[[str, argparse.Namespace, BinaryIO, TextIO, BinaryIO], int]":
+    """Import the commands. The garbage collector would look through all of it once more, in the middle of a stream."""
+    if "sse_client.cli" not in sys.modules:
+        gc.disable()
+        try:
+            import sse_client.cli  # noqa: F401
+        finally:
+            gc.freeze()
+            gc.enable()
     from sse_client.cli import run
 
-    return run(name, options, stdout, stderr, stdin)
+    return run
 
 
 def parse(command: Command, arguments: list[str]) -> argparse.Namespace:

@@ -25,11 +25,13 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
+    Benchmark("command_line", ("--rounds", "1", "--seconds", "0.5", "--events", "1000")),
     Benchmark("dialect_cost", ("--rounds", "1", "--events", "250")),
     Benchmark("end_to_end", ("--rounds", "1", "--events", "250")),
     Benchmark("first_event", ("--repetitions", "10")),
     Benchmark("many_streams", ("--streams", "100", "--events", "4")),
     Benchmark("parser", ("--rounds", "1", "--only", "OpenAI-like")),
+    Benchmark("telemetry_cost", ("--rounds", "1", "--streams", "10", "--events", "250")),
 )
 
 

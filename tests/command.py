@@ -39,8 +39,9 @@ def run(*arguments: str, stdin: bytes = b"", is_terminal: bool = False) -> Done:
 
 
 def start(*arguments: str, command: list[str] = COMMAND, **options: Any) -> subprocess.Popen[bytes]:
-    """Start the command as a process."""
+    """Start the command as a process. In `env`, a variable that is `None` is left out."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = {**os.environ, "PYTHONPATH": path, **options.pop("env", {})}
+    given = {**os.environ, "PYTHONPATH": path, **options.pop("env", {})}
+    environment = {name: value for name, value in given.items() if value is not None}
     pipes = {name: options.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
     return subprocess.Popen([*command, *arguments], env=environment, **pipes, **options)

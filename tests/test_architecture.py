@@ -28,6 +28,7 @@ ROOMS = {
     "__init__": {"words", "_shells"},
     "dialects": {"__init__"},
     "httpx_sse": {"__init__"},
+    "otel": {"words", "_core", "_shells"},
     "testing": {"__init__", "words", "_shells"},
     "cli": {"__init__", "dialects", "testing"},
     "__main__": set(),
@@ -132,6 +133,12 @@ def test_who_knows_pydantic() -> None:
     assert {name for name in users if not name.startswith("testing.")} == {"_typed"}
 
 
+def test_who_knows_opentelemetry() -> None:
+    """OpenTelemetry is known to `otel` alone: the rest tells an observer, whoever that is."""
+    users = {room_of(name_of(path)) for path in FILES if "opentelemetry" in foreign_imports(path)}
+    assert users == {"otel"}
+
+
 def test_no_optional_dependency_is_imported() -> None:
     """What is optional is never imported by name: it is found from what the user brings."""
     assert not {
@@ -139,7 +146,7 @@ def test_no_optional_dependency_is_imported() -> None:
     }
 
 
-@pytest.mark.parametrize("extra", ["dialects", "httpx_sse", "testing", "cli"])
+@pytest.mark.parametrize("extra", ["dialects", "httpx_sse", "otel", "testing", "cli"])
 def test_no_module_imports_an_extra(extra: str) -> None:
     """An extra is imported by its users, by itself and by the command, never by the rest of the package."""
     assert {room_of(name_of(path)) for path in FILES if extra in map(room_of, own_imports(path))} <= {extra, "cli"}
@@ -200,9 +207,9 @@ def test_an_import_brings_nothing_optional() -> None:
     """Importing it imports no second HTTP client, no second event loop, nothing for tests, and of pydantic no model."""
     before, after = modules_after("httpx", "sse_client")  # httpx has a command too, and imports rich for it
     imported = after - before | {name.partition(".")[0] for name in after - before}
-    assert not imported & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "pydantic.main"}
+    assert not imported & {"aiohttp", "httpx2", "trio", "pytest", "h2", "hypothesis", "opentelemetry", "pydantic.main"}
     assert not imported & {"sse_client_cli", "rich", "argparse"}
-    assert not imported & {f"sse_client.{name}" for name in ("cli", "dialects", "httpx_sse", "testing")}
+    assert not imported & {f"sse_client.{name}" for name in ("cli", "dialects", "httpx_sse", "otel", "testing")}
 
 
 def test_what_importing_the_dialects_costs() -> None:

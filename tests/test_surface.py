@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,9 @@ import sse_client.testing
 
 # An `EventSource` and an `SSEError` of their own: the module is part of the name.
 MODULES = {"": sse_client, "testing.": sse_client.testing, "httpx_sse.": sse_client.httpx_sse}
+HAS_OTEL = find_spec("opentelemetry") is not None  # which is an extra
+if HAS_OTEL:
+    MODULES["otel."] = importlib.import_module("sse_client.otel")
 CLASSES = {
     prefix + name: cls
     for prefix, module in MODULES.items()
@@ -54,7 +58,11 @@ def source_of(cls: type) -> ast.ClassDef:
 def modules() -> list[ModuleType]:
     root = Path(sse_client.__file__).parent
     names = (".".join(path.relative_to(root.parent).with_suffix("").parts) for path in sorted(root.rglob("*.py")))
-    return [importlib.import_module(name) for name in names if not name.endswith("__init__")]
+    return [
+        importlib.import_module(name)
+        for name in names
+        if not name.endswith("__init__") and (HAS_OTEL or not name.startswith("sse_client.otel"))
+    ]
 
 
 @cache

@@ -137,6 +137,15 @@ class Session(SessionState):
             return  # after the terminator nothing can fail, and the connection can be reused
         self._stop(None, now, self._closing_outcome if self.is_closing else outcome_of(error))
 
+    def drop(self, now: float) -> None:
+        """End the stream because nothing refers to it any more."""
+        self.leave(GeneratorExit(), now)
+        self.drained(now)  # the rest of a complete stream no longer matters
+
+    def note_unknown(self) -> None:
+        """Count a delivered event that the user's type does not cover."""
+        self._tally.unknown += 1
+
     def next_step(self, now: float) -> Step:
         """Return the next step. The call also means that the user has finished with all events of `ready`."""
         if self._batch:
@@ -388,9 +397,11 @@ class Session(SessionState):
             # All events before this piece have been delivered.
             self.notes.append(Commented(text, self._finished + self._body.completed))
 
-    def _note(self, note: Note) -> None:
+    def _note(self, note: Opened | Retrying) -> None:
         if self.notes is not None:
             self.notes.append(note)
+        if self.observe is not None:
+            self.observe(note)
 
     def ended(self, now: float) -> bool:
         """Handle a clean end of the body; return whether there is another event or value to deliver."""
@@ -550,6 +561,8 @@ class Session(SessionState):
         self._tally.stopped_at = now
         if error is not None:
             explain(error, why, self.stats(now), self.last_event_id, self.cursor)
+        if self.observe is not None:
+            self.observe(Stop(error))
 
     def _enter(self, phase: Phase) -> None:
         # Two threads may stop a stream at the same moment: the one that reads it and the one that closes it.

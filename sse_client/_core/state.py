@@ -23,7 +23,7 @@ from .place import NO_PAST_IDS, place_of
 from .plan import Plan
 from .reading import Reading
 from .redirects import Route
-from .steps import Head, Note
+from .steps import Change, Head, Note
 from .tally import Tally
 
 NO_EVENTS: list[ServerSentEvent] = []
@@ -36,7 +36,7 @@ class SessionState:
     # Attributes that are used for every piece of a body are here and not in a part, because a second lookup costs time.
     __slots__ = (
         *("ready", "outcome", "head", "is_reading", "is_closing", "notes", "has_deadlines", "total_deadline"),
-        *("attempted_at", "reading", "unfinished", "_plan", "_random", "_utc_now", "_phase", "_error"),
+        *("attempted_at", "reading", "unfinished", "observe", "_plan", "_random", "_utc_now", "_phase", "_error"),
         *("_place", "_route", "_request", "_failures", "_fruitless", "_last_failure", "_wait_until", "_has_refreshed"),
         *("_body", "_parser", "_feed", "_batch", "_previous", "_finished", "_finished_id", "_reconnection_time"),
         *("_remembers", "_has_marks", "_has_only_done", "_pings", "_first_mark", "_past_ids", "_at_open"),
@@ -67,6 +67,8 @@ class SessionState:
     """The dialect's reader and its values; `None` without a reader."""
     unfinished: ServerSentEvent | None
     """A last block that counted as the terminator although its blank line was missing; it is not delivered."""
+    observe: Callable[[Change], object] | None
+    """Told what happens to the stream, at once, on whatever thread that is. It must not raise."""
 
     def __init__(
         self,
@@ -84,6 +86,7 @@ class SessionState:
         self.notes = None
         self.reading = None if plan.reader is None else Reading(plan.reader)
         self.unfinished = None
+        self.observe = None
         self._plan = plan
         self._random = random
         self._utc_now = utc_now

@@ -2,8 +2,8 @@
 The words between a session and its shell, as plain values.
 
 Steps are instructions to the shell: `Connect` to `Stop`. Notes are occurrences other than events: `Opened`,
-`Commented`, `Retrying`. `Head` and `Failure` are the shell's reports on a step. Illegal combinations cannot be
-written: a `Wait` has no error, and a `Stop` no seconds.
+`Commented`, `Retrying`. `Head` and `Failure` are the shell's reports on a step. A `Change` is reported to an observer
+at once, without a queue. Illegal combinations cannot be written: a `Wait` has no error, and a `Stop` no seconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -96,6 +96,18 @@ class Retrying:
 
 
 Note: TypeAlias = Opened | Commented | Retrying
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Events were received, all in one piece. Only a `TimedSession` reports this."""
+
+    count: int
+    since: float
+    """Seconds since the event before them; infinite without one."""
+
+
+Change: TypeAlias = Opened | Retrying | Stop | Arrived
 
 
 def always() -> bool:

@@ -7,7 +7,7 @@ class Tally:
     """The source of `stream.stats`. Times are in seconds, by the shell's clock."""
 
     __slots__ = (
-        *("attempts", "connections", "comments", "started_at", "stopped_at"),
+        *("attempts", "connections", "comments", "unknown", "started_at", "stopped_at"),
         *("_time_to_headers", "_time_to_first_event"),
     )
 
@@ -15,6 +15,7 @@ class Tally:
         self.attempts = 0
         self.connections = 0
         self.comments = 0
+        self.unknown = 0
         self.started_at: float | None = None
         self.stopped_at: float | None = None
         self._time_to_headers: float | None = None
@@ -36,6 +37,7 @@ class Tally:
             attempts=self.attempts,
             connections=self.connections,
             events=events,
+            unknown=self.unknown,
             comments=self.comments,
             bytes=bytes,
             time_to_headers=self._time_to_headers,

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, Unpack, cast, overload
 import httpx
 from typing_extensions import TypeForm, TypeVar
 
+from .._core.observing import Telemetry
 from .._dialect import Dialect
 from .._event import Comment, ServerSentEvent
 from .._request import AsyncHeadersSource
@@ -47,8 +48,15 @@ class AsyncSSEClient(BaseClient):
         retry: RetryPolicy | None = DEFAULT_RETRY,
         timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
         idempotency_key_header: str | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
+        super().__init__(
+            headers=headers,
+            retry=retry,
+            timeout=timeout,
+            idempotency_key_header=idempotency_key_header,
+            telemetry=telemetry,
+        )
         self._owns_client = http_client is None
         if http_client is None:
             if base_url:
@@ -292,8 +300,10 @@ class AsyncSSEClient(BaseClient):
     ) -> AsyncEventStream[Any]:
         given = dialect_of(events, dialect, unknown)
         plan = self._plan(method, url, options, given, is_subscription=is_subscription)
-        http, headers = self._http_client, self._headers
-        return self._keep(AsyncEventStream(plan, self._library, given, http, headers, comments=comments))
+        http, headers, telemetry = self._http_client, self._headers, self._telemetry
+        return self._keep(
+            AsyncEventStream(plan, self._library, given, http, headers, comments=comments, telemetry=telemetry)
+        )
 
     async def aclose(self) -> None:
         """

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 
+from .._core.observing import Telemetry
 from .._core.plan import Plan
 from .._core.steps import Connect, Drain, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
@@ -49,8 +50,9 @@ class AsyncConnection(BaseStream[T, S]):
         response: Any = None,
         *,
         comments: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(plan, library, dialect, client, headers, response, comments=comments)
+        super().__init__(plan, library, dialect, client, headers, response, comments=comments, telemetry=telemetry)
         self._is_entered = response is not None
         self._pieces: AsyncIterator[bytes] | None = None  # of the body, until it has ended
         self._next_piece: Callable[[], Awaitable[bytes]]
@@ -141,7 +143,8 @@ class AsyncConnection(BaseStream[T, S]):
 
             request.extensions["trace"] = trace
             self._http2.follow(request)
-            response = await asend(self._client, request, step, self._hooks)
+            with self._sending(request, step):
+                response = await asend(self._client, request, step, self._hooks)
             read_timeout = self._session.read_timeout(self._now(), is_watched=True)
             if is_http2(response) and read_timeout is not None:
                 self._read_timeout, read_timeout = read_timeout, None

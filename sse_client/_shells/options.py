@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+from .._core.observing import Telemetry
 from .._core.place import id_header
 from .._core.plan import Plan
 from .._dialect import RAW, Dialect
@@ -103,11 +104,13 @@ class BaseClient:
         retry: RetryPolicy | None,
         timeout: Timeouts | float | None,
         idempotency_key_header: str | None,
+        telemetry: Telemetry | None,
     ) -> None:
         self._headers = headers
         self._retry = RetryPolicy._of(retry)
         self._timeouts = Timeouts._of(timeout)
         self._idempotency_key_header = idempotency_key_header
+        self._telemetry = telemetry
         self._is_closed = False
         self._streams: WeakValueDictionary[int, Any] = WeakValueDictionary()  # a stream without references disappears
 

@@ -4,6 +4,7 @@ The parts that the sync and the async stream share: attempts, recording, dispatc
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from math import inf
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from weakref import WeakMethod, ref
 
 from .._core.dispatch import Dispatch, Ended, Received, Signal
+from .._core.observing import Telemetry
 from .._core.plan import Plan
 from .._core.steps import Commented, Connect, Failure, Opened
 from .._dialect import Dialect
@@ -22,6 +24,7 @@ from .attempt import Attempt
 from .hooks import Hooks
 from .http import failure_of, transport_errors
 from .recording import Recorded, Recorder, Recorders
+from .telemetry import UNOBSERVED
 from .time import REAL_TIME, VIRTUAL_TIME, Clock, VirtualTime
 from .values import Values
 from .waking import Channel
@@ -47,8 +50,9 @@ class BaseStream(Values[T, S]):
         response: Any = None,
         *,
         comments: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(plan, dialect, comments=comments)
+        super().__init__(plan, dialect, comments=comments, telemetry=telemetry)
         self._library = library
         self._errors = transport_errors(library)
         self._is_busy = False
@@ -82,12 +86,20 @@ class BaseStream(Values[T, S]):
         request.extensions[VIRTUAL_TIME] = WeakMethod(self._use_virtual_time)
         return Attempt(request, step, self._session, self._channel, self._now)
 
+    def _sending(self, request: Any, step: Connect) -> AbstractContextManager[object]:
+        """Return the context manager to send a request in: that of the observer, if there is one."""
+        if self._observer is None:
+            return UNOBSERVED
+        return self._observer.sending(request, is_foreign=step.is_foreign)
+
     def _use_virtual_time(self) -> VirtualTime:
         """Switch to virtual time, and return it; called by a scripted transport."""
         clock = self._clock
         if not isinstance(clock, VirtualTime):
             self._clock = clock = VirtualTime(self._now(), self._wait_until_closed)
             self._now = clock.now
+            if self._observer is not None:
+                self._observer.now = clock.now
         clock.deadline = inf
         return clock
 

@@ -212,6 +212,7 @@ class EventStream(Connection[T, S], Iterator[T], Generic[T, S]):
     def __del__(self) -> None:
         # A constructor that failed left no response to close; in a forked process it belongs to the parent.
         if getattr(self, "_response", None) is not None and not self._channel.is_inherited:
+            self._session.observe = None  # an observer may need a lock that this thread holds; it will see for itself
             self._clean_up(GeneratorExit())
 
     def _leave(self, error: BaseException | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, Unpack, cast, overload
 import httpx
 from typing_extensions import TypeForm, TypeVar
 
+from .._core.observing import Telemetry
 from .._dialect import Dialect
 from .._event import Comment, ServerSentEvent
 from .._request import HeadersSource
@@ -42,7 +43,8 @@ class SSEClient(BaseClient):
 
     `headers` are sent with every call; a function is called before each attempt. `retry` and `timeout` are the defaults
     of the calls. `idempotency_key_header` names a header that is sent with one key for all attempts of a call that is
-    not idempotent, so that the call is safe to repeat if the server supports the header.
+    not idempotent, so that the call is safe to repeat if the server supports the header. `telemetry` records spans and
+    metrics of the streams: a `sse_client.otel.Telemetry`, by default that of `sse_client.otel.instrument()`, if any.
     """
 
     def __init__(
@@ -55,8 +57,15 @@ class SSEClient(BaseClient):
         retry: RetryPolicy | None = DEFAULT_RETRY,
         timeout: Timeouts | float | None = DEFAULT_TIMEOUTS,
         idempotency_key_header: str | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(headers=headers, retry=retry, timeout=timeout, idempotency_key_header=idempotency_key_header)
+        super().__init__(
+            headers=headers,
+            retry=retry,
+            timeout=timeout,
+            idempotency_key_header=idempotency_key_header,
+            telemetry=telemetry,
+        )
         self._owns_client = http_client is None
         if http_client is None:
             if base_url:
@@ -298,8 +307,10 @@ class SSEClient(BaseClient):
     ) -> EventStream[Any]:
         given = dialect_of(events, dialect, unknown)
         plan = self._plan(method, url, options, given, is_subscription=is_subscription)
-        http, headers = self._http_client, self._headers
-        return self._keep(EventStream(plan, self._library, given, http, headers, comments=comments))
+        http, headers, telemetry = self._http_client, self._headers, self._telemetry
+        return self._keep(
+            EventStream(plan, self._library, given, http, headers, comments=comments, telemetry=telemetry)
+        )
 
     def close(self) -> None:
         """

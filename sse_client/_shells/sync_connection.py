@@ -9,6 +9,7 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
+from .._core.observing import Telemetry
 from .._core.plan import Plan
 from .._core.steps import Connect, Drain, Read, ReadBody, Step, Stop, Wait
 from .._dialect import Dialect
@@ -35,8 +36,9 @@ class Connection(BaseStream[T, S]):
         response: Any = None,
         *,
         comments: bool = False,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(plan, library, dialect, client, headers, response, comments=comments)
+        super().__init__(plan, library, dialect, client, headers, response, comments=comments, telemetry=telemetry)
         self._pieces: Iterator[bytes] = iter(())
         self._closing = threading.Event()
         self._wait_until_closed = self._closing.wait
@@ -94,7 +96,8 @@ class Connection(BaseStream[T, S]):
         request = build_request(self._client, self._library, step, headers)
         request.extensions["trace"] = self._attempt(request, step).trace
         http2.follow(request, channel)
-        response = send(self._client, request, step, self._hooks)
+        with self._sending(request, step):
+            response = send(self._client, request, step, self._hooks)
         channel.responded(response)
         turn_to_body(request, response, self._session.read_timeout(self._now(), is_watched=channel.is_watched))
         return response

@@ -14,6 +14,7 @@ from typing import Any, Generic, cast
 
 from .._accumulate import Accumulating, Folding, first_value
 from .._core.dispatch import Dispatch
+from .._core.observing import Telemetry, TimedSession
 from .._core.phases import Outcome, State
 from .._core.plan import Plan
 from .._core.session import Session
@@ -24,15 +25,21 @@ from .._event import Comment, ServerSentEvent
 from .._stats import StreamStats
 from .._typed import Nothing, S, T, decoder_of
 from .._types import Response
+from .telemetry import Process, observe
 from .time import REAL_TIME
 
 
 class Values(Generic[T, S]):
     """The part of a stream that its user sees."""
 
-    def __init__(self, plan: Plan, dialect: Dialect[Any, Any], *, comments: bool) -> None:
+    def __init__(
+        self, plan: Plan, dialect: Dialect[Any, Any], *, comments: bool, telemetry: Telemetry | None = None
+    ) -> None:
         self._plan = plan
-        self._session = Session(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
+        telemetry = telemetry or Process.telemetry
+        kind = Session if telemetry is None or not telemetry._times_events else TimedSession
+        self._session = kind(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
+        self._observer = None if telemetry is None else observe(telemetry, plan, self._session)
         self._now: Callable[[], float] = REAL_TIME.now  # the clock's own function: it is called for each piece
         self._dialect = dialect
         self._dispatch: Dispatch | None = None
@@ -41,7 +48,6 @@ class Values(Generic[T, S]):
         is_raw = reading is None and (events is None or events is ServerSentEvent)
         self._is_typed = not is_raw
         self._decoder = None if is_raw or reading is not None else decoder_of(events)
-        self._unknown = 0
         if comments:
             if self._is_typed:
                 raise TypeError("comments=True needs raw events: it cannot be combined with events= or a typed dialect")
@@ -106,7 +112,7 @@ class Values(Generic[T, S]):
         """Return the value of an event that its type does not cover. Raises `DecodeError` if `unknown` is "raise"."""
         if nothing is Nothing.EMPTY or self._decoder is None:
             return nothing
-        self._unknown += 1
+        self._session.note_unknown()
         if self._dialect.unknown == "raise":
             raise self._decoder.unknown(event)
         return cast("T", event) if self._dialect.unknown == "keep" else nothing
@@ -241,6 +247,4 @@ class Values(Generic[T, S]):
     @property
     def stats(self) -> StreamStats:
         """The statistics of the stream so far."""
-        stats = self._session.stats(self._now())
-        stats.unknown = self._unknown
-        return stats
+        return self._session.stats(self._now())

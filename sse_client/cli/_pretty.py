@@ -8,6 +8,7 @@ Its modules are found by name, so that the types here do not depend on whether i
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, BinaryIO
 
@@ -66,8 +67,10 @@ class Rich(Plain):
         self._count = 0
         self._is_closed = False
         notes.around = self._around
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._status = self._console.status(Waiting(self._console.get_time, lambda: self._count))
+        # FORCE_COLOR makes a pipe a terminal for rich, but not for a status line.
+        if stream.isatty() and self._console.is_terminal and not self._console.is_dumb_terminal:
+            line = partial(self._text, no_wrap=True, overflow="ellipsis")
+            self._status = self._console.status(Waiting(self._console.get_time, lambda: self._count, line))
             self._status.start()
 
     def _around(self, write: Callable[[], None]) -> None:
@@ -116,16 +119,18 @@ class Rich(Plain):
 class Waiting:
     """The text of the status line: how long ago the last event came. rich asks for it whenever it draws."""
 
-    def __init__(self, now: Callable[[], float], count: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], float], count: Callable[[], int], line: Callable[[str], Any]) -> None:
         self._now = now
         self._count = count
+        self._line = line
         self._seen = 0
         self._since = now()
 
-    def __rich__(self) -> str:
+    def __rich__(self) -> Any:
         if self._seen != self._count():
             self._seen = self._count()
             self._since = self._now()
         waited = self._now() - self._since
         plural = "" if self._seen == 1 else "s"
-        return "" if waited < SECONDS_UNTIL_STATUS else f"{self._seen} event{plural}, waiting for {waited:.1f} s"
+        text = "" if waited < SECONDS_UNTIL_STATUS else f"{self._seen} event{plural}, waiting for {waited:.1f} s"
+        return self._line(text)

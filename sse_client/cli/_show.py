@@ -74,7 +74,6 @@ class Show:
         on = Handlers()
         wanted = frozenset(self._options.event or ())
 
-        @on.event
         def show(value: Any) -> None:
             event, values = (value, ()) if isinstance(value, ServerSentEvent) else (value.event, value.values)
             if isinstance(value, Paired) and event.data == "[DONE]" and event.event == "message":
@@ -89,6 +88,8 @@ class Show:
                 if self._left <= 0:
                     raise Enough
 
+        if not isinstance(self.output, Raw) or self._left is not None or self._options.strict:
+            on.event(show)
         if self._options.comments:
 
             @on.comment

@@ -4,7 +4,7 @@ Recordings of real streams: written to a file piece by piece, and played again a
 A cassette has one JSON object per line. Each connection of the stream has a `request` (the method; URL, headers), a
 `response` (the status; HTTP version, headers), then each piece as `data`, or as `base64` if the piece alone is not
 UTF-8, and finally `end`, or `lost` with the name of the error. Without either, the recording stopped there: the reader
-left, or one of its clocks ran out. `time` is in seconds since the beginning of the recording, by the stream's own clock.
+left, or one of its clocks ran out. `time` is in seconds since the recording began, by the stream's own clock.
 
 Secrets are left out: the values of all headers that are not known to be harmless, the values of the URL's query, the
 user in the URL, and the body of the request. The body of the response is recorded in full.

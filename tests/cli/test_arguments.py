@@ -101,6 +101,15 @@ MISTAKES = {
     "a form from no file": (["post", "http://h/", "-F", "a=@/nope"], "-F: cannot read /nope"),
     "a header without a colon": (["get", "http://h/", "-H", SECRET], "-H: expected 'K: V'"),
     "a header of two lines": (["get", "http://h/", "-H", f"a: b\r\nc: {SECRET}"], "in one line"),
+    "a header with a strange name": (["get", "http://h/", "-H", f"X({SECRET}): a"], "-H: the name of a header"),
+    "a header that is counted": (["post", "http://h/", "-d", SECRET, "-H", "Content-Length: 1"], "leave it out"),
+    "a key's header": (["post", "http://h/", "-d", SECRET, "--idempotency-key", "X Y"], "--idempotency-key: the name"),
+    "a token of two lines": (["get", "http://h/", "--bearer-env", "TWO_LINES"], "TWO_LINES has several lines"),
+    "a host that cannot be": (["get", f"http://{'x' * 64}.invalid/?{SECRET}"], "the request cannot be sent"),
+    "an open bracket": (["get", f"http://[::1/?{SECRET}"], "expected a URL"),
+    "a port that is not one": (["get", f":99999/?{SECRET}"], "expected a URL"),
+    "NaN": (["post", "http://h/", "--json", "NaN"], "not JSON"),
+    "JSON that is not UTF-8": (["post", "http://h/", "--json", "\udcff"], "not JSON in UTF-8"),
     "a query without =": (["get", "http://h/", "-q", SECRET], "-q: expected K=V"),
     "no variable": (["get", "http://h/", "--bearer-env", "NOPE_X"], "no variable NOPE_X"),
     "a password without a user": (["get", "http://h/", "--password-env", "HOME"], "needs -u USER"),
@@ -124,9 +133,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistakes(name: str, tmp_path: Path) -> None:
+def test_mistakes(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake in the arguments exits 2 with a note that names it, shows no value, and sends nothing."""
     arguments, expected = MISTAKES[name]
+    monkeypatch.setenv("TWO_LINES", f"{SECRET}\nb")
     cassette = tmp_path / "cassette.jsonl"
     run("parse", "--record", str(cassette), stdin=b"data: 1\n\n")
     done = run(*(each.replace("{cassette}", str(cassette)) for each in arguments))

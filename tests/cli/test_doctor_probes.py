@@ -16,6 +16,7 @@ import trustme
 from cases import At, exchange, paced
 from command import Done, run, start
 from h2_server import H2Server
+from nginx import PROGRAM, Nginx
 
 from sse_client.cli._request import Call
 from sse_client.cli.doctor._case import Case
@@ -609,6 +610,10 @@ def test_the_cure_names_who_stands_between() -> None:
     nginx, here = {"server": "nginx/1.26"}, exchange(*at_once(4.2), more={"server": "nginx/1.26", "via": "1.1 varnish"})
     (finding,) = each.judge(Case(here), Case(exchange(*SPREAD, more=nginx)))
     assert (finding.level, finding.cure.partition(":")[0]) == (Level.FAIL, "Varnish")
+    zipped_at_end = [(4.2, gzip.compress("".join(TOKENS).encode()))]
+    here = exchange(*zipped_at_end, more={"server": "nginx/1.26", "content-encoding": "gzip"})
+    (finding,) = each.judge(Case(here), Case(WHOLE))
+    assert (finding.level, "gzip off;" in finding.cure) == (Level.FAIL, True)
     (finding,) = each.judge(Case(exchange(*at_once(4.2))), Case(WHOLE))
     assert "proxy_buffering off;" in finding.cure
 
@@ -623,3 +628,55 @@ def test_an_interrupted_probe() -> None:
     assert process.returncode == 130
     assert b"ok    status" in out
     assert b"not compared: ended by Ctrl-C" in out
+
+
+# An HTTP/2 connection: its settings, a head, and the body of a request that was never made.
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+HEAD = b"\x88" + b"\x0f\x10\x11text/event-stream"
+HEADERS = len(HEAD).to_bytes(3, "big") + b"\1\4\0\0\0\1" + HEAD
+STRAY = b"\0\0\1\0\0\0\0\0\x09x"
+
+
+@pytest.mark.parametrize("name", ["before the head", "after the head"])
+def test_broken_http2(name: str, authority: Callable[[], ssl.SSLContext]) -> None:
+    """A server that breaks HTTP/2 is what was found, and not a mistake in the arguments."""
+    context = authority()
+    context.set_alpn_protocols(["h2"])
+    first = SETTINGS + (HEADERS if name == "after the head" else b"")
+    with EventServer(Answer(first, Pause(0.1), STRAY, Pause(0.5), framing="raw"), ssl_context=context) as server:
+        done = run("doctor", server.url, "-k", "--http2", "--timeout", "5")
+    assert done.code == (1 if name == "after the head" else 3), done.err
+    assert b"HTTP/2 200" in done.out or name == "before the head"
+
+
+LOCATIONS = ["http://[::1", "javascript:c4n4ry", "//me:c4n4ry@[/", "http://h:999999/", "\x7f", "", "/a"]
+
+
+@pytest.mark.parametrize("location", LOCATIONS, ids=["bracket", "script", "user", "port", "DEL", "empty", "path"])
+def test_redirects_that_lead_nowhere(location: str) -> None:
+    """The target of a redirect may be anything: it is a finding if it is not followed, and shows no secret."""
+    with EventServer(Answer(status=302, headers={"Location": location})) as server:
+        done = run("doctor", server.url, "-d", "")
+        assert len(server.requests) == 1
+    assert done.code == 1
+    assert b"FAIL  redirect" in done.out
+    assert SECRET not in f"{done.out.decode()}{done.err}" or location.startswith("javascript:")
+
+
+@pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")
+@pytest.mark.parametrize("location", ["buffered", "buffered-gzip", "healthy-gzip"])
+def test_nginx(location: str, tmp_path: Path) -> None:
+    """A real nginx that buffers or compresses is told from its backend, and from compression that does no harm."""
+    tmp_path.chmod(0o777)
+    events = [step for n in range(13) for step in (f"data: {n}\n\n", Pause(0.1))]
+    # nginx speaks HTTP/1.0 to its backend, which then has no chunks.
+    answer = Answer(*events, framing="close" if location == "buffered" else "chunked")
+    with EventServer(answer) as backend, Nginx(tmp_path, backend.port) as nginx:
+        done = run("doctor", nginx.url(f"{location}/chat"), "-d", "", "--probe", "--compare", f"{backend.url}/chat")
+    found = {check: line.split()[0] for check, line in lines_of(done).items()}
+    assert found == {
+        "probe-gzip": "FAIL" if location == "buffered-gzip" else "ok",
+        "probe-http2": "note",
+        "compare": "ok" if location == "healthy-gzip" else "FAIL",
+    }
+    assert done.code == (0 if location == "healthy-gzip" else 1)

@@ -286,6 +286,14 @@ def test_no_address() -> None:
         assert not re.search(pattern, text)
 
 
+def test_a_request_that_is_only_compared() -> None:
+    """A diagnosis without findings, as that of a probe, has its times and no empty list."""
+    text = page([diagnosis(STEADY), diagnosis(BURST, ())], with_data=False)
+    assert text.count("<h3>Findings</h3>") == 1
+    assert text.count("<h3>Timeline</h3>") == 2
+    assert picture(diagnosis(STEADY), diagnosis(BURST, ())).count("1 FAIL") == 2  # in the title of the picture too
+
+
 def test_the_text_is_there() -> None:
     """The page and the picture say what was found: findings with levels, evidence and cures, marks, and the head."""
     texts = (

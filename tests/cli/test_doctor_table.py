@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from cases import At, blocks, exchange, findings, found, paced, recut
+from command import run
 from dialects.playing import STREAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,8 @@ from sse_client import Terminator
 from sse_client.cli.doctor._case import Case
 from sse_client.cli.doctor._exchange import End, Exchange, Hop
 from sse_client.cli.doctor._finding import Level
+from sse_client.cli.doctor._time import NOTICEABLE
+from sse_client.testing import FIN, RST, Answer, EventServer, Pause
 
 WARN, FAIL, note = Level.WARN, Level.FAIL, Level.note
 Make = Callable[[], Case | Exchange]
@@ -170,7 +173,7 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         "decoding",
         FAIL,
         lambda: exchange(
-            (0.3, gzip.compress(WHOLE.encode())[:60]), (0.4, b"\xff" * 40), more={"content-encoding": "gzip"}
+            (0.3, gzip.compress(WHOLE.encode())[:10]), (0.4, b"\xff" * 40), more={"content-encoding": "gzip"}
         ),
     ),
     "no last blank line": ("last-blank-line", WARN, lambda: exchange(*paced(["data: 1\n\n", 'data: {"end": true}\n']))),
@@ -439,3 +442,52 @@ def test_cuts_and_delays_are_no_fault(data: st.DataObject, body: str) -> None:
         pieces.append((time, raw[begin:end]))
     made = exchange(*pieces, more={"server": data.draw(st.sampled_from(["uvicorn", "nginx"]))})
     assert [finding for finding in findings(made) if finding.level is FAIL] == []
+
+
+# Some of them over a socket, by the command.
+
+STREAM = [step for token in TOKENS[-12:] for step in (token, Pause(0.01))]
+SERVED: dict[str, tuple[int, str, str, list[str], Callable[[], Answer]]] = {
+    "tokens": (0, "ok", "end", [], lambda: Answer(*STREAM)),
+    "gzip, flushed": (
+        *(0, "ok", "end", []),
+        lambda: Answer(
+            *(step for piece in zipped(TOKENS, flush=True) for step in (piece, Pause(0.01))),
+            headers={"Content-Encoding": "gzip"},
+        ),
+    ),
+    "comments": (
+        *(0, "note", "events", ["--timeout", "0.5"]),
+        lambda: Answer(": keep-alive\n\n", Pause(0.05), ": keep-alive\n\n", Pause(9)),
+    ),
+    "all at once": (0, "note", "buffering", [], lambda: Answer(WHOLE)),
+    "one burst, by nginx": (
+        *(1, "FAIL", "buffering", []),
+        lambda: Answer(Pause(NOTICEABLE + 0.05), WHOLE, headers={"Server": "nginx"}, delay=0.01),
+    ),
+    "no blank lines": (1, "FAIL", "events", [], lambda: Answer("data: 1\n", "data: 2\n")),
+    "JSON lines": (1, "FAIL", "events", [], lambda: Answer('{"a": 1}\n', '{"a": 2}\n')),
+    "wrapped twice": (1, "FAIL", "wrapping", [], lambda: Answer(*(f"data: {block}" for block in TOKENS))),
+    "cut": (1, "FAIL", "end", [], lambda: Answer(*TOKENS[:3], "data: {", FIN)),
+    "reset": (1, "FAIL", "end", [], lambda: Answer(*TOKENS[:3], Pause(0.05), RST)),
+    "no last blank line": (0, "WARN", "last-blank-line", [], lambda: Answer(*TOKENS[:3], 'data: {"end": 1}\n')),
+    "strictly": (1, "WARN", "last-blank-line", ["--strict"], lambda: Answer(*TOKENS[:3], 'data: {"end": 1}\n')),
+    "a terminator that never came": (1, "FAIL", "reply", ["--until", "done"], lambda: Answer(*TOKENS[:3])),
+    "an idle connection that fell": (
+        *(1, "WARN", "wait", ["--wait", "3"]),
+        lambda: Answer(TOKENS[0], Pause(1.3), FIN),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_over_a_socket(name: str) -> None:
+    """The command finds the same in a response over a socket, and its exit code is that of the worst finding."""
+    code, level, check, options, answer = SERVED[name]
+    with EventServer(answer()) as server:
+        done = run("doctor", server.url, "--json", *options)
+    report = json.loads(done.out)
+    levels = {finding["check"]: finding["level"] for finding in report["findings"]}
+    assert (done.code, levels.get(check)) == (code, level), report["findings"]
+    if code == 0 and level != "WARN":
+        assert not {"WARN", "FAIL"} & set(levels.values())

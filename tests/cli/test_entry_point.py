@@ -21,6 +21,7 @@ CHAT = (
     'data: {"choices": [{"index": 0, "delta": {"content": "lo"}, "finish_reason": "stop"}]}\n\n'
     "data: [DONE]\n\n"
 )
+BINARY = b"data: 1\n\n" + bytes(range(256)) * 2048 + b"\n\n"
 STREAM = b': hi\n\nevent: ping\ndata: 0\n\nevent: token\nid: 7\ndata: {"t":  1.50}\n\ndata: \xff\x1b\n\n'
 
 
@@ -39,6 +40,7 @@ def answer(request: RecordedRequest) -> Answer:
         "silent": Answer(": hi\n\n", Pause(30)),
         "idle": Answer("data: 1\n\n", Pause(30)),
         "chat": Answer(CHAT),
+        "binary": Answer(BINARY),
     }[path]
 
 
@@ -172,6 +174,7 @@ ROWS = {
     "--error": Row("parse {folder}/stream|--error|event:token|--data", has(b"0\n", "an error event"), code=9),
     "--strict": Row("parse|--strict|--ping|ping|--data", has(b'{"t":  1.50}\n', "is not JSON"), code=10, stdin=STREAM),
     "--comments": Row("parse {folder}/stream|--comments|--pretty|--raw-data", is_pretty),
+    "--raw": Row("get {server}/binary|--raw", has(BINARY)),
     "replay": Row("replay {folder}/cassette.jsonl|--speed|100|--raw", has(STREAM)),
     "a mistake": Row("get {server}/one|--nope=k3y", has(b"", "unknown option --nope"), code=2),
 }  # fmt: skip

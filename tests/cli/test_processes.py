@@ -1,27 +1,25 @@
-"""The command as a process: pipes, signals, terminals."""
+"""The command as a process: pipes and signals."""
 
 import contextlib
 import json
 import os
 import re
-import select
+import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import WITHOUT_RICH, run, start
+from command import COMMAND, run, start
 
-from sse_client.testing import FIN, Answer, EventServer, Pause
+from sse_client.testing import Answer, EventServer, Pause
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes, signals and terminals of POSIX")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and signals of POSIX")
 
 ENDLESS = Answer('event: token\ndata: {"t": "Hel"}\n\n', Pause(30))
-ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-COLOURS = re.compile(rb"\x1b\[[0-9;]*(?:3[0-7]|9[0-7])m")
 
 
 def test_head_ends_quietly() -> None:
@@ -68,6 +66,33 @@ def test_each_line_is_in_the_pipe_at_once() -> None:
             assert process.stdout.readline() == line
 
 
+def test_a_pipe_into_another_program() -> None:
+    """`| jq` shows each event while the server still writes: here it waits for the line before it writes the next."""
+    first_is_read = threading.Event()
+    answer = Answer('data: {"n": 1}\n\n', lambda: first_is_read.wait(30), 'data: {"n": 2}\n\n')
+    code = "import json, sys\nfor line in sys.stdin: print(json.loads(line)['data']['n'], flush=True)"
+    jq = ["jq", "--unbuffered", ".data.n"] if shutil.which("jq") else [sys.executable, "-c", code]
+    with (
+        EventServer(answer) as server,
+        ended(start("get", server.url)) as process,
+        ended(subprocess.Popen(jq, stdin=process.stdout, stdout=subprocess.PIPE)) as other,
+    ):
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"1\n"
+        first_is_read.set()
+        assert other.stdout.read() == b"2\n"
+        assert (other.wait(10), process.wait(10)) == (0, 0)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_streams(closed: str) -> None:
+    """A standard stream that is closed from the start is an empty one, and does not change the exit code."""
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND]
+    with ended(start("parse", "/dev/null", command=shell)) as process:
+        assert process.communicate(timeout=30) == (b"", b"")
+        assert process.returncode == 0
+
+
 @contextlib.contextmanager
 def ended(process: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes]]":
     """End the process, and close its pipes."""
@@ -111,78 +136,3 @@ def test_serve(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert b"c4n4ry" not in process.stderr.read()
-
-
-@pytest.mark.parametrize("colour", ["colour", "NO_COLOR"])
-@pytest.mark.parametrize("rich", ["rich", "without rich"])
-def test_a_terminal(rich: str, colour: str) -> None:
-    """A terminal gets pretty lines; coloured if rich is installed and `NO_COLOR` is not set."""
-    command = [sys.executable, "-m", "sse_client_cli"]
-    if rich == "rich":
-        pytest.importorskip("rich")
-    else:
-        command = [sys.executable, "-c", WITHOUT_RICH]
-    answer = Answer('event: to[b]ken\nid: 3\ndata: {"t": "Hel\\u001b"}\n\n', "data: a\x9b\x1b\n\n")
-    with EventServer(answer) as server:
-        environment = {"TERM": "xterm-256color", "NO_COLOR": "1" if colour == "NO_COLOR" else ""}
-        code, output = on_a_terminal("get", server.url, command=command, env=environment)
-    text = ESCAPES.sub(b"", output)
-    assert code == 0
-    assert b' to[b]ken #3 {"t": "Hel\\u001b"}\r\n' in text
-    assert b" message #3 a\\x9b\\x1b\r\n" in text
-    assert bool(COLOURS.search(output)) == (rich == "rich" and colour == "colour")
-    assert b"\x1b" not in text
-
-
-def test_notes_and_the_status_line() -> None:
-    """A note on the same terminal stands on a line of its own, whatever rich draws there."""
-    with EventServer(Answer("data: 1\n\n", Pause(0.2), FIN)) as server:
-        code, output = on_a_terminal("post", server.url, "-d", "x", "-v", env={"TERM": "xterm-256color"})
-    assert code == 7
-    lines = [line.split(b"\r")[-1] for line in ESCAPES.sub(b"", output).replace(b"\r\n", b"\n").split(b"\n")]
-    assert b"< HTTP/1.1 200 OK" in lines
-    assert any(line.startswith(b"sse-client: ") for line in lines)
-
-
-def test_ctrl_c_on_a_terminal() -> None:
-    """Ctrl-C on a terminal exits 130 and leaves the cursor visible."""
-    with EventServer(ENDLESS) as server:
-        code, output = on_a_terminal("get", server.url, env={"TERM": "xterm-256color"}, interrupted_by=b"Hel")
-        assert server.requests[0].done.wait(5.0)
-    assert code == 130
-    assert output.count(b"\x1b[?25l") == output.count(b"\x1b[?25h")
-
-
-def on_a_terminal(
-    *arguments: str,
-    env: dict[str, str],
-    command: list[str] | None = None,
-    interrupted_by: bytes | None = None,
-) -> tuple[int, bytes]:
-    """Run the command on a pseudo-terminal; return its exit code and all that the terminal got."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    options = {} if command is None else {"command": command}
-    process = start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True, **options)
-    os.close(theirs)
-    output = b""
-    deadline = time.monotonic() + 30
-    try:
-        while time.monotonic() < deadline:
-            if not select.select([ours], [], [], 1.0)[0]:
-                continue
-            try:
-                piece = os.read(ours, 65_536)
-            except OSError:  # Linux: the other side is closed
-                break
-            if not piece:
-                break
-            output += piece
-            if interrupted_by is not None and interrupted_by in output:
-                process.send_signal(signal.SIGINT)
-                interrupted_by = None
-        return process.wait(10), output
-    finally:
-        process.kill()
-        os.close(ours)

@@ -1,5 +1,6 @@
 """Requests as they are sent: URLs, headers, bodies, credentials, and requests that browsers copy as a curl command."""
 
+import socket
 import ssl
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 from command import run
+from uvicorn_server import UvicornServer
 
 from sse_client.cli._curl import parse_curl
 from sse_client.cli._request import url_of
@@ -110,6 +112,68 @@ WINDOWS = (
 )
 
 
+# As Firefox writes characters outside of ASCII, and Chrome for Windows those that its shell would expand.
+EMOJI = r"""curl 'URL/api' --data-raw $'{"a":"\ud83d\ude00 \x21 \'"}' -X POST --compressed"""
+PERCENT = 'curl ^"URL/api?a=^%^20b^&c=1^" ^\n  --data-raw ^"^{^\\^"a^\\^":^\\^"^%^41 ^\\^\\ x^\n\ny^\\^"^}^"'
+OLD_WINDOWS = 'curl "URL/api" ^\r\n  -H "content-type: text/plain" ^\r\n  --data-raw "{\\"a\\":\\"b^c\\"}"'
+
+COPIES = {
+    "an emoji from Firefox": (EMOJI, "POST /api", '{"a":"\N{GRINNING FACE} ! \'"}'),
+    "a percent from Windows": (PERCENT, "POST /api?a=%20b&c=1", '{"a":"%41 \\ x\ny"}'),
+    "quotes from Windows": (OLD_WINDOWS, "POST /api", '{"a":"b^c"}'),
+    "a caret from bash": ("""curl 'URL/' --data-raw '{"a":"^"}'""", "POST /", '{"a":"^"}'),
+    "half of an emoji": (r"curl URL -d $'\ud83d'", "POST /", "\N{REPLACEMENT CHARACTER}"),
+    "no such character": (r"curl URL -d $'\U00110000'", "POST /", "\N{REPLACEMENT CHARACTER}"),
+    "joined options": ("curl -sNXPUT URL -kd x", "PUT /", "x"),
+    "data in their order": ("curl URL --data-raw b=2 --data a=1", "POST /", "b=2&a=1"),
+    "a trailing backslash": ("curl URL \\\n  -d x \\\n", "POST /", "x"),
+    "an empty body": ("curl URL --data-raw ''", "POST /", ""),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies(name: str) -> None:
+    """A copied command means what its shell and curl make of it."""
+    command, line, body = COPIES[name]
+    request = sent("--from-curl", command)
+    assert f"{request.method} {request.target}" == line
+    assert request.body.decode() == body
+
+
+def test_a_copied_form() -> None:
+    """curl's `-F` sends several parts; a header without a value is left out, and one with a semicolon is empty."""
+    request = sent("--from-curl", "curl URL -F a=1 -H 'Accept:' -H 'X-Empty;'")
+    assert request.headers["content-type"].startswith("multipart/form-data")
+    assert (request.headers["accept"], request.headers["x-empty"]) == ("text/event-stream", "")
+
+
+def test_json_is_sent_as_it_was_typed() -> None:
+    """`--json` sends the digits, the names and even the null that were typed, and not what Python makes of them."""
+    for text in ('{"n": 12345678901234567890.10, "n": 1}', "null", r'"\ud800"'):
+        request = sent("post", "URL", "--json", text)
+        assert (request.body.decode(), request.headers["content-type"]) == (text, "application/json")
+
+
+def test_bytes_that_are_not_text() -> None:
+    """Arguments that are not UTF-8 are sent byte for byte."""
+    assert sent("URL", "-q", "a=\udcff").target == "/?a=%FF"
+    assert sent("URL", "-F", "a=\udcff").body == b"a=%FF"
+    assert sent("URL", "-d", "\udcff").body == b"\xff"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="without IPv6")
+def test_ipv6() -> None:
+    """A host may be an address of IPv6, with or without a scheme."""
+    try:
+        server = UvicornServer("::1")
+    except OSError:
+        pytest.skip("there is no loopback of IPv6")
+    with server:
+        for url in (server.url, server.url.removeprefix("http://")):
+            done = run(f"{url}/echo", "--count", "1", "--data")
+            assert (done.code, b'"GET"' in done.out) == (0, True), done.err
+
+
 @pytest.mark.parametrize("command", [CHROME, FIREFOX, SAFARI, WINDOWS], ids=["Chrome", "Firefox", "Safari", "Windows"])
 def test_copied_from_a_browser(command: str) -> None:
     """A request copied from a browser is sent as the browser did, but does not ask for compression."""
@@ -139,6 +203,15 @@ REFUSED = {
     "two URLs": ("curl http://h/ http://c4n4ry/", "expected one URL, got 2"),
     "an open quote": ("curl 'http://h/c4n4ry", "a quote is not closed"),
     "no value": ("curl http://h/ -H", "--header needs a value"),
+    "an unknown one of several": ("curl -sZ http://h/", "unknown option -Z"),
+    "a value after =": ("curl http://h/ --header=c4n4ry", "unknown option --header"),
+    "a file of headers": ("curl http://h/ -H @c4n4ry", "names a file"),
+    "a file in a form": ("curl http://h/ -F a=@/c4n4ry", "names a file"),
+    "a type in a form": ("curl http://h/ -F 'a=c4n4ry;type=text/html'", "a type"),
+    "a header of two lines": (r"curl http://h/ -H $'a: c4n4ry\nb: 1'", "in one line"),
+    "no method": ("curl http://h/ -X 'c4n4ry x'", "needs a method"),
+    "a variable": ('curl http://h/ -H "Authorization: Bearer $c4n4ry"', "would expand the $"),
+    "a command in a command": ("curl http://h/ -d $(c4n4ry)", "would expand the $"),
     "a file": ("curl http://h/ -d @/etc/c4n4ry", "names a file"),
     "a file of cookies": ("curl http://h/ -b c4n4ry.txt", "names a file"),
 }
@@ -177,8 +250,9 @@ def test_the_password_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
         raise EOFError
 
     monkeypatch.setattr("getpass.getpass", ask)
-    done = run("get", "http://h/", "-u", "me")
-    assert (done.code, "--password-env" in done.err) == (2, True)
+    for arguments in (["get", "http://h/", "-u", "me"], ["--from-curl", "curl http://h/ -u me"]):
+        done = run(*arguments)
+        assert (done.code, "--password-env" in done.err) == (2, True)
 
 
 def test_http2_and_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

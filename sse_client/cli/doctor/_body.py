@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sse_client import EventParser, EventTooLarge, ServerSentEvent
 
@@ -19,6 +20,12 @@ FIELDS = frozenset({"data", "event", "id", "retry"})
 LINE = re.compile(rb"([^\r\n]*)(\r\n|\n|\r|\Z)")
 BOM = b"\xef\xbb\xbf"
 ENDS = {b"\n": "LF", b"\r\n": "CRLF", b"\r": "CR"}
+
+# More than any stream has in the minutes that are watched. Each is an object, and 64 MiB may hold ten million.
+MAX_EVENTS = 200_000
+MAX_LINES = 1_000_000
+# What the parser gets at once: a limit can stop it in between.
+STEP = 65_536  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class Body:
     """For each piece: whether it ends inside an event."""
     fault: str = ""
     """Why the rest could not be decompressed or read; empty if all was."""
+    limit: str = ""
+    """After how much the rest was not looked at; empty if all was."""
     lines: Lines = field(default_factory=Lines)
     data: bytes = b""
     """All of it, in one."""
@@ -92,16 +101,28 @@ def body_of(exchange: Exchange) -> Body:
     pieces: list[Piece] = []
     try:
         for piece in _decompressed(exchange):
-            pieces.append(piece)
-            now = piece.time
-            body.arrivals += [Arrival(piece.time, event) for event in parser.feed(piece.data)]
+            now, end = piece.time, 0
+            while end < len(piece.data) and not body.limit:
+                end += STEP
+                body.arrivals += [Arrival(now, event) for event in parser.feed(piece.data[end - STEP : end])]
+                if len(body.arrivals) + len(body.comments) >= MAX_EVENTS:
+                    body.limit = f"{MAX_EVENTS} events"
+            pieces.append(piece if end >= len(piece.data) else Piece(now, piece.data[:end]))
             body.ends_inside.append(parser.is_mid_block)
+            if body.limit:
+                break
+    except TooLarge as error:
+        body.limit = str(error)
     except (EventTooLarge, ValueError) as error:
         body.fault = str(error)
     body.pieces = tuple(pieces)
     body.data = b"".join(piece.data for piece in pieces)
     body.lines = _lines_of(body.data)
     return body
+
+
+class TooLarge(Exception):
+    """The body is larger than is looked at."""
 
 
 def _decompressed(exchange: Exchange) -> Iterator[Piece]:
@@ -119,12 +140,12 @@ def _decompressed(exchange: Exchange) -> Iterator[Piece]:
         left -= len(data)
         yield Piece(piece.time, data)
         if left <= 0:
-            raise ValueError(f"decompressed it has more than {MAX_BYTES // 1024 // 1024} MiB: the rest was not read")
+            raise TooLarge(f"{MAX_BYTES // 1024 // 1024} MiB, decompressed")
 
 
 def _lines_of(data: bytes) -> Lines:
     lines = Lines()
-    for match in LINE.finditer(data.removeprefix(BOM)):
+    for match in islice(LINE.finditer(data.removeprefix(BOM)), MAX_LINES):
         raw, end = match.groups()
         if end:
             lines.ends[ENDS[end]] += 1
@@ -136,8 +157,8 @@ def _lines_of(data: bytes) -> Lines:
             lines.first.append(line)
         name, colon, value = line.partition(":")
         value = value.removeprefix(" ")
-        if not name:
-            continue  # a comment
+        if not name or not end:
+            continue  # a comment, or a line that is not complete
         if not colon and name not in FIELDS:
             lines.bare.append(line)
         elif name not in FIELDS:

@@ -25,8 +25,10 @@ NAMES_SHOWN = 5
 
 # If the data of nearly all events begins so, it was wrapped twice. One text alone may begin with it, JSON never does.
 NEARLY_ALL = 0.9
-WRAPPED = re.compile(r"data: ?(\S)")
+WRAPPED = re.compile(r"data: ?\S")
 
+# A byte that is not UTF-8, as "surrogateescape" decodes it.
+ESCAPED = re.compile("[\udc80-\udcff]")
 
 # An HTTP server ends a response within a moment after its handler; we stop reading at the earliest after a second.
 STAYS_OPEN = 1.0  # seconds
@@ -124,8 +126,7 @@ def last_blank_line(case: Case) -> Iterator[Finding]:
         evidence = "no blank line after `[DONE]`: clients that need it as an event never see it"
         yield Finding("body", "last-blank-line", Level.note, evidence, cure)
     else:
-        text = quoted(case.body.unfinished.decode("utf-8", "replace").strip())
-        evidence = f"no blank line after the last block, so clients drop it: `{text}`"
+        evidence = f"no blank line after the last block, so clients drop it: `{_text(case.body.unfinished)}`"
         yield Finding("body", "last-blank-line", Level.WARN, evidence, cure)
 
 
@@ -165,13 +166,10 @@ def encoding(case: Case) -> Iterator[Finding]:
     if not (case.is_stream and body.data):
         return
     if not body.is_utf8:
-        yield Finding(
-            "body", "encoding", Level.WARN, _bad_byte(body.data), "encode the text in UTF-8, and cut no text in bytes"
-        )
-    elif "\ufffd" in (text := body.data.decode("utf-8", "ignore")):
-        evidence = (
-            f"{text.count(chr(0xFFFD))} replacement characters (U+FFFD): the server had bytes that were not UTF-8"
-        )
+        cure = "encode the text in UTF-8, and do not cut it inside a character"
+        yield Finding("body", "encoding", Level.WARN, _bad_byte(body.data), cure)
+    elif lost := body.data.count("\ufffd".encode()):
+        evidence = f"{counted(lost, 'replacement character')} (U+FFFD): the server had bytes that were not UTF-8"
         yield Finding("body", "encoding", Level.note, evidence, "join pieces of bytes before they are decoded")
     elif not body.has_bom:
         yield Finding("body", "encoding", Level.ok, "UTF-8")
@@ -181,12 +179,17 @@ def encoding(case: Case) -> Iterator[Finding]:
 
 
 def _bad_byte(data: bytes) -> str:
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        near = quoted(data[max(error.start - 20, 0) : error.start + 20].decode("utf-8", "replace"))
-        return f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8, and clients replace it: `{near}`"
-    return ""
+    """Return the place of the first byte that is not UTF-8, with the text around it."""
+    text = data.decode("utf-8", "surrogateescape")
+    match = ESCAPED.search(text)
+    assert match is not None
+    place = len(text[: match.start()].encode())
+    near = text[max(match.start() - 20, 0) : match.end() + 20].encode("utf-8", "surrogateescape")
+    return f"byte {place} (0x{data[place]:02x}) is not UTF-8, and clients replace it: `{_text(near)}`"
+
+
+def _text(data: bytes) -> str:
+    return quoted(data.decode("utf-8", "replace").strip())
 
 
 def line_ends(case: Case) -> Iterator[Finding]:
@@ -199,9 +202,8 @@ def line_ends(case: Case) -> Iterator[Finding]:
         evidence = f"mixed line ends, which simple clients get wrong: {evidence}"
         yield Finding("body", "line-ends", Level.note, evidence, "write LF alone")
     elif "CR" in ends:
-        yield Finding(
-            "body", "line-ends", Level.WARN, f"{evidence}: many clients do not know it as a line end", "write LF"
-        )
+        evidence = f"{evidence}: many clients do not know it as a line end"
+        yield Finding("body", "line-ends", Level.WARN, evidence, "write LF")
     else:
         yield Finding("body", "line-ends", Level.ok, evidence)
 
@@ -218,9 +220,8 @@ def fields(case: Case) -> Iterator[Finding]:
         yield Finding("body", "lines", Level.WARN, evidence, cure)
     if lines.unknown:
         shown = ", ".join(f"`{quoted(name, 30)}` {count}" for name, count in lines.unknown.most_common(NAMES_SHOWN))
-        evidence = (
-            f"{counted(sum(lines.unknown.values()), 'line')} with a field that the standard does not have: {shown}"
-        )
+        count = counted(sum(lines.unknown.values()), "line")
+        evidence = f"{count} with a field that the standard does not have: {shown}"
         known = ", ".join(sorted(FIELDS))
         yield Finding("body", "fields", Level.WARN, evidence, f"clients ignore all but {known}: write it into the data")
 

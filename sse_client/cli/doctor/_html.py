@@ -110,8 +110,9 @@ def _section(diagnosis: Diagnosis, timeline: Timeline | None, length: float, *, 
     yield "<section>"
     yield f'<h2 class="code">{escaped(title_of(exchange))}</h2>'
     yield f'<p class="faint">{escaped(about(exchange))}</p>'
-    yield f'<p><strong class="{diagnosis.worst.name}">{escaped(verdict(diagnosis))}</strong></p>'
-    yield from _findings(diagnosis.findings)
+    if diagnosis.findings:
+        yield f'<p><strong class="{diagnosis.worst.name}">{escaped(verdict(diagnosis))}</strong></p>'
+        yield from _findings(diagnosis.findings)
     if timeline is not None:
         yield from _timeline(timeline, length)
         yield from _head(exchange)

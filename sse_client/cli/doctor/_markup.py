@@ -74,6 +74,8 @@ def about(exchange: Exchange) -> str:
     parts = [str(exchange.status), exchange.http_version, exchange.content_type or "no content type"]
     if exchange.accepted:
         parts.append(f"asked for {exchange.accepted}")
+    if "last-event-id" in exchange.sent:
+        parts.append("with Last-Event-ID")
     if exchange.left:
         parts.append(f"stopped reading: {exchange.left}")
     if exchange.is_recorded:
@@ -91,6 +93,6 @@ def scaled(diagnoses: Sequence[Diagnosis]) -> tuple[list[Timeline | None], float
 
 
 def verdict(diagnosis: Diagnosis) -> str:
-    """Return how many findings there are of each level, the worst first."""
+    """Return how many findings of each level there are, the worst first; empty for one that is only compared."""
     numbers = Counter(finding.level for finding in diagnosis.findings)
-    return ", ".join(f"{numbers[level]} {level.name}" for level in reversed(Level) if numbers[level]) or "no findings"
+    return ", ".join(f"{numbers[level]} {level.name}" for level in reversed(Level) if numbers[level])

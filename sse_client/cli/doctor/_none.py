@@ -32,19 +32,13 @@ def no_event(case: Case) -> Iterator[Finding]:
         yield Finding("body", "events", Level.FAIL, "no event: the connection was cut before one was complete")
     elif body.comments or body.lines.count:
         comments = counted(len(body.comments), "comment")
-        came = comments if body.comments else f"{counted(body.lines.count, 'line')} without data"
+        came = comments if body.comments else f"{counted(body.lines.count, 'line')} without a complete event"
         yield Finding("body", "events", Level.note, f"no event, only {came}")
     elif exchange.end is End.LEFT:
         yield Finding("body", "events", Level.note, f"no event within {exchange.ended_at:.1f} s")
     else:
-        evidence = "no event: the body is empty"
-        yield Finding(
-            "body",
-            "events",
-            Level.FAIL,
-            evidence,
-            "the server ended the response without writing anything: see its log",
-        )
+        cure = "look into the log of the server: it ended the response without an event"
+        yield Finding("body", "events", Level.FAIL, "no event: the body is empty", cure)
 
 
 def _other_form(case: Case) -> tuple[str, str] | None:

@@ -34,6 +34,8 @@ from ._finding import Finding
 # A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
 # just long enough to see a keep-alive of nearly every server.
 SECONDS = 60.0
+# The user of a quick response needs no note about a slow one.
+SECONDS_UNTIL_NOTE = 3.0
 FREE = frozenset({"GET", "HEAD", "OPTIONS"})
 # The same limit as in httpx and in browsers, and as in the library.
 MAX_REDIRECTS = 20
@@ -48,7 +50,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
     check_url(call.url)
-    with http_client(options, _ignore, _ignore) as http:
+    with http_client(options, _ignore, _hide_location) as http:
         try:
             request = _request(http, call)
             if options.origin is not None:
@@ -61,7 +63,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
         number, cost = "one more" if how else "one", "" if call.method in FREE else ", which may cost money"
         place = f"{parts.scheme}://{parts.netloc}{parts.path}"
         notes.say(f"{number} {call.method} to {place}{f' {how}' if how else ''}{cost}")
-        observation = Observation(options)
+        observation = Observation(options, notes)
         return observation.make(http, request, call.arguments.get("auth", httpx.USE_CLIENT_DEFAULT))
 
 
@@ -74,7 +76,7 @@ def warm_up(options: Namespace) -> None:
     with EventServer(Answer("data: 1\n\n")) as server, httpx.Client(trust_env=False) as http:
         request = _request(http, Call("GET", server.url, {}))
         with suppress(httpx.HTTPError):
-            Observation(plain).make(http, request, httpx.USE_CLIENT_DEFAULT)
+            Observation(plain, None).make(http, request, httpx.USE_CLIENT_DEFAULT)
 
 
 def check_url(url: str) -> None:
@@ -92,6 +94,18 @@ def _ignore(_: Any) -> None:
     pass
 
 
+def _hide_location(response: httpx.Response) -> None:
+    """Take the target of a redirect away: httpx parses it even if it does not follow it, and may raise."""
+    response.extensions["headers"] = response.headers
+    response.headers = response.headers.copy()
+    response.headers.pop("location", None)
+
+
+def _show_location(response: httpx.Response) -> None:
+    """Give the target of a redirect back."""
+    response.headers = response.extensions.pop("headers", response.headers)
+
+
 def _request(http: httpx.Client, call: Call) -> httpx.Request:
     """Build the request, as a browser would send it unless the user says otherwise."""
     given = {name: call.arguments[name] for name in ("json", "content", "data", "files") if name in call.arguments}
@@ -101,9 +115,9 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
         "Cache-Control": "no-cache",
         "User-Agent": f"sse-client/{__version__} python-httpx/{httpx.__version__}",
     }
-    headers = httpx.Headers(ours)
     if (last_event_id := call.arguments.get("last_event_id")) is not None:
-        headers.update([(b"Last-Event-ID", last_event_id.encode())])
+        ours["Last-Event-ID"] = last_event_id
+    headers = httpx.Headers([(name.encode(), value.encode()) for name, value in ours.items()])
     headers.update(httpx.Headers(call.arguments.get("headers")))
     request = http.build_request(call.method, call.url, headers=headers, **given)
     request.read()  # a form with files; it may be sent again, after a redirect
@@ -113,13 +127,17 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
 class Observation:
     """Sends one request, and keeps what comes back."""
 
-    def __init__(self, options: Namespace) -> None:
+    def __init__(self, options: Namespace, notes: Notes | None) -> None:
+        self._notes = notes
         self._least: float = options.wait or 0.0
         self._most: float = max(options.timeout or SECONDS, self._least)
         self._count: int | None = options.count
         self._began_at = 0.0
         self._connected_at: float | None = None
         self._stream: Any = None  # of the connection that is read at the moment
+        self._is_sending = False
+        """Whether the connection was made, with TLS and through proxies."""
+        self._is_sent = False
         self._is_late = False
         self._hops: list[Hop] = []
         self._pieces: list[Piece] = []
@@ -139,19 +157,19 @@ class Observation:
                 end = End.LEFT if left else End.CLEAN
         except KeyboardInterrupt:
             end, left = End.LEFT, CTRL_C
-            failure = interrupted(self._now(), is_connected=self._is_connected)
-        except httpx.LocalProtocolError:
-            raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
-        except (httpx.TransportError, OSError) as caught:
+            failure = interrupted(self._now(), is_connected=self._is_sending)
+        except Exception as caught:  # noqa: BLE001 - httpx lets the errors of h2 through
+            if isinstance(caught, httpx.LocalProtocolError) and not self._is_sent:
+                raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
             end, error = End.CUT, type(caught).__name__
-            failure = failure_of(caught, is_connected=self._is_connected, waited=self._now())
+            failure = failure_of(caught, is_connected=self._is_sending, waited=self._now())
             if self._is_late:
                 end, error, left = End.LEFT, "", f"{self._most:g} s"
-                failure = no_head(self._now(), is_connected=self._is_connected)
+                failure = no_head(self._now(), is_connected=self._is_sending)
         finally:
             ended_at = self._now()
             if response is not None:
-                with suppress(httpx.TransportError, OSError):
+                with suppress(Exception):
                     response.close()
         last = request if response is None else response.request
         return Exchange(
@@ -173,10 +191,6 @@ class Observation:
             failure=None if response is not None else failure,
         )
 
-    @property
-    def _is_connected(self) -> bool:
-        return self._connected_at is not None
-
     def _now(self) -> float:
         return time.monotonic() - self._began_at
 
@@ -190,11 +204,12 @@ class Observation:
                 "timeout": {"connect": max(self._most - self._now(), 0.001)},
             }
             response = http.send(request, stream=True, follow_redirects=False, auth=auth)
+            _show_location(response)
             location = response.headers.get("location")
             if location is None or not response.has_redirect_location:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
-            where = urljoin(str(request.url), location) if target is None else target
+            where = _joined(str(request.url), location) if target is None else target
             here = public_url(str(request.url))
             self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
             if target is None:
@@ -227,17 +242,27 @@ class Observation:
             self._stream = info["return_value"]
             if self._is_late:
                 self._shut_down()
+        elif name.endswith(".send_request_headers.started") and info["request"].method != b"CONNECT":
+            self._is_sending = True
+        elif name.endswith(".send_request_headers.complete"):
+            self._is_sent = True
 
     @contextmanager
     def _deadline(self) -> Iterator[None]:
         """Shut the connection down when time is up: no timeout of the HTTP client limits the whole of it."""
-        timer = threading.Timer(self._most, self._give_up)
-        timer.daemon = True
-        timer.start()
+        timers = [threading.Timer(self._most, self._give_up), threading.Timer(SECONDS_UNTIL_NOTE, self._say)]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         try:
             yield
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
+
+    def _say(self) -> None:
+        if self._notes is not None:
+            self._notes.say(f"reading for at most {self._most:g} s; Ctrl-C ends it with a report")
 
     def _give_up(self) -> None:
         self._is_late = True
@@ -289,6 +314,13 @@ def redirect_of(request: httpx.Request, status: int, location: str, hops: int) -
     return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
+
+
 def _is_same_origin(url: str, other: str) -> bool:
     """Whether both have one origin; http and https on one host, both at the default port, count as one."""
     here, there = _origin_of(url), _origin_of(other)
@@ -305,5 +337,8 @@ def _origin_of(url: str) -> tuple[str, str | None, int | None]:
 def _harmless(headers: httpx.Headers) -> httpx.Headers:
     """Return the headers of a request without the values that may be secrets."""
     return httpx.Headers(
-        [(name, value if name.lower() in HARMLESS else REDACTED) for name, value in headers.multi_items()]
+        [
+            (name.encode(), (value if name.lower() in HARMLESS else REDACTED).encode(errors="surrogateescape"))
+            for name, value in headers.multi_items()
+        ]
     )

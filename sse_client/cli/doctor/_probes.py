@@ -27,6 +27,9 @@ from ._via import seen
 # is slower this time.
 MARGIN = 5.0  # seconds
 
+NO_COMPRESSION = "do not compress text/event-stream (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
+NOT_COMPRESSED = "the response is not compressed, though gzip was accepted"
+
 Judge = Callable[[Case, Case], Iterator[Finding]]
 
 
@@ -93,21 +96,24 @@ def plan(case: Case, call: Call, options: Namespace) -> Iterator[Probe | Finding
 def _compression(case: Case, call: Call, options: Namespace) -> Probe | Finding:
     check, coding = "probe-gzip", case.exchange.coding
     plain = Way("without compression", "without compression", "look at the filters of the server and of its proxies")
-    cure = "do not compress text/event-stream (nginx: `gzip off;`), or send `Cache-Control: no-transform`"
     if coding:
-        accepted, here, there = "identity", Way(f"with {coding}", f"by {coding}", cure), plain
+        accepted, here, there = "identity", Way(f"with {coding}", f"by {coding}", NO_COMPRESSION), plain
     elif "gzip" in case.exchange.accepted:
-        return Finding("head", check, Level.ok, "the response is not compressed, though gzip was accepted")
+        return Finding("head", check, Level.ok, NOT_COMPRESSED)
     else:
-        accepted, here, there = ", ".join(codings()), plain, Way("with compression", "by the compression", cure)
+        accepted, here, there = (
+            ", ".join(codings()),
+            plain,
+            Way("with compression", "by the compression", NO_COMPRESSION),
+        )
     contrast = Contrast(check, here, there)
 
     def judge(case: Case, other: Case) -> Iterator[Finding]:
         if accepted != "identity" and other.is_stream and not other.exchange.coding:
-            yield Finding("head", check, Level.ok, "the response is not compressed, though gzip was accepted")
+            yield Finding("head", check, Level.ok, NOT_COMPRESSED)
         elif accepted == "identity" and other.exchange.coding:
             evidence = f"the response is compressed, with {other.exchange.coding}, though only identity was accepted"
-            yield Finding("head", check, Level.WARN, evidence, cure)
+            yield Finding("head", check, Level.WARN, evidence, NO_COMPRESSION)
         else:
             yield from contrast.compare(case, other)
 
@@ -159,7 +165,9 @@ def _compare(case: Case, call: Call, options: Namespace) -> Probe:
 
     def judge(case: Case, other: Case) -> Iterator[Finding]:
         between = [proxy for proxy in seen(case) if proxy not in seen(other)]
-        cures = [f"{proxy.name}: {proxy.buffering_cure}" for proxy in between if proxy.buffering_cure]
+        cures = [proxy.buffering_cure for proxy in between if proxy.buffering_cure]
+        if case.exchange.coding and not other.exchange.coding:
+            cures = [NO_COMPRESSION]
         cure = cures[0] if cures else "switch off buffering in each proxy between (nginx: `proxy_buffering off;`)"
         here = Way("here", "by what stands between", cure)
         yield from Contrast("compare", here, there, there_level=Level.note).compare(case, other)

@@ -15,6 +15,9 @@ from ._exchange import End, Exchange, Piece
 # No URL ends in one of these, so a target that does is the name of a file that is not there.
 SUFFIXES = frozenset({".jsonl", ".json", ".txt", ".sse", ".log", ".raw", ".bin"})
 
+# These have no body, so a recording has no end of one.
+WITHOUT_BODY = frozenset({204, 304})
+
 # Response headers about the way of a response, which tell nothing about who asked for it.
 KEPT = frozenset(
     {
@@ -39,7 +42,8 @@ def is_file(target: str | None) -> bool:
         ":" not in target and Path(target.partition("?")[0]).suffix.lower() in SUFFIXES and "/" not in target
     )
     if is_path:
-        raise UsageError(f"cannot read {target}: expected a URL, a recording, or a file with the bytes of a body")
+        name = target.partition("?")[0]  # it may be a URL without its host
+        raise UsageError(f"cannot read {name}: expected a URL, a recording, or a file with the bytes of a body")
     return False
 
 
@@ -85,7 +89,7 @@ def exchange_of(connection: Connection) -> Exchange:
     start = connection.requested_at
     sent = httpx.Headers(connection.request_headers)
     last = connection.pieces[-1][0] if connection.pieces else connection.opened_at
-    if connection.ended_at is None:
+    if connection.ended_at is None and connection.status not in WITHOUT_BODY:
         end = End.LEFT
     else:
         end = End.CLEAN if connection.lost is None else End.CUT
@@ -103,7 +107,7 @@ def exchange_of(connection: Connection) -> Exchange:
         accepted=sent.get("accept-encoding", ""),
         redacted=frozenset(name.lower() for name, value in connection.headers if value == REDACTED),
         is_recorded=True,
-        left="the recording stops here" if end is End.LEFT else "",
+        left="the recording stops" if end is End.LEFT else "",
         sent=sent,
     )
 

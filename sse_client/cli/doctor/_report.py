@@ -57,9 +57,13 @@ def _title(case: Case) -> str:
     if exchange.failure is not None:
         return f"{request}: no response"
     events = counted(len(case.body.arrivals), "event")
-    how = {End.CLEAN: "in", End.CUT: "until the cut, after", End.LEFT: "until we left, after"}[exchange.end]
+    how = {
+        End.CLEAN: "complete",
+        End.CUT: f"cut ({exchange.error})" if exchange.error else "cut",
+        End.LEFT: f"left ({exchange.left})" if exchange.left else "left",
+    }[exchange.end]
     version = f"{exchange.http_version} " if exchange.http_version else ""
-    return f"{request}: {version}{exchange.status}, {events} {how} {exchange.ended_at:.3f} s"
+    return f"{request}: {version}{exchange.status}, {events}, {how} after {exchange.ended_at:.3f} s"
 
 
 def has_times(case: Case) -> bool:

@@ -33,9 +33,11 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     else:
         diagnoses = _of_request(options, notes, stdin)
     is_written = _write_files(options, diagnoses, notes)
-    code = _code_of(diagnoses, is_strict=options.strict)
+    worst = max(diagnosis.worst for diagnosis in diagnoses)
+    is_healthy = worst < (Level.WARN if options.strict else Level.FAIL) and diagnoses[0].case.exchange.failure is None
+    code = _code_of(diagnoses, is_healthy=is_healthy)
     if is_json:
-        write_json(stdout, diagnoses, is_healthy=code == exits.COMPLETE)
+        write_json(stdout, diagnoses, is_healthy=is_healthy)
     else:
         write_text(stdout, diagnoses)
     return code if is_written else code or exits.OTHER
@@ -89,7 +91,8 @@ def _write(path: str, text: str) -> None:
 
 def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
-    dialect_of(options, call.arguments.get("json"))  # raises for an unknown one, as the marks do: before the request
+    # Both raise for what they do not know: before the request, which may cost money.
+    dialect_of(options, call.arguments.get("content", b""))
     marks_of(options)
     check_probes(options)
     warm_up(options)
@@ -107,35 +110,42 @@ def _of_recording(options: Namespace) -> list[Diagnosis]:
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target)]
     if len(diagnoses) == 1:
         return diagnoses
-    worst = max(range(len(diagnoses)), key=lambda index: (diagnoses[index].worst, index))
-    said = ", ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
-    note = Finding("head", "recording", Level.note, f"connection {worst + 1} of {len(diagnoses)} is shown ({said})")
+    # After the first, a 204 is the regular end of a feed.
+    shown = [index for index, each in enumerate(diagnoses) if index == 0 or each.case.exchange.status != 204]
+    worst = max(shown, key=lambda index: (diagnoses[index].worst, index))
+    said = "; ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
+    evidence = f"connection {worst + 1} of {len(diagnoses)} is shown ({said})"
     chosen = diagnoses[worst]
-    return [replace(chosen, findings=(note, *chosen.findings))]
+    return [replace(chosen, findings=(Finding("head", "recording", Level.note, evidence), *chosen.findings))]
 
 
 def _in_words(diagnosis: Diagnosis) -> str:
     exchange = diagnosis.case.exchange
     how = {End.CLEAN: "ended", End.CUT: "cut", End.LEFT: "left"}[exchange.end]
-    return f"{exchange.status} {how} {diagnosis.worst.name}"
+    return f"{exchange.status} {how}, {diagnosis.worst.name}"
 
 
 def case_of(options: Namespace, exchange: Exchange) -> Case:
     """Return the case of an exchange, with what the options say about it."""
-    return Case(
+    case = Case(
         exchange,
         origin=options.origin,
         dialect=options.dialect,
         marks=marks_of(options),
         wait=options.wait,
     )
+    if limit := case.body.limit:
+        # As if we had stopped reading there.
+        pieces = exchange.pieces[: len(case.body.pieces)]
+        end_at = pieces[-1].time if pieces else exchange.head_at
+        cut = replace(exchange, pieces=pieces, end=End.LEFT, ended_at=end_at, error="", left=limit)
+        return replace(case, exchange=cut)
+    return case
 
 
-def _code_of(diagnoses: list[Diagnosis], *, is_strict: bool) -> int:
-    first = diagnoses[0].case.exchange
+def _code_of(diagnoses: list[Diagnosis], *, is_healthy: bool) -> int:
     if any(diagnosis.case.exchange.left == CTRL_C for diagnosis in diagnoses):
         return exits.INTERRUPTED
-    if first.failure is not None:
+    if diagnoses[0].case.exchange.failure is not None:
         return exits.NO_CONNECTION
-    worst = max(diagnosis.worst for diagnosis in diagnoses)
-    return exits.OTHER if worst >= (Level.WARN if is_strict else Level.FAIL) else exits.COMPLETE
+    return exits.COMPLETE if is_healthy else exits.OTHER

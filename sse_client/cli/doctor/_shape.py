@@ -12,11 +12,11 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import median
 
+from ._bursts import Burst, bursts_of
 from ._case import Case
 from ._exchange import End
 from ._finding import Level
 from ._marks import events_of
-from ._time import Burst, bursts_of
 
 # Fewer bursts have no rhythm that could be compared.
 MIN_BURSTS = 3

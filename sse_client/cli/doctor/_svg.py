@@ -44,8 +44,9 @@ def picture(*diagnoses: Diagnosis) -> str:
         parts.append(_text(MARGIN, y, title, "ink title"))
         y += LINE + 2
         parts.append(_text(MARGIN, y, about(exchange), "faint"))
-        y += LINE
-        parts.append(_text(MARGIN, y, verdict(diagnosis), f"{diagnosis.worst.name} bold"))
+        if diagnosis.findings:
+            y += LINE
+            parts.append(_text(MARGIN, y, verdict(diagnosis), f"{diagnosis.worst.name} bold"))
         y += LINE + 6
         for line in _findings(diagnosis):
             parts += [_text(MARGIN + column * LETTER, y, text, kind) for column, text, kind in line]
@@ -56,9 +57,10 @@ def picture(*diagnoses: Diagnosis) -> str:
             y += height
         y += MARGIN
     title = "; ".join(
-        f"{title_of(diagnosis.case.exchange)}: {verdict(diagnosis)}"
-        + (f". {description(timeline)}" if timeline else "")
-        for diagnosis, timeline in zip(diagnoses, timelines, strict=True)
+        ". ".join(
+            filter(None, (title_of(each.case.exchange), verdict(each), description(timeline) if timeline else ""))
+        )
+        for each, timeline in zip(diagnoses, timelines, strict=True)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" lang="en" width="{WIDTH}" height="{y:.0f}" '

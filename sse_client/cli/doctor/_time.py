@@ -7,7 +7,7 @@ noticeable wait counts. Then:
 - All events in one burst at the very end, faster than any model writes, and nothing before it: FAIL, nothing streams.
   It makes no difference whether the server or a proxy collected them, but the cure does: `--compare` tells them apart.
 - The same, but after keep-alives or a first event that came through earlier: WARN. A buffer would have kept them too.
-- Fewer events, or a connection that stays open after them: a note.
+- The same, but not so many, not so fast or not so late: WARN. A connection that stays open, a few words: a note.
 - Several large bursts: WARN. A model may write in bursts. Only a buffer's signature (pieces of a fixed size that end
   inside events) or timestamps in the data make it a FAIL, each by a check of its own.
 
@@ -15,12 +15,11 @@ A response whose head comes together with everything else may be a cold server t
 been longer on its way, unless something was seen that collects replies by default: nginx, a length, a compression.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
-from math import inf
 from statistics import median
 
+from ._bursts import BURST_GAP, Burst, buffer_of, bursts_of
 from ._case import Case, Check
 from ._exchange import End
 from ._finding import Finding, Level
@@ -28,9 +27,6 @@ from ._held import held_back
 from ._idle import keep_alive, wait
 from ._marks import beats_of, events_of, last_of
 from ._via import OF_NGINX, seen
-
-# Events that a server writes one by one are at least this far apart after a network; those of one read are not.
-BURST_GAP = 0.005  # seconds
 
 # Streaming is for readers: up to a second (Nielsen's limit for an uninterrupted thought) none of them misses it. It is
 # also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
@@ -42,11 +38,15 @@ QUERY = 2.0  # seconds
 # A function in a cloud, or a process that loads its modules, takes some seconds until its first response.
 COLD_START = 5.0  # seconds
 
-# The fastest models write 1,000 to 2,000 tokens a second, and put several into an event.
-FASTEST = 2000.0  # events per second
+# Most models write less than 200 tokens a second; on special chips it is up to 3,000.
+FAST = 2000.0  # events per second
+FASTEST = 5000.0  # events per second
 
-# Less than ten events at once may be one word in ten tokens, or a tool call: no reply that could have been streamed.
+# Less than ten events at once may be a few words, or a tool call: not a reply that could have been streamed.
 MANY = 10  # events
+
+# For twenty, even the fastest model takes so long that a network does not often join them.
+PLENTY = 20  # events
 
 # Below this number, "all at once" is the usual form of a short reply.
 FEW = 5  # events
@@ -59,18 +59,9 @@ AT_THE_END = 0.5  # seconds
 NEARLY_ALL = 0.8
 PAUSE = 0.5  # seconds
 
-# Proxies and servers allocate their buffers in multiples of a KiB, so this many blocks of exactly such a size, one
-# after the other, are not chance (each is one in a thousand): TCP segments have 1448 or 1460 bytes.
-BLOCK = 1024  # bytes
-LARGEST_BLOCK = 65536  # bytes
-BLOCKS_IN_A_ROW = 3
-
-# While a buffer fills, time goes by: less delay than this is not worth a word.
-FILLING = 0.1  # seconds
-
-# But records of TLS and frames of HTTP/2 are received as a whole, and may be as large as the blocks that proxies copy.
-# So a long text on a slow line has the same pauses, if the line is as slow as this (256 kbit/s); models are slower.
-SLOWEST_LINE = 32_000  # bytes per second
+# A large reply at once takes several round trips on a new connection, so it comes in bursts too: but within a small
+# part of the time that it was waited for.
+SMALL_PART = 0.1
 
 # Until its first byte, Heroku gives a response 30 s, and nginx 60 s (proxy_read_timeout).
 SLOW_HEAD = 30.0  # seconds
@@ -79,36 +70,15 @@ SLOW_HEAD = 30.0  # seconds
 SLOW_START = 10.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Things that came together: events, or pieces."""
-
-    begin: float
-    end: float
-    count: int
-
-    @property
-    def is_lump(self) -> bool:
-        """Whether it is large, and faster than any model."""
-        return self.count >= MANY and self.end - self.begin <= self.count / FASTEST
-
-
-def bursts_of(times: Iterable[float]) -> list[Burst]:
-    """Join what came less than 5 ms apart."""
-    bursts: list[Burst] = []
-    for time in times:
-        if bursts and time - bursts[-1].end < BURST_GAP:
-            bursts[-1] = Burst(bursts[-1].begin, time, bursts[-1].count + 1)
-        else:
-            bursts.append(Burst(time, time, 1))
-    return bursts
+def is_lump(burst: Burst) -> bool:
+    """Whether a burst is large, and faster than most models."""
+    return burst.count >= MANY and burst.took <= burst.count / FAST
 
 
 def is_timed(case: Case) -> bool:
-    """Whether the times mean anything: a recording may have none, and then all of it came at one moment."""
-    exchange = case.exchange
-    times = {piece.time for piece in exchange.pieces}
-    return not exchange.is_recorded or len(times) > 1 or max(times, default=0.0) - exchange.head_at >= NOTICEABLE
+    """Whether the times mean anything. A recording may have none; then all of it came at one moment, and early."""
+    times = {piece.time for piece in case.exchange.pieces}
+    return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 
 
 def start(case: Case) -> Iterator[Finding]:
@@ -117,7 +87,7 @@ def start(case: Case) -> Iterator[Finding]:
     if not exchange.status:
         return
     if not is_timed(case):
-        yield Finding("time", "start", Level.note, "the recording has no times, so delays cannot be judged")
+        yield Finding("time", "start", Level.note, "all of the recording has one time, so delays cannot be judged")
         return
     parts = [f"head after {exchange.head_at:.2f} s"]
     if exchange.pieces:
@@ -145,46 +115,53 @@ def buffering(case: Case) -> Iterator[Finding]:
         return
     count = len(arrivals)
     pauses = [later.begin - burst.end for burst, later in pairwise(bursts)]
-    large = [burst for burst, pause in zip(bursts[1:], pauses, strict=True) if burst.is_lump and pause >= PAUSE]
-    large = [burst for burst in bursts[:1] if large and burst.is_lump] + large
-    last = bursts[-1]
-    if len(large) > 1 and sum(burst.count for burst in large) >= NEARLY_ALL * count:
-        most = max(burst.count for burst in large)
-        evidence = f"{count} events in {len(bursts)} bursts of up to {most}, with pauses of {median(pauses):.1f} s"
-        yield Finding("time", "buffering", Level.WARN, evidence, _cure(case))
-    elif last.is_lump and last.count >= count / 2 and pauses[-1] >= NOTICEABLE and _is_at_the_end(case, last):
+    lumps = [burst for burst in bursts if is_lump(burst)]
+    has_lumps = len(lumps) > 1 and sum(burst.count for burst in lumps) >= NEARLY_ALL * count
+    first, last = bursts[0], bursts[-1]
+    took = last.end - first.begin
+    on_its_way = _on_its_way(case, first)
+    evidence = f"{count} events in {len(bursts)} bursts"
+    most = max(burst.count for burst in bursts)
+    level, cure = Level.WARN, _cure(case)
+    if has_lumps and median(pauses) >= PAUSE:
+        evidence = f"{evidence} of up to {most}, with pauses of {median(pauses):.1f} s"
+    elif has_lumps and on_its_way >= NOTICEABLE and took <= SMALL_PART * on_its_way and _is_at_the_end(case, first):
+        evidence = f"{evidence} within {took:.2f} s at the end, after {first.begin:.1f} s"
+    elif is_lump(last) and last.count >= count / 2 and pauses[-1] >= NOTICEABLE and _is_at_the_end(case, last):
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
-        yield Finding("time", "buffering", Level.WARN, evidence, _cure(case))
     else:
-        most = max(burst.count for burst in bursts)
-        evidence = f"{count} events in {len(bursts)} bursts over {last.end - bursts[0].begin:.2f} s, {most} at most"
-        yield Finding("time", "buffering", Level.ok, evidence)
+        level, cure = Level.ok, ""
+        evidence = f"{evidence} over {took:.2f} s, {most} at most"
+    yield Finding("time", "buffering", level, evidence, cure)
 
 
 def _one_burst(case: Case, burst: Burst) -> Finding:
     """Judge a reply whose events all came at once."""
     exchange = case.exchange
-    silence = burst.begin - exchange.head_at
-    on_its_way = burst.begin - (exchange.connected_at or 0.0)
-    has_waited = silence >= QUERY or on_its_way >= (NOTICEABLE if _is_collected(case) else COLD_START)
+    on_its_way = _on_its_way(case, burst)
+    is_at_the_end = _is_at_the_end(case, burst)
+    evidence = f"one burst of {burst.count} events{' at the end' if is_at_the_end else ''}, after {burst.begin:.1f} s"
     if burst.count < FEW:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
         return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether they stream")
-    if burst.end - burst.begin > burst.count / FASTEST:
-        evidence = f"{burst.count} events in {burst.end - burst.begin:.3f} s: too fast to tell whether they stream"
+    if on_its_way < NOTICEABLE or burst.took > burst.count / FAST:
+        evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
-    if on_its_way < NOTICEABLE:
-        evidence = f"{burst.count} events at once, but after {on_its_way:.2f} s: too fast to tell whether they stream"
-        return Finding("time", "buffering", Level.note, evidence)
-    is_at_the_end = _is_at_the_end(case, burst)
-    evidence = f"one burst of {burst.count} events{' at the end' if is_at_the_end else ''}, after {burst.begin:.1f} s"
-    if not (is_at_the_end and burst.is_lump):
+    if not (is_at_the_end and is_lump(burst)):
         # A few words, or the news of a feed.
         return Finding("time", "buffering", Level.note, f"{evidence}: not enough to tell whether they stream")
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in beats_of(case)):
         evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
-    return Finding("time", "buffering", Level.FAIL if has_waited else Level.WARN, evidence, _cure(case))
+    is_collected = _is_collected(case)
+    is_late = on_its_way >= (NOTICEABLE if is_collected else COLD_START) or burst.begin - exchange.head_at >= QUERY
+    is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
+    return Finding("time", "buffering", Level.FAIL if is_late and is_enough else Level.WARN, evidence, _cure(case))
+
+
+def _on_its_way(case: Case, burst: Burst) -> float:
+    """Return how long the reply took from the request until this burst, without the time for the connection."""
+    return burst.begin - (case.exchange.connected_at or 0.0)
 
 
 def _is_at_the_end(case: Case, burst: Burst) -> bool:
@@ -215,51 +192,18 @@ def _cure(case: Case) -> str:
 
 
 def buffer_size(case: Case) -> Iterator[Finding]:
-    """Are the pieces blocks of a fixed size that end inside events, as a buffer sends them when it is full?"""
-    exchange, body = case.exchange, case.body
-    is_coded = "content-encoding" in exchange.headers or "content-encoding" in exchange.redacted
-    if is_coded or not (case.is_stream and body.arrivals and is_timed(case)):
-        return  # a compressed piece never ends with an event
-    flushes = bursts_of(piece.time for piece in body.pieces)
-    sizes: list[int] = []
-    at = 0
-    inside: list[bool] = []
-    for flush in flushes:
-        sizes.append(sum(len(piece.data) for piece in body.pieces[at : at + flush.count]))
-        at += flush.count
-        inside.append(body.ends_inside[at - 1] if at <= len(body.ends_inside) else False)
-    ends = [arrival.time for arrival in body.arrivals]
-    line = inf if exchange.url.startswith("http:") and exchange.http_version != "HTTP/2" else SLOWEST_LINE
-    row: list[int] = []
-    best: list[int] = []
-    for flush, follower, size, is_inside in zip(flushes, flushes[1:], sizes, inside, strict=False):
-        pause = follower.begin - flush.end
-        has_ends = any(flush.begin <= time <= flush.end for time in ends)
-        is_block = size and size % BLOCK == 0 and is_inside and has_ends
-        row = [*row, size] if is_block and pause >= max(FILLING, size / line) else []
-        best = max(best, row, key=len)
-    if len(best) >= BLOCKS_IN_A_ROW:
-        block = next(size for size in _powers() if all(each % size == 0 for each in best))
-        evidence = (
-            f"{len(best)} pieces in a row are multiples of {block} bytes and end inside events: a full buffer each"
-        )
-        yield Finding("time", "buffer-size", Level.FAIL, evidence, _cure(case))
-    elif len(flushes) >= BLOCKS_IN_A_ROW:
-        whole = inside.count(False)
-        yield Finding("time", "buffer-size", Level.ok, f"{whole} of {len(flushes)} pieces end where an event ends")
-
-
-def _powers() -> Iterator[int]:
-    size = LARGEST_BLOCK
-    while size >= BLOCK:
-        yield size
-        size //= 2
+    """Are the pieces blocks of a fixed size?"""
+    if case.is_stream and case.body.arrivals and is_timed(case):
+        yield from buffer_of(case, _cure(case))
 
 
 def held(case: Case) -> Iterator[Finding]:
     """Do timestamps in the data tell whether the events were computed late or held back?"""
     if case.is_stream and is_timed(case):
-        is_suspect = any(finding.level >= Level.WARN for finding in buffering(case))
+        # A compressor, or a buffer that shows its size, has been found already.
+        has_bursts = any(finding.level >= Level.WARN for finding in buffering(case))
+        is_known = case.exchange.coding or any(finding.level is Level.FAIL for finding in buffer_size(case))
+        is_suspect = has_bursts and not is_known
         yield from held_back(case, is_suspect=is_suspect, cure=_cure(case))
 
 

@@ -1,7 +1,7 @@
 """
 The command `sse-client` as a process: its start, its latency and its throughput, next to curl's.
 
-    python benchmarks/command.py [--rounds N] [--seconds S] [--events N] [--json FILE]
+    python benchmarks/command_line.py [--rounds N] [--seconds S] [--events N] [--json FILE]
 
 Method. Every reading is a process of its own, which writes into a pipe that this process reads; what is compared is
 interleaved, one of each in an order that rotates. `curl -sN` is left out if it is not installed.

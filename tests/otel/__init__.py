@@ -1,0 +1,1 @@
+"""The telemetry: spans and metrics of streams."""
