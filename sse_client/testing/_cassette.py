@@ -61,19 +61,30 @@ HOP_BY_HOP = frozenset({"connection", "content-encoding", "keep-alive", "transfe
 
 @overload
 def record(
-    stream: EventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
+    stream: EventStream[T],
+    path: str | PathLike[str] | Recorder,
+    *,
+    keep: Collection[str] = (),
+    redact: Collection[str] = (),
 ) -> EventStream[T]: ...
 @overload
 def record(
-    stream: AsyncEventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
+    stream: AsyncEventStream[T],
+    path: str | PathLike[str] | Recorder,
+    *,
+    keep: Collection[str] = (),
+    redact: Collection[str] = (),
 ) -> AsyncEventStream[T]: ...
-def record(stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()) -> Any:
+def record(
+    stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collection[str] = (), redact: Collection[str] = ()
+) -> Any:
     """
     Write a cassette of the stream to `path` while it is read. Returns the stream, to enter and read as usual.
 
     Each piece is written when it is received, with its time, so if the program dies the cassette is complete up to that
     moment. If the stream reconnects, all of its connections are recorded. `keep` names headers whose values are not
-    secret; the values of all others, except common ones, are replaced by "[redacted]".
+    secret; the values of all others, except common ones, are replaced by "[redacted]". `redact` names common headers
+    of the request whose values are secret too.
 
     A `Recorder` in place of the path is told about each piece and its time. A stream may have several recorders.
 
@@ -82,7 +93,7 @@ def record(stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collectio
     """
     if isinstance(path, str | PathLike):
         harmless = frozenset(name.lower() for name in keep) | HARMLESS
-        stream._record(_Recorder(Path(path), harmless))
+        stream._record(_Recorder(Path(path), harmless, frozenset(name.lower() for name in redact)))
     else:
         stream._record(path)
     return stream
@@ -257,9 +268,10 @@ def _answer(connection: Connection, speed: float) -> Answer:
 class _Recorder:
     """Writes the lines of one cassette: the `Recorder` of a stream."""
 
-    def __init__(self, path: Path, harmless: Collection[str]) -> None:
+    def __init__(self, path: Path, harmless: Collection[str], secret: Collection[str] = ()) -> None:
         self._path = path
         self._harmless = harmless
+        self._secret = secret  # headers of the request
         self._started_at = 0.0
 
     def begin(self, now: float) -> None:
@@ -268,7 +280,7 @@ class _Recorder:
 
     def opened(self, response: Any, requested_at: float, now: float) -> None:
         request = response.request
-        sent = self._redacted(request.headers.multi_items())
+        sent = self._redacted(request.headers.multi_items(), self._secret)
         self._write(requested_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
         headers = self._redacted(response.headers.multi_items())
         self._write(now, response=response.status_code, version=response.http_version, headers=headers)
@@ -298,8 +310,11 @@ class _Recorder:
         elif connection.ended_at is not None:
             self._write(connection.ended_at, end=True)
 
-    def _redacted(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [(name, self._harmless_value(name.lower(), value)) for name, value in headers]
+    def _redacted(self, headers: Iterable[tuple[str, str]], secret: Collection[str] = ()) -> list[tuple[str, str]]:
+        return [
+            (name, REDACTED if name.lower() in secret else self._harmless_value(name.lower(), value))
+            for name, value in headers
+        ]
 
     def _harmless_value(self, name: str, value: str) -> str:
         if name == "location":

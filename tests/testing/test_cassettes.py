@@ -87,13 +87,14 @@ def read(
     *,
     tape: Path | None = None,
     keep: tuple[str, ...] = (),
+    redact: tuple[str, ...] = (),
     **options: Any,
 ) -> Run:
     """Read a stream, and record it where there is a tape."""
 
     def recorded(stream: Any) -> Any:
         if tape is not None:
-            assert record(stream, tape, keep=keep) is stream
+            assert record(stream, tape, keep=keep, redact=redact) is stream
         return stream
 
     return shell.read(url, http=http, wrap=recorded, **options)
@@ -353,6 +354,16 @@ def test_keep(shell: Shell, path: Path) -> None:
     read(shell, URL, {"transport": transport}, tape=path, keep=("X-TRACE-id",), headers=headers)
     request, response, *_ = entries_of(path)
     assert (dict(request["headers"])["x-trace-id"], dict(response["headers"])["x-trace-id"]) == ("asked", "answered")
+    assert "test-token" not in path.read_text()
+
+
+def test_redact(shell: Shell, path: Path) -> None:
+    """The value of a common request header is left out if it is named as secret; that of the response stays."""
+    transport = scripted_transport(Answer(EVENT))
+    headers = {"Accept-Language": "test-token", "Content-Type": "text/test-token"}
+    read(shell, URL, {"transport": transport}, tape=path, redact=("ACCEPT-language", "content-type"), headers=headers)
+    _, response, *_ = entries_of(path)
+    assert dict(response["headers"])["content-type"] == "text/event-stream"
     assert "test-token" not in path.read_text()
 
 
