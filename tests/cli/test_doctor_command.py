@@ -1,5 +1,6 @@
 """The command `doctor`: its request, its options, its reports, and mistakes in its arguments."""
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
@@ -235,7 +235,7 @@ class Observation:
             self._is_sent = True
 
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
+    def _deadline(self) -> Generator[None, None, None]:
         """Shut the connection down when time is up: no timeout of the HTTP client limits the whole of it."""
         timers = [threading.Timer(self._most, self._give_up), threading.Timer(SECONDS_UNTIL_NOTE, self._say)]
         for timer in timers:

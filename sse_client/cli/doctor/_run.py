@@ -45,7 +45,7 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
 
 def _take_json(options: Namespace) -> bool:
     """Part the two meanings of `--json`: alone it is a report, with a value the body of the request."""
-    values = options.json or []
+    values: list[str] = options.json or []
     bodies = [value for value in values if value]
     if len(bodies) > 1:
         raise UsageError("expected one body: --json, -d or -F")
