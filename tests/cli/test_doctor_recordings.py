@@ -104,7 +104,7 @@ def test_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("events").write_text("".join(TOKENS))
     assert run("doctor", "events").code == 0
     Path("folder").mkdir()
-    for missing in ("nope.jsonl", "./nope", "/nope/body", "../nope", "nope.txt"):
+    for missing in ("nope.jsonl", "./nope", "/nope/body", "../nope", "nope.txt", "."):
         done = run("doctor", missing)
         assert (done.code, done.out) == (2, b"")
         assert f"cannot read {missing}" in done.err

@@ -39,7 +39,7 @@ def is_file(target: str | None) -> bool:
             return True
     except (OSError, ValueError):
         return False
-    is_path = target.startswith(("/", "./", "../", "~")) or (
+    is_path = target.startswith(("/", ".", "~")) or (
         ":" not in target and Path(target.partition("?")[0]).suffix.lower() in SUFFIXES and "/" not in target
     )
     if is_path:
