@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sse_client import Terminator
 from sse_client.cli._text import in_one_line
-from sse_client.cli.doctor import _via
 from sse_client.cli.doctor._case import Case
+from sse_client.cli.doctor._checks import proxies
 from sse_client.cli.doctor._exchange import End, Exchange, Hop, Piece
 from sse_client.cli.doctor._finding import Finding, Level
 from sse_client.testing import Answer, EventServer, RecordedRequest
@@ -462,21 +462,21 @@ SIGNS = [
 def test_who_stands_in_the_way(header: str, value: str, name: str) -> None:
     """A proxy is known by its headers, and by nothing else."""
     found = exchange(*STREAM, more={header: value})
-    assert [proxy.name for proxy in _via.seen(Case(found))] == [name]
+    assert [proxy.name for proxy in proxies.seen(Case(found))] == [name]
     assert the("proxy", found).evidence.startswith(name)
 
 
 def test_no_proxy() -> None:
     """A server of an application is not a proxy."""
-    assert _via.seen(Case(with_head(server="uvicorn", x_powered_by="Express", x_served_by="web-1"))) == []
+    assert proxies.seen(Case(with_head(server="uvicorn", x_powered_by="Express", x_served_by="web-1"))) == []
 
 
 def test_limits_have_a_source() -> None:
     """Each limit names its source, and no proxy without a limit does; names are unique."""
-    for proxy in _via.PROXIES:
+    for proxy in proxies.PROXIES:
         assert bool(proxy.source) == (proxy.idle_limit is not None or proxy.total_limit is not None)
-    assert len({proxy.name for proxy in _via.PROXIES}) == len(_via.PROXIES)
-    assert {proxy.name for proxy in _via.PROXIES} >= _via.OF_NGINX | _via.CLEAN_AFTER_DEATH
+    assert len({proxy.name for proxy in proxies.PROXIES}) == len(proxies.PROXIES)
+    assert {proxy.name for proxy in proxies.PROXIES} >= proxies.OF_NGINX | proxies.CLEAN_AFTER_DEATH
 
 
 def test_a_limit_is_told() -> None:
