@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from .. import _exits as exits
 from .._notes import Notes
-from .._reading import DIALECTS, dialect_of, marks_of
+from .._reading import check_dialect, dialect_of, marks_of
 from .._request import call_of
 from .._usage import UsageError
 from ._case import Case, Diagnosis
@@ -105,8 +105,7 @@ def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
         raise UsageError("a recording is read: there is no request to be described")
     if options.probe or options.resume_check or options.compare is not None:
         raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
-    if options.dialect is not None and options.dialect not in DIALECTS:
-        dialect_of(options)  # raises
+    check_dialect(options)
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target, stdin)]
     if len(diagnoses) == 1:
         return diagnoses

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from sse_client import EventParser, ServerSentEvent
 
+from ..._reading import DONE
 from ..._text import counted
 from .._body import FIELDS
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .._marks import DONE, events_of, last_of, marks_of
 from .fields import ids, retry
 from .json_data import in_json
 from .no_event import no_event
@@ -56,10 +56,10 @@ def events(case: Case) -> Iterator[Finding]:
 def decoding(case: Case) -> Iterator[Finding]:
     """Could the whole body be read?"""
     fault = case.body.fault
-    if case.exchange.status == 200 and "damaged" in fault:
+    if case.exchange.has_body and "damaged" in fault:
         cure = "send the bytes as the Content-Encoding says, or without one"
         yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {quoted(fault)}", cure)
-    elif case.exchange.status == 200 and fault:
+    elif case.exchange.has_body and fault:
         yield Finding("body", "decoding", Level.note, f"the rest of the body is not judged: {quoted(fault)}")
 
 
@@ -68,7 +68,7 @@ def end(case: Case) -> Iterator[Finding]:
     if not case.is_stream:
         return
     exchange, arrivals = case.exchange, case.body.arrivals
-    last = last_of(case)
+    last = case.last
     count = counted(len(arrivals), "event")
     if last is not None:
         what = f"`{quoted(arrivals[last].event.data or arrivals[last].event.event, 30)}`"
@@ -113,7 +113,7 @@ def _unfinished(case: Case) -> ServerSentEvent | None:
 
 def _unfinished_is_last(case: Case) -> bool:
     block = _unfinished(case)
-    return block is not None and marks_of(case).is_last(block)
+    return block is not None and case.ends_with(block)
 
 
 def last_blank_line(case: Case) -> Iterator[Finding]:
@@ -132,14 +132,13 @@ def last_blank_line(case: Case) -> Iterator[Finding]:
 
 def after_end(case: Case) -> Iterator[Finding]:
     """Does anything come after the end of the reply?"""
-    last = last_of(case)
+    last = case.last
     if not has_events(case) or last is None:
         return
-    marks = marks_of(case)
     late = [
         arrival.event
         for arrival in case.body.arrivals[last + 1 :]
-        if arrival.event.event not in marks.pings and not marks.is_last(arrival.event)
+        if arrival.event.event not in case.pings and not case.ends_with(arrival.event)
     ]
     if late:
         text = quoted(late[0].data or late[0].event)
@@ -151,7 +150,7 @@ def wrapping(case: Case) -> Iterator[Finding]:
     """Does the data begin with a field again?"""
     if not has_events(case):
         return
-    datas = [arrival.event.data for arrival in events_of(case) if arrival.event.data not in ("", DONE)]
+    datas = [arrival.event.data for arrival in case.events if arrival.event.data not in ("", DONE)]
     twice = [data for data in datas if WRAPPED.match(data)]
     if twice and len(twice) >= NEARLY_ALL * len(datas):
         evidence = f"{len(twice)} of {len(datas)} events have a field in their data: `data: {quoted(twice[0])}`"

@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ..._notes import public_url
 from .._case import Case, Check
-from .._exchange import Exchange, Hop
+from .._exchange import Hop
 from .._finding import Finding, Level, quoted
 from . import coding, cors, ways
 
@@ -136,7 +136,7 @@ def _with_words(evidence: str, case: Case) -> str:
 def content_type(case: Case) -> Iterator[Finding]:
     """Whether clients take the response for an event stream."""
     exchange = case.exchange
-    if not has_body(exchange):
+    if not exchange.has_body:
         return
     if "content-type" in exchange.redacted or (exchange.is_recorded and "content-type" not in exchange.headers):
         yield Finding("head", "content-type", Level.note, "not known: the recording does not have its value")
@@ -209,7 +209,7 @@ def framing(case: Case) -> Iterator[Finding]:
     """Whether a cut can be told from an end."""
     exchange = case.exchange
     headers = exchange.headers
-    if not has_body(exchange) or exchange.is_recorded or not exchange.http_version:
+    if not exchange.has_body or exchange.is_recorded or not exchange.http_version:
         return  # a recording does not say how the body was framed
     who = sorted(proxy.name for proxy in ways.seen(case) if proxy.name in ways.CLEAN_AFTER_DEATH)
     is_new = not exchange.http_version.startswith("HTTP/1")
@@ -230,15 +230,8 @@ TERMINATOR = "end each reply with an event of its own, such as `data: [DONE]`"
 
 
 def _has_terminator(case: Case) -> bool:
-    """Whether the user named one, or the usual one is there."""
-    arrivals = case.body.arrivals
-    is_named = case.dialect is not None or case.marks.get("terminator") is not None
-    return is_named or (bool(arrivals) and arrivals[-1].event.data == "[DONE]")
-
-
-def has_body(exchange: Exchange) -> bool:
-    """Whether the status is one with which a stream may come."""
-    return 200 <= exchange.status < 300 and exchange.status not in (204, 205)
+    """Whether the user named one, or one was seen."""
+    return case.dialect is not None or case.marks.get("terminator") is not None or case.last is not None
 
 
 CHECKS: tuple[Check, ...] = (

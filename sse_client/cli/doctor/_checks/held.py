@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from .._case import Case
 from .._finding import Finding, Level, quoted
-from .._marks import events_of
 
 # The usual names. `created` of OpenAI is the same in all chunks of a reply, and so tells nothing.
 NAMES = ("created_at", "created", "timestamp", "ts", "time")
@@ -103,7 +102,7 @@ def _is_history(case: Case, stamps: Stamps) -> bool | None:
 def _stamps(case: Case) -> Stamps | None:
     """Return the timestamps that tell most, or `None`."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for arrival in events_of(case):
+    for arrival in case.events:
         if not arrival.event.data.startswith("{"):
             continue
         try:

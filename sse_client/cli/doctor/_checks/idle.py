@@ -7,7 +7,6 @@ from statistics import median
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .._marks import beats_of, last_of
 from .proxies import seen
 
 # The most common limits are 60 s, Heroku's is 55 s (`proxies` has the sources), so this is near all of them, or above.
@@ -32,7 +31,7 @@ def keep_alive(case: Case) -> Iterator[Finding]:
     """How long were the silences, against the idle limits of the proxies that were seen?"""
     silences = _silences(case)
     longest = max(silences)
-    beats = beats_of(case)
+    beats = case.keep_alives
     parts = [f"longest silence {longest:.1f} s", f"median {median(silences):.2f} s", _beats(beats)]
     evidence = ", ".join(parts)
     limits = sorted((proxy for proxy in seen(case) if proxy.idle_limit), key=lambda proxy: proxy.idle_limit or 0.0)
@@ -60,7 +59,7 @@ def keep_alive(case: Case) -> Iterator[Finding]:
 def _ended_by(case: Case, silences: Sequence[float]) -> Finding | None:
     """Return the limit that cut the connection, if it was one."""
     exchange = case.exchange
-    if exchange.end is not End.CUT or last_of(case) is not None:
+    if exchange.end is not End.CUT or case.last is not None:
         return None
     proxies = seen(case)
     silence = silences[-1]
@@ -87,7 +86,7 @@ def _silences(case: Case) -> list[float]:
     exchange = case.exchange
     times = [exchange.head_at, *(piece.time for piece in exchange.pieces)]
     # The silence after a reply does no harm, and that of `--wait` was asked for.
-    is_over = last_of(case) is not None or (case.wait is not None and exchange.end is not End.CUT)
+    is_over = case.last is not None or (case.wait is not None and exchange.end is not End.CUT)
     if not is_over or len(times) == 1:
         times.append(exchange.ended_at)
     return [max(later - time, 0.0) for time, later in pairwise(times)]
@@ -111,7 +110,7 @@ def wait(case: Case) -> Iterator[Finding]:
         yield Finding("time", "wait", Level.ok, f"held for {idle:.1f} s without a byte, until we stopped reading")
     elif exchange.end is End.LEFT:
         yield Finding("time", "wait", Level.note, f"the stream was not idle: its last silence had {idle:.1f} s")
-    elif last_of(case) is not None or idle < SILENCE:
+    elif case.last is not None or idle < SILENCE:
         evidence = "the response ended before it was idle, so there was nothing to watch"
         yield Finding("time", "wait", Level.note, evidence)
     else:

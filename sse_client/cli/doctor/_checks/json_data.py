@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..._reading import DONE
 from ..._text import as_json
 from .._case import Case
 from .._finding import Finding, Level, quoted
-from .._marks import DONE, marks_of
 
 # Words and numbers of a plain text are JSON by chance, so only objects and lists show that JSON is meant; and only if
 # most of the data is, the rest is a fault.
@@ -61,7 +61,7 @@ def in_json(case: Case) -> Iterator[Finding]:
 
 
 def _datas(case: Case) -> Iterator[Data]:
-    pings = marks_of(case).pings
+    pings = case.pings
     for number, arrival in enumerate(case.body.arrivals, start=1):
         event = arrival.event
         if event.data and event.data != DONE and event.event not in pings:

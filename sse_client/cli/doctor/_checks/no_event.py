@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 
 from ..._text import as_json, counted
-from .._case import Case
+from .._case import PINGS, Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .._marks import PINGS
 
 BLANKS = re.compile(r"[ \t]+")
 HTML = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
@@ -17,9 +16,9 @@ COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
 def no_event(case: Case) -> Iterator[Finding]:
-    """Say why a body has no event; nothing for a response that is not a 200, of which the head says why."""
+    """Say why a body has no event; nothing for one with another status, which the head explains."""
     exchange, body = case.exchange, case.body
-    if exchange.status != 200 or body.fault:
+    if not exchange.has_body or body.fault:
         return
     if (fault := _other_form(case)) is not None:
         yield Finding("body", "events", Level.FAIL, f"no event: {fault[0]}", fault[1])

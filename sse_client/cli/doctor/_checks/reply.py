@@ -25,7 +25,7 @@ from sse_client import (
     iter_events,
 )
 
-from ..._reading import DIALECTS
+from ..._reading import dialect_named
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level, quoted
@@ -68,7 +68,7 @@ def reply(case: Case) -> Iterator[Finding]:
     """Read the reply as the library does: its end, errors, finish reason, usage and tool calls."""
     exchange = case.exchange
     is_json = exchange.content_type == "application/json" or exchange.content_type.endswith("+json")
-    if (case.dialect is None and not case.marks) or exchange.status != 200 or not (case.is_stream or is_json):
+    if (case.dialect is None and not case.marks) or not exchange.has_body or not (case.is_stream or is_json):
         return
     if case.body.fault:
         yield Finding("reply", "reply", Level.note, f"not checked: {quoted(case.body.fault)}")
@@ -203,12 +203,8 @@ class Recorded(httpx.SyncByteStream):
 
 
 def _dialect(case: Case) -> Dialect[Any, Any]:
-    name = case.dialect or ""
-    dialect: Any = getattr(dialects, DIALECTS[name])
-    if name == "mcp":
-        dialect = dialect(_request_id(case))
-    made: Dialect[Any, Any] = replace(dialect, resume=None)
-    return made
+    assert case.dialect is not None
+    return replace(dialect_named(case.dialect, _request_id(case)), resume=None)
 
 
 def _request_id(case: Case) -> str | int:

@@ -23,7 +23,6 @@ from statistics import median
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level
-from .._marks import beats_of, events_of, last_of
 from .bursts import BURST_GAP, Burst, buffer_of, bursts_of
 from .held import held_back
 from .idle import keep_alive, wait
@@ -117,7 +116,7 @@ def start(case: Case) -> Iterator[Finding]:
 
 def buffering(case: Case) -> Iterator[Finding]:
     """Do the events come one by one, or in bursts?"""
-    arrivals = events_of(case)
+    arrivals = case.events
     if not (case.is_stream and arrivals and is_timed(case)):
         return
     bursts = bursts_of(arrival.time for arrival in arrivals)
@@ -162,7 +161,7 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if not (is_at_the_end and is_lump(burst)):
         # A few words, or the news of a feed.
         return Finding("time", "buffering", Level.note, f"{evidence}: not enough to tell whether they stream")
-    if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in beats_of(case)):
+    if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in case.keep_alives):
         evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
     is_late = is_collected or on_its_way >= COLD_START or burst.begin - exchange.head_at >= QUERY
@@ -177,7 +176,7 @@ def _on_its_way(case: Case, burst: Burst) -> float:
 
 def _is_at_the_end(case: Case, burst: Burst) -> bool:
     """Whether the reply was over with this burst: the body ended, or its terminator came."""
-    last = last_of(case)
+    last = case.last
     if last is not None:
         return case.body.arrivals[last].time >= burst.begin
     return case.exchange.end is not End.LEFT and case.exchange.ended_at - burst.end <= AT_THE_END

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .._marks import last_of
 from .shape import MIN_SPREAD, Why, delayed, in_seconds, shapes
 
 # With the same shape, the first event alone may be late by less than this: for a cold cache, a queue, a slow lookup.
@@ -117,7 +116,7 @@ class Contrast:
 
 def is_cut(case: Case) -> bool:
     """Whether something is missing. After the event that ends a reply, nothing is."""
-    return case.exchange.end is End.CUT and last_of(case) is None
+    return case.exchange.end is End.CUT and case.last is None
 
 
 def _head(case: Case) -> str:

@@ -14,7 +14,6 @@ from ..._text import counted
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .._marks import events_of
 from .shape import in_seconds
 
 CURE = "send the events after that of Last-Event-ID, or no `id` at all"
@@ -40,7 +39,7 @@ class Middle:
 
 def middle_of(case: Case) -> Middle | None:
     """Return the last event of the middle ID; `None` without any ID."""
-    events = [arrival.event for arrival in events_of(case)]
+    events = [arrival.event for arrival in case.events]
     ids = list(dict.fromkeys(event.id for event in events if event.id))
     if not ids:
         return None
@@ -80,7 +79,7 @@ def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
             f"refused, with {exchange.status} {kind}",
             "ignore an unknown Last-Event-ID, or resume after it",
         )
-    events = [each.event for each in events_of(other) if not middle.is_greeting(each.event)]
+    events = [each.event for each in other.events if not middle.is_greeting(each.event)]
     if not events:
         return _silent(case, other, middle)
     first = next((event for event in events if event.id), events[0])

@@ -16,7 +16,6 @@ from .._case import Case
 from .._checks.bursts import Burst, bursts_of
 from .._exchange import End
 from .._finding import Level
-from .._marks import events_of
 
 # Fewer bursts have no rhythm that could be compared.
 MIN_BURSTS = 3
@@ -115,11 +114,11 @@ class Shape:
 
 def shapes(one: Case, other: Case) -> tuple[Shape, Shape]:
     """Return the shapes of two exchanges, both of events, or both of pieces."""
-    has_events = bool(events_of(one) or events_of(other))
+    has_events = bool(one.events or other.events)
 
     def shape(case: Case) -> Shape:
         exchange, pieces = case.exchange, [piece.time for piece in case.body.pieces if piece.data]
-        times = [arrival.time for arrival in events_of(case)] if has_events else pieces
+        times = [arrival.time for arrival in case.events] if has_events else pieces
         begins = min([*pieces[:1], exchange.ended_at])
         return Shape(tuple(times), "event" if has_events else "piece", begins, exchange.end, exchange.ended_at)
 

@@ -86,7 +86,7 @@ def about(exchange: Exchange) -> str:
 def scaled(diagnoses: Sequence[Diagnosis]) -> tuple[list[Timeline | None], float]:
     """Return the timelines of diagnoses, `None` if there are no times, and the length of the scale for all of them."""
     timelines = [
-        timeline_of(case.exchange, case.body) if case.exchange.has_head and case.exchange.failure is None else None
+        timeline_of(case.exchange, case.body) if case.exchange.has_times else None
         for case in (diagnosis.case for diagnosis in diagnoses)
     ]
     return timelines, length_of(timeline for timeline in timelines if timeline is not None)

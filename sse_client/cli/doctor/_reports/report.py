@@ -11,7 +11,8 @@ from ..._text import counted, visible
 from .._case import Case, Diagnosis
 from .._exchange import End
 from .._finding import Finding, Level
-from .timeline import Timeline, as_json, in_text, length_of, timeline_of
+from .markup import scaled
+from .timeline import as_json, in_text, timeline_of
 
 COLOURS = {Level.ok: "green", Level.note: "cyan", Level.WARN: "bold yellow", Level.FAIL: "bold red"}
 
@@ -36,9 +37,8 @@ class Line(NamedTuple):
 
 def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
     """Yield the lines; the timelines have one scale, since they are to be compared."""
-    timelines = [timeline(diagnosis.case) for diagnosis in diagnoses]
-    length = length_of(timelines)
-    for number, (diagnosis, arrivals) in enumerate(zip(diagnoses, timelines, strict=True)):
+    timelines, length = scaled(diagnoses)
+    for number, (diagnosis, timeline) in enumerate(zip(diagnoses, timelines, strict=True)):
         if number:
             yield Line("")
         yield Line(_title(diagnosis.case))
@@ -47,9 +47,9 @@ def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
         width = max((len(finding.check) for finding in diagnosis.findings), default=0)
         for finding in diagnosis.findings:
             yield Line(_in_line(finding, width), finding.level)
-        if has_times(diagnosis.case):
+        if timeline is not None:
             yield Line("")
-            yield from map(Line, in_text(arrivals, length=length))
+            yield from map(Line, in_text(timeline, length=length))
 
 
 def _in_line(finding: Finding, width: int) -> str:
@@ -73,16 +73,6 @@ def _title(case: Case) -> str:
     }[exchange.end]
     version = f"{exchange.http_version} " if exchange.http_version else ""
     return f"{request}: {version}{exchange.status}, {events}, {how} after {exchange.ended_at:.3f} s"
-
-
-def has_times(case: Case) -> bool:
-    """Whether there is a timeline to be shown."""
-    return case.exchange.has_head and case.exchange.failure is None
-
-
-def timeline(case: Case) -> Timeline:
-    """Return the timeline of a case."""
-    return timeline_of(case.exchange, case.body)
 
 
 def _has_rich() -> bool:
@@ -137,7 +127,7 @@ def as_object(diagnosis: Diagnosis) -> dict[str, Any]:
             for finding in diagnosis.findings
         ],
         "stats": stats_of(case),
-        "timeline": as_json(timeline(case)) if has_times(case) else [],
+        "timeline": as_json(timeline_of(exchange, case.body)) if exchange.has_times else [],
     }
 
 
@@ -146,7 +136,7 @@ def stats_of(case: Case) -> dict[str, Any]:
     exchange, body = case.exchange, case.body
     times = [arrival.time for arrival in body.arrivals]
     received = [piece for piece in exchange.pieces if piece.data]
-    has = has_times(case)
+    has = exchange.has_times
     numbers = {
         "connected": exchange.connected_at,
         "head": exchange.head_at if has else None,
