@@ -238,13 +238,13 @@ def test_another_charset() -> None:
     assert "iso-8859-1" in finding.evidence
 
 
-ALL = "".join(blocks(5))
+ALL = "".join(blocks(10))
 LENGTHS: dict[str, tuple[list[At], Level]] = {
     "all at once, late": ([(3.0, ALL)], FAIL),
     "in pieces of one write, late": ([(3.0, ALL[:50]), (3.01, ALL[50:])], FAIL),
     "all at once, early": ([(0.05, ALL)], WARN),
-    "over time": ([*paced(blocks(5), start=0.1, step=0.5)], WARN),
-    "a short reply, late": ([(3.0, "".join(blocks(2)))], WARN),
+    "over time": ([*paced(blocks(10), start=0.1, step=0.5)], WARN),
+    "a short reply, late": ([(3.0, "".join(blocks(7)))], WARN),
     "one event": ([(3.0, blocks(1)[0])], NOTE),
     "nothing": ([], NOTE),
 }

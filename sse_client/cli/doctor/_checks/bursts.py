@@ -1,4 +1,4 @@
-"""Bursts: what came together. And the blocks of a fixed size by which a buffer gives itself away."""
+"""Bursts: what came together, and how late and how large a burst is not chance; and the blocks of a full buffer."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,16 @@ from .._finding import Finding, Level
 
 # Events that a server writes one by one are at least this far apart after a network; those of one read are not.
 BURST_GAP = 0.005  # seconds
+
+# Streaming is for readers: up to a second (Nielsen's limit for an uninterrupted thought) none of them misses it. It is
+# also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
+NOTICEABLE = 1.0  # seconds
+
+# If it is known what collects the reply, less is enough; not so little that it may be the time of a slow connection.
+COLLECTED = 0.5  # seconds
+
+# Less than ten events at once may be a few words, or a tool call: not a reply that could have been streamed.
+MANY = 10  # events
 
 # Proxies and servers allocate their buffers in multiples of a KiB, so this many blocks of exactly such a size, one
 # after the other, are not chance (each is one in a thousand): TCP segments have 1448 or 1460 bytes.
@@ -48,6 +58,11 @@ def bursts_of(times: Iterable[float]) -> list[Burst]:
         else:
             bursts.append(Burst(time, time, 1))
     return bursts
+
+
+def on_its_way(case: Case, until: float) -> float:
+    """Return how long the reply took from the request until this time, without the time for the connection."""
+    return until - (case.exchange.connected_at or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
+from .bursts import COLLECTED, MANY, NOTICEABLE, on_its_way
+from .proxies import seen
 
 FLUSHED = b"\x00\x00\xff\xff"
 DEFLATED = frozenset({"gzip", "x-gzip", "deflate"})
 
-# Below, a fast reply and one that was held back look alike: no reader minds.
-WAITED = 1.0  # s
-# Fewer events are a short reply, such as one call of a tool: it may well have been written at once.
-FEW = 5
-# The pieces of one write come within this time on most networks; a burst is no sign of streaming.
-ONE_BURST = 0.25  # s
+# The pieces of one write come within this time on most networks.
+ONE_WRITE = 0.25  # seconds
 # Of the events, at least this part must come in a piece of their own: TCP and TLS merge some.
 ALONE = 0.5
 
@@ -43,10 +41,10 @@ def content_length(case: Case) -> Iterator[Finding]:
     times = [piece.time for piece in exchange.pieces if piece.data]
     if len(arrivals) < 2 or (exchange.is_recorded and len(set(times)) < 2):
         yield Finding("head", "content-length", Level.note, evidence, CURE_LENGTH)
-    elif times[-1] - times[0] > ONE_BURST:
+    elif times[-1] - times[0] > ONE_WRITE:
         text = f"{evidence}, though the body took {times[-1] - times[0]:.1f} s"
         yield Finding("head", "content-length", Level.WARN, text, CURE_LENGTH)
-    elif times[-1] < WAITED or len(arrivals) < FEW:
+    elif on_its_way(case, times[-1]) < COLLECTED or len(arrivals) < MANY:
         yield Finding("head", "content-length", Level.WARN, f"{evidence}: nothing streams", CURE_LENGTH)
     else:
         text = f"{evidence}, and all {len(arrivals)} events came at once after {times[0]:.1f} s: nothing streams"
@@ -69,10 +67,10 @@ def content_encoding(case: Case) -> Iterator[Finding]:
         yield Finding("head", "content-encoding", Level.FAIL, evidence, cure)
     elif case.body.fault and "damaged" in case.body.fault:
         evidence = f"{quoted(exchange.coding)}: the data is damaged, after {len(case.body.arrivals)} events"
-        yield Finding("head", "content-encoding", Level.FAIL, evidence, _cure(case))
+        yield Finding("head", "content-encoding", Level.FAIL, evidence, compression_cure(case))
     elif case.body.fault and not case.body.data:
         evidence = f"{quoted(exchange.coding)}, which cannot be read here: the body is not checked"
-        yield Finding("head", "content-encoding", Level.WARN, evidence, _cure(case))
+        yield Finding("head", "content-encoding", Level.WARN, evidence, compression_cure(case))
     else:
         yield _flushing(case)
 
@@ -92,7 +90,7 @@ def _flushing(case: Case) -> Finding:
     groups = len({arrival.time for arrival in body.arrivals})
     if count == 0 and not body.data and exchange.end is End.LEFT:
         evidence = f"{coding}: compressed bytes came, and nothing to read in them in {exchange.ended_at:.1f} s"
-        return Finding("head", "content-encoding", Level.WARN, evidence, _cure(case))
+        return Finding("head", "content-encoding", Level.WARN, evidence, compression_cure(case))
     if count < 2:
         return Finding("head", "content-encoding", Level.note, f"{coding}: too few events to see whether it is flushed")
     # Some compressors flush by a partial block, which leaves no mark: then the pieces decode one by one.
@@ -106,20 +104,22 @@ def _flushing(case: Case) -> Finding:
     lumps = "in one piece" if groups == 1 else f"in {groups} pieces"
     evidence = f"{coding}, not flushed: {count} events could be read only {lumps}"
     first = body.arrivals[0].time
-    is_certain = exchange.coding in DEFLATED and count >= FEW and body.arrivals[-1].time >= WAITED
+    is_certain = (
+        exchange.coding in DEFLATED and count >= MANY and on_its_way(case, body.arrivals[-1].time) >= NOTICEABLE
+    )
     if is_certain and groups == 1:
         evidence = f"{evidence}, after {first:.1f} s"
-    return Finding("head", "content-encoding", Level.FAIL if is_certain else Level.WARN, evidence, _cure(case))
+    return Finding(
+        "head", "content-encoding", Level.FAIL if is_certain else Level.WARN, evidence, compression_cure(case)
+    )
 
 
-def _cure(case: Case) -> str:
+def compression_cure(case: Case) -> str:
     """Return how to switch off, or flush, the compressor that is probably at work."""
     headers = case.exchange.headers
     if "express" in headers.get("x-powered-by", "").lower():
         return "Express: `res.flush()` after each event, or let `compression` skip text/event-stream"
-    server = headers.get("server", "").lower()
-    if "nginx" in server or "openresty" in server:
-        return "nginx: take text/event-stream out of `gzip_types`"
-    if "apache" in server:
-        return "Apache: `SetEnv no-gzip 1` for this path"
+    for proxy in seen(case):
+        if proxy.compression_cure:
+            return proxy.compression_cure
     return "do not compress text/event-stream, or flush the compressor after each event"

@@ -13,13 +13,12 @@ from ..._notes import public_url
 from .._case import Case, Check
 from .._exchange import Hop
 from .._finding import Finding, Level, quoted
-from . import coding, cors, ways
+from .._redirects import why_not
+from . import coding, cors, proxies, ways
 
 EVENT_STREAM = "text/event-stream"
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# These turn a POST into a GET in every browser and HTTP client.
-TURN_TO_GET = frozenset({301, 302, 303})
 
 # Parts of a path by which login pages are known.
 LOGIN = re.compile(
@@ -66,23 +65,14 @@ def redirects(case: Case) -> Iterator[Finding]:
     for hop in case.exchange.hops:
         way = f"{hop.status} to {quoted(hop.location)}"
         if not hop.is_followed:
-            evidence = f"{way}: {_why_not_followed(method, hop)}"
+            # A recording may not have the URL that redirected.
+            why = why_not(method, hop.status, hop.at or hop.location, urljoin(hop.at, hop.location))
+            evidence = f"{way}: {why or 'not followed'}"
             yield Finding("head", "redirect", Level.FAIL, evidence, _cure(hop))
         elif _is_login(hop.location):
             yield Finding("head", "redirect", Level.WARN, f"{way}: a login page", CURES[401])
         else:
             yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(hop))
-
-
-def _why_not_followed(method: str, hop: Hop) -> str:
-    old, new = urlsplit(hop.at), urlsplit(urljoin(hop.at, hop.location))
-    if method not in ("GET", "HEAD") and hop.status in TURN_TO_GET:
-        return f"a {method} would become a GET, without its body"
-    if (old.scheme, new.scheme) == ("https", "http"):
-        return "it leads from https to http"
-    if hop.at and old.netloc != new.netloc:
-        return "it leads to another origin, which must not get the credentials"
-    return "it is not followed"
 
 
 def _cure(hop: Hop) -> str:
@@ -211,7 +201,7 @@ def framing(case: Case) -> Iterator[Finding]:
     headers = exchange.headers
     if not exchange.has_body or exchange.is_recorded or not exchange.http_version:
         return  # a recording does not say how the body was framed
-    who = sorted(proxy.name for proxy in ways.seen(case) if proxy.name in ways.CLEAN_AFTER_DEATH)
+    who = sorted(proxy.name for proxy in proxies.seen(case) if proxy.name in proxies.CLEAN_AFTER_DEATH)
     is_new = not exchange.http_version.startswith("HTTP/1")
     if who and (is_new or "Caddy" in who):
         evidence = f"{' and '.join(who)} may end a body cleanly for a server that died"

@@ -32,6 +32,8 @@ class Proxy:
     """The setting of the limits, and the page of the manual that names their defaults."""
     buffering_cure: str = ""
     """How to make it pass on each piece at once; empty if it always does."""
+    compression_cure: str = ""
+    """How to keep it from compressing a stream."""
     is_cache: bool = False
     """Whether it keeps responses that allow it, so that others get a copy."""
     may_compress: bool = False
@@ -39,6 +41,7 @@ class Proxy:
 
 
 NGINX_CURE = "nginx: `proxy_buffering off;` or send `X-Accel-Buffering: no`"
+NGINX_GZIP = "nginx: take text/event-stream out of `gzip_types`"
 NGINX_LIMIT = "`proxy_read_timeout`; nginx manual, ngx_http_proxy_module"
 
 PROXIES = (
@@ -192,14 +195,29 @@ PROXIES = (
     ),
     Proxy("Traefik", (("via", "traefik"), ("server", "traefik"), ("x-traefik-*", ""))),
     Proxy("Squid", (("via", "squid"), ("server", "squid"), ("x-cache", "squid"), ("x-squid-*", "")), is_cache=True),
-    Proxy("OpenResty", (("server", "openresty"),), idle_limit=60.0, source=NGINX_LIMIT, buffering_cure=NGINX_CURE),
-    Proxy("Tengine", (("server", "tengine"),), idle_limit=60.0, source=NGINX_LIMIT, buffering_cure=NGINX_CURE),
+    Proxy(
+        "OpenResty",
+        (("server", "openresty"),),
+        idle_limit=60.0,
+        source=NGINX_LIMIT,
+        buffering_cure=NGINX_CURE,
+        compression_cure=NGINX_GZIP,
+    ),
+    Proxy(
+        "Tengine",
+        (("server", "tengine"),),
+        idle_limit=60.0,
+        source=NGINX_LIMIT,
+        buffering_cure=NGINX_CURE,
+        compression_cure=NGINX_GZIP,
+    ),
     Proxy(
         "nginx",
         (("server", "nginx"), ("via", "nginx"), ("x-nginx-*", "")),
         idle_limit=60.0,
         source=NGINX_LIMIT,
         buffering_cure=NGINX_CURE,
+        compression_cure=NGINX_GZIP,
     ),
     Proxy(
         "Apache",
@@ -207,6 +225,7 @@ PROXIES = (
         idle_limit=60.0,
         source="`ProxyTimeout`, by default `Timeout`; Apache HTTP Server manual, mod_proxy and core",
         buffering_cure="Apache: `flushpackets=on` at `ProxyPass`, and `SetEnv no-gzip 1`",
+        compression_cure="Apache: `SetEnv no-gzip 1` for this path",
     ),
     Proxy(
         "IIS",

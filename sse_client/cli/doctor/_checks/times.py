@@ -23,21 +23,15 @@ from statistics import median
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level
-from .bursts import BURST_GAP, Burst, buffer_of, bursts_of
+from .bursts import BURST_GAP, COLLECTED, MANY, NOTICEABLE, Burst, buffer_of, bursts_of, on_its_way
+from .coding import compression_cure
 from .held import held_back
 from .idle import keep_alive, wait
 from .proxies import OF_NGINX, seen
 
-# Streaming is for readers: up to a second (Nielsen's limit for an uninterrupted thought) none of them misses it. It is
-# also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
-NOTICEABLE = 1.0  # seconds
-
 # A query or a tool may take longer, and its result is there all at once; few readers are content with more. The head
 # came before, so this is not the time of a cold start or of a far network.
 QUERY = 1.5  # seconds
-
-# If it is known what collects the reply, less is enough; not so little that it may be the time of a slow connection.
-COLLECTED = 0.5  # seconds
 
 # A function in a cloud, or a process that loads its modules, takes some seconds until its first response.
 COLD_START = 5.0  # seconds
@@ -45,9 +39,6 @@ COLD_START = 5.0  # seconds
 # Most models write less than 200 tokens a second; on special chips it is up to 3,000.
 FAST = 2000.0  # events per second
 FASTEST = 5000.0  # events per second
-
-# Less than ten events at once may be a few words, or a tool call: not a reply that could have been streamed.
-MANY = 10  # events
 
 # Networks join what comes within 0.2 s: a radio that sleeps, a packet that is sent again. In that time, most models
 # write less than this. So a smaller reply that came at once is suspect, but it may have been the network.
@@ -129,13 +120,13 @@ def buffering(case: Case) -> Iterator[Finding]:
     has_lumps = len(lumps) > 1 and sum(burst.count for burst in lumps) >= NEARLY_ALL * count
     first, last = bursts[0], bursts[-1]
     took = last.end - first.begin
-    on_its_way = _on_its_way(case, first)
+    waited = on_its_way(case, first.begin)
     evidence = f"{count} events in {len(bursts)} bursts"
     most = max(burst.count for burst in bursts)
     level, cure = Level.WARN, _cure(case)
     if has_lumps and median(pauses) >= PAUSE:
         evidence = f"{evidence} of up to {most}, with pauses of {median(pauses):.1f} s"
-    elif has_lumps and on_its_way >= NOTICEABLE and took <= SMALL_PART * on_its_way and _is_at_the_end(case, first):
+    elif has_lumps and waited >= NOTICEABLE and took <= SMALL_PART * waited and _is_at_the_end(case, first):
         evidence = f"{evidence} within {took:.2f} s at the end, after {first.begin:.1f} s"
     elif is_lump(last) and last.count >= count / 2 and pauses[-1] >= NOTICEABLE and _is_at_the_end(case, last):
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
@@ -148,14 +139,14 @@ def buffering(case: Case) -> Iterator[Finding]:
 def _one_burst(case: Case, burst: Burst) -> Finding:
     """Judge a reply whose events all came at once."""
     exchange = case.exchange
-    on_its_way = _on_its_way(case, burst)
+    waited = on_its_way(case, burst.begin)
     is_at_the_end = _is_at_the_end(case, burst)
     evidence = f"one burst of {burst.count} events{' at the end' if is_at_the_end else ''}, after {burst.begin:.1f} s"
     if burst.count < FEW:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
         return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether they stream")
     is_collected = _is_collected(case, burst)
-    if on_its_way < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
+    if waited < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
         evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
     if not (is_at_the_end and is_lump(burst)):
@@ -164,14 +155,9 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in case.keep_alives):
         evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
-    is_late = is_collected or on_its_way >= COLD_START or burst.begin - exchange.head_at >= QUERY
+    is_late = is_collected or waited >= COLD_START or burst.begin - exchange.head_at >= QUERY
     is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
     return Finding("time", "buffering", Level.FAIL if is_late and is_enough else Level.WARN, evidence, _cure(case))
-
-
-def _on_its_way(case: Case, burst: Burst) -> float:
-    """Return how long the reply took from the request until this burst, without the time for the connection."""
-    return burst.begin - (case.exchange.connected_at or 0.0)
 
 
 def _is_at_the_end(case: Case, burst: Burst) -> bool:
@@ -193,7 +179,7 @@ def _cure(case: Case) -> str:
     if "content-length" in case.exchange.headers:
         return "send no Content-Length: only a reply that is complete can be counted"
     if case.exchange.coding:
-        return "do not compress text/event-stream, or flush the compressor after each event"
+        return compression_cure(case)
     for proxy in seen(case):
         if proxy.buffering_cure:
             return proxy.buffering_cure

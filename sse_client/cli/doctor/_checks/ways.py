@@ -5,9 +5,7 @@ from collections.abc import Iterator
 
 from .._case import Case
 from .._finding import Finding, Level, quoted
-from .proxies import CLEAN_AFTER_DEATH, OF_NGINX, Proxy, seen, unknown_vias
-
-__all__ = ["CLEAN_AFTER_DEATH", "cache", "cache_control", "no_transform", "proxies", "seen", "x_accel_buffering"]
+from .proxies import OF_NGINX, Proxy, seen, unknown_vias
 
 # Headers in which caches tell whether they had the response: `HIT`, `TCP_HIT from …`, `Hit from cloudfront`.
 CACHES = (

@@ -29,8 +29,8 @@ from ..._usage import UsageError
 from .._decoding import MAX_BYTES, codings, decoder_of
 from .._exchange import CTRL_C, End, Exchange, Hop, Piece
 from .._finding import Finding
+from .._redirects import hide_location, hop_of, redirect_of, show_location
 from .connection import failure_of, interrupted, no_head
-from .redirects import hide_location, hop_of, redirect_of, show_location
 
 # A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
 # just long enough to see a keep-alive of nearly every server.
