@@ -454,6 +454,7 @@ SIGNS = [
     ("server", "nginx/1.27.0", "nginx"),
     ("server", "openresty", "OpenResty"),
     ("server", "Apache/2.4.62 (Debian)", "Apache"),
+    ("server", "Apache", "Apache"),
     ("server", "Microsoft-IIS/10.0", "IIS"),
 ]
 

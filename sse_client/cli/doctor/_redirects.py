@@ -4,7 +4,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from .._notes import public_url
+from sse_client._secrets import public_url
+
 from ._exchange import Hop
 
 # The same limit as in httpx and in browsers, and as in the library.

@@ -221,7 +221,7 @@ PROXIES = (
     ),
     Proxy(
         "Apache",
-        (("server", "apache/"), ("server", "apache ("), ("via", "apache/")),
+        (("server", "apache/"), ("server", "apache "), ("via", "apache/")),
         idle_limit=60.0,
         source="`ProxyTimeout`, by default `Timeout`; Apache HTTP Server manual, mod_proxy and core",
         buffering_cure="Apache: `flushpackets=on` at `ProxyPass`, and `SetEnv no-gzip 1`",
@@ -260,4 +260,5 @@ def _shows(headers: httpx.Headers, sign: Sign) -> bool:
     name, text = sign
     if name.endswith("*"):
         return any(header.startswith(name[:-1]) for header in headers)
-    return name in headers and text in headers[name].lower()
+    # The blank ends the last word: "apache " is not the beginning of "apache-coyote".
+    return name in headers and text in f"{headers[name].lower()} "

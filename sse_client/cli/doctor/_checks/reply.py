@@ -6,9 +6,9 @@ library itself reads the recorded body once more, as it would have read it from 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -172,7 +172,8 @@ def _read(case: Case, *, is_json: bool) -> Reading:
     options: dict[str, Any] = dict(case.marks)
     if case.dialect is not None:
         options["dialect"] = _dialect(case)
-    stream: EventStream[Any, Any] = iter_events(response, **options)
+    events: Callable[..., EventStream[Any, Any]] = iter_events
+    stream = events(response, **options)
     unfit: list[DecodeError] = []
     error: SSEError | None = None
     while True:
@@ -211,14 +212,14 @@ def _request_id(case: Case) -> str | int:
     """Return the ID of the MCP request: that of the first response, because the request is not at hand."""
     for arrival in case.body.arrivals:
         try:
-            value = json.loads(arrival.event.data)
+            value: Any = json.loads(arrival.event.data)
         except (ValueError, RecursionError):
             continue
-        for each in value if isinstance(value, list) else [value]:
-            is_response = isinstance(each, dict) and "method" not in each and ("result" in each or "error" in each)
-            if is_response and isinstance(each.get("id"), str | int):
-                found: str | int = each["id"]
-                return found
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        for each in (cast("dict[str, Any]", each) for each in values if isinstance(each, dict)):
+            request_id = each.get("id")
+            if "method" not in each and ("result" in each or "error" in each) and isinstance(request_id, str | int):
+                return request_id
     return ""
 
 

@@ -138,7 +138,7 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
         Way(name, f"over {name}", f"look at how the server and its proxies send over {name}")
         for name in ("HTTP/1.1", "HTTP/2")
     ]
-    contrast = Contrast(check, *(reversed(ways) if is_http2 else ways))
+    contrast = Contrast(check, here=ways[is_http2], there=ways[not is_http2])
 
     def judge(case: Case, other: Case) -> Iterator[Finding]:
         if other.exchange.http_version == case.exchange.http_version:
@@ -155,7 +155,7 @@ def _post(case: Case, call: Call, options: Namespace) -> Probe:
     cure = "look at what treats the two methods differently: a cache, or a rule of a proxy"
     get, post = (Way(name, f"as a {name}", cure) for name in ("GET", "POST"))
     contrast = Contrast("probe-post", get, post, there_level=Level.note, is_sure_to_work=False)
-    changed = Call("POST", call.url, {**call.arguments, "content": b""})
+    changed = call._replace(method="POST", arguments={**call.arguments, "content": b""})
     return Probe("probe-post", changed, _limited(case, options), "with an empty body", contrast.compare)
 
 
@@ -172,7 +172,7 @@ def _compare(case: Case, call: Call, options: Namespace) -> Probe:
         here = Way("here", "by what stands between", cure)
         yield from Contrast("compare", here, there, there_level=Level.note).compare(case, other)
 
-    changed = Call(call.method, with_query(url_of(options.compare), options.query or ()), call.arguments)
+    changed = call._replace(url=with_query(url_of(options.compare), options.query or ()))
     return Probe("compare", changed, _limited(case, options), "with the same headers and credentials", judge)
 
 

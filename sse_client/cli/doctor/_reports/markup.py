@@ -5,7 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from ..._notes import public_url
+from sse_client._secrets import public_url
+
 from .._case import Diagnosis
 from .._exchange import Exchange
 from .._finding import Level, quoted

@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from ..._notes import REDACTED, header_lines, public_url
+from sse_client._secrets import REDACTED, public_url
+
+from ..._notes import header_lines
 from ..._text import counted
 from .._case import Case, Diagnosis
 from .._exchange import Exchange

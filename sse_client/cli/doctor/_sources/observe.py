@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from sse_client import EventParser, __version__
+from sse_client._secrets import public_url
 from sse_client.testing import Answer, EventServer
 
-from ..._notes import HARMLESS, REDACTED, Notes, public_url
+from ..._notes import Notes, without_secrets
 from ..._request import Call, http_client
 from ..._usage import UsageError
 from .._decoding import MAX_BYTES, codings, decoder_of
@@ -64,7 +65,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
         number, cost = "one more" if how else "one", "" if call.method in FREE else ", which may cost money"
         place = f"{parts.scheme}://{parts.netloc}{parts.path}"
         notes.say(f"{number} {call.method} to {place}{f' {how}' if how else ''}{cost}")
-        observation = Observation(options, notes)
+        observation = Observation(options, notes, call.given)
         return observation.make(http, request, call.arguments.get("auth", httpx.USE_CLIENT_DEFAULT))
 
 
@@ -116,8 +117,9 @@ def _request(http: httpx.Client, call: Call) -> httpx.Request:
 class Observation:
     """Sends one request, and keeps what comes back."""
 
-    def __init__(self, options: Namespace, notes: Notes | None) -> None:
+    def __init__(self, options: Namespace, notes: Notes | None, given: frozenset[str] = frozenset()) -> None:
         self._notes = notes
+        self._given = given
         self._least: float = options.wait or 0.0
         self._most: float = min(max(options.timeout or SECONDS, self._least), MAX_SECONDS)
         self._count: int | None = options.count
@@ -176,7 +178,7 @@ class Observation:
             hops=tuple(self._hops),
             connected_at=self._connected_at,
             left=left,
-            sent=_harmless(last.headers),
+            sent=_sent(last.headers, self._given),
             failure=None if response is not None else failure,
         )
 
@@ -284,11 +286,7 @@ class Events:
         return self._count
 
 
-def _harmless(headers: httpx.Headers) -> httpx.Headers:
-    """Return the headers of a request without the values that may be secrets."""
-    return httpx.Headers(
-        [
-            (name.encode(), (value if name.lower() in HARMLESS else REDACTED).encode(errors="surrogateescape"))
-            for name, value in headers.multi_items()
-        ]
-    )
+def _sent(headers: httpx.Headers, given: frozenset[str]) -> httpx.Headers:
+    """Return the headers of a request without secrets."""
+    pairs = without_secrets(headers.multi_items(), given)
+    return httpx.Headers([(name.encode(), value.encode(errors="surrogateescape")) for name, value in pairs])
