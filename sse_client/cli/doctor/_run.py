@@ -102,9 +102,9 @@ def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagn
 def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
     """Judge all connections of a recording, and report the worst one; the last of those, if there are several."""
     if options.from_curl is not None or any(each is not None for each in (options.json, options.content, options.form)):
-        raise UsageError("a recording is read: there is no request to be described")
+        raise UsageError("a recording needs no body and no --from-curl: no request is sent")
     if options.probe or options.resume_check or options.compare is not None:
-        raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
+        raise UsageError("--probe, --resume-check and --compare need a URL, not a recording")
     check_dialect(options)
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target, stdin)]
     if len(diagnoses) == 1:
@@ -113,7 +113,7 @@ def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
     shown = [index for index, each in enumerate(diagnoses) if index == 0 or each.case.exchange.status != 204]
     worst = max(shown, key=lambda index: (diagnoses[index].worst, index))
     said = "; ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
-    evidence = f"connection {worst + 1} of {len(diagnoses)} is shown ({said})"
+    evidence = f"showing connection {worst + 1} of {len(diagnoses)} ({said})"
     chosen = diagnoses[worst]
     return [replace(chosen, findings=(Finding("head", "recording", Level.note, evidence), *chosen.findings))]
 
