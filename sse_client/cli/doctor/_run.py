@@ -11,6 +11,7 @@ from .. import _exits as exits
 from .._notes import Notes
 from .._reading import check_dialect, dialect_of, marks_of
 from .._request import call_of
+from .._terminal import reading
 from .._usage import UsageError
 from ._case import Case, Diagnosis
 from ._checks import diagnose
@@ -31,7 +32,7 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     if recording.is_file(options.target):
         diagnoses = _of_recording(options, stdin)
     else:
-        diagnoses = _of_request(options, notes, stdin)
+        diagnoses = _of_request(options, stdout, notes, stdin)
     is_written = _write_files(options, diagnoses, notes)
     worst = max(diagnosis.worst for diagnosis in diagnoses)
     is_healthy = worst < (Level.WARN if options.strict else Level.FAIL) and diagnoses[0].case.exchange.failure is None
@@ -89,14 +90,15 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text, encoding="utf-8")
 
 
-def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
+def _of_request(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
     # Both raise for what they do not know: before the request, which may cost money.
     dialect_of(options, call.arguments.get("content", b""))
     marks_of(options)
     check_probes(options)
     warm_up(options)
-    return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
+    with reading(stdout, notes):
+        return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
 
 
 def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:

@@ -6,7 +6,7 @@ library itself reads the recorded body once more, as it would have read it from 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -215,7 +215,7 @@ def _request_id(case: Case) -> str | int:
             value: Any = json.loads(arrival.event.data)
         except (ValueError, RecursionError):
             continue
-        values: Any = value if isinstance(value, list) else [value]
+        values = cast("Sequence[Any]", value) if isinstance(value, list) else (value,)
         for each in (cast("dict[str, Any]", each) for each in values if isinstance(each, dict)):
             request_id = each.get("id")
             if "method" not in each and ("result" in each or "error" in each) and isinstance(request_id, str | int):
