@@ -54,6 +54,16 @@ def levels(case: Case) -> dict[str, Level]:
     return found
 
 
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini", "mistral", "cohere", "openai-responses"])
+def test_another_dialect(dialect: str) -> None:
+    """If no event is part of a reply of the dialect, it may be the wrong one; a reply of the dialect is."""
+    foreign = [event({"token": f"t{n}"}, "token") for n in range(6)]
+    for parts in (foreign, [*foreign, DONE]):
+        assert levels(Case(exchange((0.3, "".join(parts))), dialect=dialect))["dialect"] == NOTE
+    assert "dialect" not in levels(Case(exchange((0.3, foreign[0])), dialect=dialect))
+    assert "dialect" not in levels(openai(TEXT, TEXT, STOP, DONE))
+
+
 def openai(*parts: str, **options: Any) -> Case:
     return Case(exchange((0.3, "".join(parts)), **options), dialect="openai")
 

@@ -26,12 +26,16 @@ from sse_client import (
 )
 
 from ..._reading import dialect_named
+from ..._text import counted
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level, quoted
 
 # Dialects of models, which count tokens; the others are of tools and agents.
 OF_MODELS = frozenset({"anthropic", "cohere", "gemini", "mistral", "openai", "openai-responses"})
+
+# A reply that was cut may not have come further than to events that carry nothing.
+FEW = 3  # events
 
 # The library's own texts quote at most 200 characters of the server, after some words of theirs.
 MAX_ERROR = 160  # characters
@@ -62,6 +66,8 @@ class Reading:
     error: SSEError | None
     unfit: tuple[DecodeError, ...]
     """Events that do not fit the dialect."""
+    count: int
+    """The number of values that the dialect has a type for."""
 
 
 def reply(case: Case) -> Iterator[Finding]:
@@ -74,6 +80,9 @@ def reply(case: Case) -> Iterator[Finding]:
         yield Finding("reply", "reply", Level.note, f"not checked: {quoted(case.body.fault)}")
         return
     reading = _read(case, is_json=is_json and not case.body.arrivals)
+    if case.dialect in OF_MODELS and not reading.count and not reading.unfit and len(case.events) >= FEW:
+        evidence = f"{counted(len(case.events), 'event')}, but nothing that is part of a reply of {case.dialect}"
+        yield Finding("reply", "dialect", Level.note, evidence, "check `--dialect`: it may be the wrong one")
     yield from _end(case, reading)
     if reading.unfit:
         first = reading.unfit[0]
@@ -176,10 +185,11 @@ def _read(case: Case, *, is_json: bool) -> Reading:
     stream = events(response, **options)
     unfit: list[DecodeError] = []
     error: SSEError | None = None
+    count = 0
     while True:
         try:
-            for _ in stream:
-                pass
+            for value in stream:
+                count += not isinstance(value, dialects.Data)
         except DecodeError as one:
             unfit.append(one)  # the events after it can still be read
         except SSEError as last:
@@ -187,7 +197,7 @@ def _read(case: Case, *, is_json: bool) -> Reading:
             break
         else:
             break
-    return Reading(stream.snapshot if case.dialect is not None else None, error, tuple(unfit))
+    return Reading(stream.snapshot if case.dialect is not None else None, error, tuple(unfit), count)
 
 
 class Recorded(httpx.SyncByteStream):
