@@ -74,7 +74,7 @@ def _request(
 
     def sending(request: Any) -> None:
         if options.verbose:
-            notes.write("\n".join(f"> {line}" for line in request_head(request)))
+            notes.write("\n".join(f"> {line}" for line in request_head(request, call.given)))
 
     def returned(response: Any) -> None:
         lines = response_head(response)
