@@ -70,7 +70,7 @@ def _request(
     arguments = {**call.arguments, **marks_of(options), **repeats_of(options, is_feed=is_feed)}
     if dialect is not None:
         arguments["dialect"] = dialect
-    show = Show(options, stdout, notes)
+    show = Show(options, stdout, notes, redact=call.given)
 
     def sending(request: Any) -> None:
         if options.verbose:

@@ -60,12 +60,12 @@ def _call(write: Callable[[], None]) -> None:
 
 
 def request_head(request: Any, given: Collection[str]) -> list[str]:
-    """Return the lines of a request's head, without the values of headers that the user gave, in lower case."""
+    """Return the lines of a request's head, without the values of headers that are given by the user."""
     url = public_url(str(request.url))
     lines = [f"{request.method} {url}"]
-    shown = HARMLESS.difference(given)
     return lines + [
-        f"{name}: {value if name.lower() in shown else REDACTED}" for name, value in request.headers.multi_items()
+        f"{name}: {value if name.lower() in HARMLESS and name.lower() not in given else REDACTED}"
+        for name, value in request.headers.multi_items()
     ]
 
 

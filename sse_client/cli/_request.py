@@ -28,7 +28,7 @@ class Call(NamedTuple):
     url: str
     arguments: dict[str, Any]
     given: frozenset[str] = frozenset()
-    """The names of the headers that the user gave, in lower case: their values are never shown."""
+    """The names of the headers that the user wrote, in lower case: their values are never shown or recorded."""
 
 
 def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
@@ -49,7 +49,7 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
         body = _parts(curl.form) if curl.form else {"content": curl.body}
     headers = _merged(headers, [_header(each) for each in options.headers or ()])
     given = frozenset(name.lower() for name, _ in headers)
-    if "content" in body and "content-type" not in given:
+    if "content" in body and "content-type" not in {name.lower() for name, _ in headers}:
         headers.append(("Content-Type", FORM if getattr(options, "json", None) is None else "application/json"))
     arguments: dict[str, Any] = {**body}
     if options.bearer_env is not None:
