@@ -299,7 +299,7 @@ HOSTILE = "\x1b[31m\x9b2J\u202e\u2066\r\ttext"
 
 
 def all_of(made: Exchange) -> list[Finding]:
-    return [*findings(made), *findings(Case(made, dialect="openai"))]
+    return [*findings(made), *findings(Case(made, dialect="openai", wait=1.0))]
 
 
 @pytest.mark.parametrize(
@@ -313,8 +313,10 @@ def all_of(made: Exchange) -> list[Finding]:
         body(f'{{"a": "{HOSTILE}"}}\n{{}}\n'),
         body(f"data: {HOSTILE}\n"),
         body(b"data: " + b"\xff\x1b[2J\n\n"),
+        body(*TOKENS, more={"content-encoding": HOSTILE.encode("ascii", "ignore").decode()}),
+        body(*TOKENS[:-1], end=End.CUT, ended_at=9.0, error=HOSTILE),
     ],
-    ids=["fields", "lines", "after the end", "cut", "HTML", "JSON", "no blank line", "not UTF-8"],
+    ids=["fields", "lines", "after the end", "cut", "HTML", "JSON", "no blank line", "not UTF-8", "coding", "error"],
 )
 def test_no_control_characters(made: Exchange) -> None:
     """No control character of a server is in a finding."""

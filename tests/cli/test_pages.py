@@ -24,7 +24,7 @@ CHAT = Answer(
 
 # As it comes through an nginx that holds back the response until its end.
 HELD = Answer(
-    Pause(1.2),
+    Pause(2.3),
     "".join(f'id: {number}\ndata: {{"token": "t{number}"}}\n\n' for number in range(41)),
     headers={"Server": "nginx/1.24.0"},
 )

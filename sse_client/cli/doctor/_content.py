@@ -58,9 +58,9 @@ def decoding(case: Case) -> Iterator[Finding]:
     fault = case.body.fault
     if case.exchange.status == 200 and "damaged" in fault:
         cure = "send the bytes as the Content-Encoding says, or without one"
-        yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {fault}", cure)
+        yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {quoted(fault)}", cure)
     elif case.exchange.status == 200 and fault:
-        yield Finding("body", "decoding", Level.note, f"the rest of the body is not judged: {fault}")
+        yield Finding("body", "decoding", Level.note, f"the rest of the body is not judged: {quoted(fault)}")
 
 
 def end(case: Case) -> Iterator[Finding]:

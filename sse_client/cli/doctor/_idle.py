@@ -6,7 +6,7 @@ from statistics import median
 
 from ._case import Case
 from ._exchange import End
-from ._finding import Finding, Level
+from ._finding import Finding, Level, quoted
 from ._marks import beats_of, last_of
 from ._via import seen
 
@@ -21,7 +21,7 @@ EARLY, LATE = 0.5, 1.5  # seconds
 # Less than that is not a silence, but a pause.
 SILENCE = 1.0  # seconds
 
-# If the last silence was so much longer than the others, it is likely to have been the reason.
+# If the last silence was this many times as long as any other, it is likely to have been the reason.
 OUTSTANDING = 2.0
 
 # The standard's own advice for authors: a comment about every 15 s.
@@ -86,7 +86,7 @@ def _silences(case: Case) -> list[float]:
     """Return the times without a byte after the head. What comes after the end of the reply does not count."""
     exchange = case.exchange
     times = [exchange.head_at, *(piece.time for piece in exchange.pieces)]
-    # The silence after a reply is nothing to worry about, and so is that of a `--wait` that was asked for.
+    # The silence after a reply does no harm, and that of `--wait` was asked for.
     is_over = last_of(case) is not None or (case.wait is not None and exchange.end is not End.CUT)
     if not is_over or len(times) == 1:
         times.append(exchange.ended_at)
@@ -112,9 +112,9 @@ def wait(case: Case) -> Iterator[Finding]:
     elif exchange.end is End.LEFT:
         yield Finding("time", "wait", Level.note, f"the stream was not idle: its last silence had {idle:.1f} s")
     elif last_of(case) is not None or idle < SILENCE:
-        yield Finding(
-            "time", "wait", Level.note, "the response ended by itself, so there was no idle connection to watch"
-        )
+        evidence = "the response ended before it was idle, so there was nothing to watch"
+        yield Finding("time", "wait", Level.note, evidence)
     else:
-        how = f"was cut ({exchange.error})" if exchange.end is End.CUT else "was closed cleanly"
+        error = f" ({quoted(exchange.error)})" if exchange.error else ""
+        how = f"was cut{error}" if exchange.end is End.CUT else "was closed cleanly"
         yield Finding("time", "wait", Level.WARN, f"the idle connection {how} after {idle:.1f} s", CURE)

@@ -12,11 +12,11 @@ import socket
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -30,15 +30,16 @@ from ._connection import failure_of, interrupted, no_head
 from ._decoding import MAX_BYTES, codings, decoder_of
 from ._exchange import CTRL_C, End, Exchange, Hop, Piece
 from ._finding import Finding
+from ._redirects import hide_location, hop_of, redirect_of, show_location
 
 # A body without an end is left after this time, unless --timeout says otherwise. It is long for a user who waits, and
 # just long enough to see a keep-alive of nearly every server.
 SECONDS = 60.0
+# A socket takes its timeout as milliseconds in a C int.
+MAX_SECONDS = 2_147_483.0
 # The user of a quick response needs no note about a slow one.
 SECONDS_UNTIL_NOTE = 3.0
 FREE = frozenset({"GET", "HEAD", "OPTIONS"})
-# The same limit as in httpx and in browsers, and as in the library.
-MAX_REDIRECTS = 20
 
 
 def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> Exchange:
@@ -50,7 +51,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
     Raises `UsageError` for a request that cannot be sent. Ctrl-C ends the reading; it is not raised.
     """
     check_url(call.url)
-    with http_client(options, _ignore, _hide_location) as http:
+    with http_client(options, _ignore, hide_location) as http:
         try:
             request = _request(http, call)
             if options.origin is not None:
@@ -94,18 +95,6 @@ def _ignore(_: Any) -> None:
     pass
 
 
-def _hide_location(response: httpx.Response) -> None:
-    """Take the target of a redirect away: httpx parses it even if it does not follow it, and may raise."""
-    response.extensions["headers"] = response.headers
-    response.headers = response.headers.copy()
-    response.headers.pop("location", None)
-
-
-def _show_location(response: httpx.Response) -> None:
-    """Give the target of a redirect back."""
-    response.headers = response.extensions.pop("headers", response.headers)
-
-
 def _request(http: httpx.Client, call: Call) -> httpx.Request:
     """Build the request, as a browser would send it unless the user says otherwise."""
     given = {name: call.arguments[name] for name in ("json", "content", "data", "files") if name in call.arguments}
@@ -130,7 +119,7 @@ class Observation:
     def __init__(self, options: Namespace, notes: Notes | None) -> None:
         self._notes = notes
         self._least: float = options.wait or 0.0
-        self._most: float = max(options.timeout or SECONDS, self._least)
+        self._most: float = min(max(options.timeout or SECONDS, self._least), MAX_SECONDS)
         self._count: int | None = options.count
         self._began_at = 0.0
         self._connected_at: float | None = None
@@ -204,14 +193,12 @@ class Observation:
                 "timeout": {"connect": max(self._most - self._now(), 0.001)},
             }
             response = http.send(request, stream=True, follow_redirects=False, auth=auth)
-            _show_location(response)
+            show_location(response)
             location = response.headers.get("location")
             if location is None or not response.has_redirect_location:
                 return response
             target = redirect_of(request, response.status_code, location, len(self._hops))
-            where = _joined(str(request.url), location) if target is None else target
-            here = public_url(str(request.url))
-            self._hops.append(Hop(response.status_code, public_url(where), is_followed=target is not None, at=here))
+            self._hops.append(hop_of(request, response.status_code, location, target))
             if target is None:
                 return response
             response.close()
@@ -248,7 +235,7 @@ class Observation:
             self._is_sent = True
 
     @contextmanager
-    def _deadline(self) -> Iterator[None]:
+    def _deadline(self) -> Generator[None, None, None]:
         """Shut the connection down when time is up: no timeout of the HTTP client limits the whole of it."""
         timers = [threading.Timer(self._most, self._give_up), threading.Timer(SECONDS_UNTIL_NOTE, self._say)]
         for timer in timers:
@@ -295,43 +282,6 @@ class Events:
             except Exception:  # noqa: BLE001 - each coding has errors of its own; the checks will name this one
                 self._parser = None
         return self._count
-
-
-def redirect_of(request: httpx.Request, status: int, location: str, hops: int) -> str | None:
-    """Return the target of a redirect if the library would follow it, else `None`."""
-    here = str(request.url)
-    try:
-        target = urljoin(here, location.strip())
-        is_foreign = not _is_same_origin(here, target)
-    except ValueError:
-        return None
-    is_safe = request.method in ("GET", "HEAD") or status in (307, 308)
-    is_downgrade = here.startswith("https:") and not target.startswith("https:")
-    if not location.strip() or hops >= MAX_REDIRECTS or not is_safe or is_downgrade or is_foreign:
-        return None
-    user, at, _ = urlsplit(here).netloc.rpartition("@")
-    parts = urlsplit(target)
-    return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
-
-
-def _joined(url: str, location: str) -> str:
-    try:
-        return urljoin(url, location)
-    except ValueError:
-        return location
-
-
-def _is_same_origin(url: str, other: str) -> bool:
-    """Whether both have one origin; http and https on one host, both at the default port, count as one."""
-    here, there = _origin_of(url), _origin_of(other)
-    return here == there or (
-        here[1] == there[1] and (here[0], here[2], there[0], there[2]) == ("http", 80, "https", 443)
-    )
-
-
-def _origin_of(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _harmless(headers: httpx.Headers) -> httpx.Headers:

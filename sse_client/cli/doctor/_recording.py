@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
@@ -31,14 +32,14 @@ KEPT = frozenset(
 
 def is_file(target: str | None) -> bool:
     """Whether a target is a recording and not a URL. Raises `UsageError` for the name of a file that is not there."""
-    if target is None:
-        return False
+    if target in (None, "-"):
+        return target is not None
     try:
         if Path(target).is_file():
             return True
     except (OSError, ValueError):
         return False
-    is_path = target.startswith(("/", "./", "../", "~")) or (
+    is_path = target.startswith(("/", ".", "~")) or (
         ":" not in target and Path(target.partition("?")[0]).suffix.lower() in SUFFIXES and "/" not in target
     )
     if is_path:
@@ -47,12 +48,14 @@ def is_file(target: str | None) -> bool:
     return False
 
 
-def read(path: str) -> tuple[Exchange, ...]:
-    """Return the connections of a cassette, or one for the bytes of a body."""
+def read(path: str, stdin: BinaryIO) -> tuple[Exchange, ...]:
+    """Return the connections of a cassette, or one for the bytes of a body: of a file, or of standard input (`-`)."""
     try:
-        data = Path(path).read_bytes()
+        data = stdin.read() if path == "-" else Path(path).read_bytes()
         if not _is_cassette(data):
             return (_body_alone(path, data),)
+        if path == "-":
+            raise UsageError("expected the bytes of a body in standard input; a recording is read from a file")
         return tuple(map(exchange_of, read_cassette(path)))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error

@@ -29,7 +29,7 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     is_json = _take_json(options)
     _check_files(options)
     if recording.is_file(options.target):
-        diagnoses = _of_recording(options)
+        diagnoses = _of_recording(options, stdin)
     else:
         diagnoses = _of_request(options, notes, stdin)
     is_written = _write_files(options, diagnoses, notes)
@@ -45,7 +45,7 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
 
 def _take_json(options: Namespace) -> bool:
     """Part the two meanings of `--json`: alone it is a report, with a value the body of the request."""
-    values = options.json or []
+    values: list[str] = options.json or []
     bodies = [value for value in values if value]
     if len(bodies) > 1:
         raise UsageError("expected one body: --json, -d or -F")
@@ -99,7 +99,7 @@ def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagn
     return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
 
 
-def _of_recording(options: Namespace) -> list[Diagnosis]:
+def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
     """Judge all connections of a recording, and report the worst one; the last of those, if there are several."""
     if options.from_curl is not None or any(each is not None for each in (options.json, options.content, options.form)):
         raise UsageError("a recording is read: there is no request to be described")
@@ -107,7 +107,7 @@ def _of_recording(options: Namespace) -> list[Diagnosis]:
         raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
     if options.dialect is not None and options.dialect not in DIALECTS:
         dialect_of(options)  # raises
-    diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target)]
+    diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target, stdin)]
     if len(diagnoses) == 1:
         return diagnoses
     # After the first, a 204 is the regular end of a feed.

@@ -33,8 +33,12 @@ from ._via import OF_NGINX, seen
 # also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
 NOTICEABLE = 1.0  # seconds
 
-# A query or a tool may take longer, and its result is there all at once; few readers are content with more.
-QUERY = 2.0  # seconds
+# A query or a tool may take longer, and its result is there all at once; few readers are content with more. The head
+# came before, so this is not the time of a cold start or of a far network.
+QUERY = 1.5  # seconds
+
+# If it is known what collects the reply, less is enough; not so little that it may be the time of a slow connection.
+COLLECTED = 0.5  # seconds
 
 # A function in a cloud, or a process that loads its modules, takes some seconds until its first response.
 COLD_START = 5.0  # seconds
@@ -48,7 +52,7 @@ MANY = 10  # events
 
 # Networks join what comes within 0.2 s: a radio that sleeps, a packet that is sent again. In that time, most models
 # write less than this. So a smaller reply that came at once is suspect, but it may have been the network.
-PLENTY = 40  # events
+PLENTY = 20  # events
 
 # A head that was kept comes in one write with the body; the way and the scheduler may part them a little.
 WITH_HEAD = 0.2  # seconds
@@ -151,7 +155,8 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if burst.count < FEW:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
         return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether they stream")
-    if on_its_way < NOTICEABLE or burst.took > burst.count / FAST:
+    is_collected = _is_collected(case, burst)
+    if on_its_way < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
         evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
     if not (is_at_the_end and is_lump(burst)):
@@ -160,8 +165,7 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in beats_of(case)):
         evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
-    is_collected = _is_collected(case, burst)
-    is_late = on_its_way >= (NOTICEABLE if is_collected else COLD_START) or burst.begin - exchange.head_at >= QUERY
+    is_late = is_collected or on_its_way >= COLD_START or burst.begin - exchange.head_at >= QUERY
     is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
     return Finding("time", "buffering", Level.FAIL if is_late and is_enough else Level.WARN, evidence, _cure(case))
 
