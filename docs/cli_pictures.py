@@ -53,8 +53,8 @@ def tokens(pause: float) -> Iterator[str | Pause]:
 STREAM = Answer(Pause(0.31), *tokens(0.06), headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
 # As it comes through an nginx that holds back the response until its end.
 HELD_BACK = Answer(
-    Pause(2.3),
     "".join(step for step in tokens(0.0) if isinstance(step, str)),
+    delay=2.3,
     headers={"Content-Type": "text/event-stream", "Server": "nginx/1.26.3"},
 )
 

@@ -1,7 +1,7 @@
 """
-The whole reply from its parts: what a fold has come to, at any time and however the stream ends.
+The whole reply from its parts: the result of a fold, at any time and however the stream ends.
 
-The same in all shells; a test that looks into the middle of a stream reads it as `entered()` does.
+The same in all shells. A test of the middle of a stream reads it with `entered()`.
 """
 
 import copy
@@ -69,7 +69,7 @@ def add(total: int, event: int) -> int:
 
 
 async def final(reply: Any) -> Any:
-    """Read on to the end, sync or async."""
+    """Read to the end, sync or async."""
     result = reply.final()
     return await result if isinstance(result, Awaitable) else result
 
@@ -91,7 +91,7 @@ def run(shell: Shell, answers: Any, test: Callable[[Any], Awaitable[None]], **op
 
 
 def test_a_fold_is_a_plain_function() -> None:
-    """A snapshot is what the fold made of the one before and of the event; nothing else is kept."""
+    """A snapshot is the fold's result for the last snapshot and the event; nothing else is kept."""
     folding = Folding(add, 0)
     assert folding.snapshot == 0
     for event, snapshot in ((1, 1), (2, 3), (3, 6)):
@@ -104,7 +104,7 @@ def test_a_fold_is_a_plain_function() -> None:
     [([], ""), (["a"], "a"), (["a", None, "", "b"], "ab"), ([None], "")],
 )
 def test_join_text(parts: list[str | None], text: str) -> None:
-    """`join_text` joins the text of each event; one without a text adds nothing."""
+    """`join_text` joins the text of each event; an event without text adds nothing."""
 
     def content(event: Delta) -> str | None:
         return event.content
@@ -117,18 +117,18 @@ def test_join_text(parts: list[str | None], text: str) -> None:
 
 
 def test_join_text_is_linear() -> None:
-    """A hundred thousand deltas are joined in no time: each was copied once, and not with each of those behind it."""
+    """A hundred thousand deltas are joined in linear time: each is copied once, not again with each later one."""
     reply = Folding(join_text(content_of), "")
     delta = Delta(content="token ")
     began = time.thread_time()
     for _ in range(100_000):
         reply.take(delta)
     assert len(reply.snapshot) == 600_000
-    assert time.thread_time() - began < 1  # 0.03 s, and 4.9 s where all is copied for each
+    assert time.thread_time() - began < 1  # 0.03 s; 4.9 s if everything is copied for each
 
 
 def test_join_text_at_any_time() -> None:
-    """The snapshot of joined text is a `str` at any time, the same one for whoever asks twice."""
+    """The snapshot of joined text is a `str` at any time, and the same object if it is read twice."""
     reply = Folding(join_text(content_of), ">")
     seen: list[str] = []
     for part in ("a", None, "é", "", "\r\n", "\ud83d", "\ude00"):
@@ -139,7 +139,7 @@ def test_join_text_at_any_time() -> None:
 
 
 def test_join_text_of_what_is_no_text() -> None:
-    """What is no text is refused with the event that brings it, and what was there stays."""
+    """A value that is not text raises with its event, and the snapshot stays."""
     reply = Folding(join_text(lambda part: part), "")
     reply.take("a")
     with pytest.raises(TypeError):
@@ -148,7 +148,7 @@ def test_join_text_of_what_is_no_text() -> None:
 
 
 def test_pieces() -> None:
-    """Text that grows can be copied: the copy grows by itself."""
+    """Text that grows can be copied, and the copy grows independently."""
     text = Pieces("a")
     text.add("b")
     assert text.text == "ab"
@@ -180,7 +180,7 @@ def append_below(found: dict[str, list[str]], event: ServerSentEvent) -> dict[st
 )
 @pytest.mark.parametrize("is_dialect", [True, False], ids=["dialect", "argument"])
 def test_each_begins_anew(shell: Shell, is_dialect: bool, fold: Any, initial: Any, result: Any) -> None:
-    """No stream sees what another one has made of the value that both begin with."""
+    """No stream sees another stream's changes to the initial value that they share."""
     replies: list[Any] = []
 
     async def test(stream: Stream) -> None:
@@ -230,7 +230,7 @@ class Doubling:
     ids=["raw", "typed", "reader"],
 )
 def test_a_fold_that_begins_in_a_loop(options: dict[str, Any], result: str) -> None:
-    """A fold that begins in the body of a loop gets all that the loop delivers from then on."""
+    """A fold that begins in the body of a loop gets everything that the loop delivers from then on."""
     quote = '"' if "events" in options else ""
     a, b, c, d = (f"data: {quote}{letter}{quote}\n\n" for letter in "abcd")
     transport = scripted_transport(Answer(a + b + c, Pause(1), d))
@@ -246,7 +246,7 @@ def test_a_fold_that_begins_in_a_loop(options: dict[str, Any], result: str) -> N
 
 
 def test_an_initial_value_that_cannot_be_copied() -> None:
-    """A value that cannot be copied is refused, and the error says what to give."""
+    """An initial value that cannot be copied is an error that says what to pass instead."""
     with (
         SSEClient() as client,
         pytest.raises(TypeError, match=r"lock cannot be copied: pass a function that returns a new one"),
@@ -255,7 +255,7 @@ def test_an_initial_value_that_cannot_be_copied() -> None:
 
 
 def test_final(shell: Shell) -> None:
-    """`final()` reads to the end and returns the fold of all events; asked again, it says the same."""
+    """`final()` reads to the end and returns the fold of all events, also if it is called again."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, ">")
@@ -268,7 +268,7 @@ def test_final(shell: Shell) -> None:
 
 
 def test_a_snapshot_at_any_time(shell: Shell) -> None:
-    """The snapshot holds what was handed out so far, and no more, wherever it is looked at."""
+    """The snapshot contains exactly the events that were delivered so far."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -284,7 +284,7 @@ def test_a_snapshot_at_any_time(shell: Shell) -> None:
 
 
 def test_iterating_the_reply(shell: Shell) -> None:
-    """To iterate a reply is to iterate its stream: each event, with the snapshot behind it."""
+    """Iterating a reply iterates its stream, and the snapshot includes the current event."""
 
     async def test(stream: Stream) -> None:
         reply: Any = stream.accumulate(join, "")
@@ -300,7 +300,7 @@ def test_iterating_the_reply(shell: Shell) -> None:
 
 
 def test_without_an_initial_value(shell: Shell) -> None:
-    """A fold begins with None where nothing else is said; of a stream without events that is what is left."""
+    """A fold without an initial value starts with `None`, which is also the result without events."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate(gather)) == ["a", "b", "c"]
@@ -321,7 +321,7 @@ def test_a_snapshot_is_read_only(cls: type) -> None:
 
 
 def test_begun_later(shell: Shell) -> None:
-    """What was handed out before is not in it."""
+    """Events that were delivered before an accumulation are not in it."""
 
     async def test(stream: Stream) -> None:
         await advance(stream)
@@ -331,7 +331,7 @@ def test_begun_later(shell: Shell) -> None:
 
 
 def test_two_of_one_stream(shell: Shell) -> None:
-    """A stream may come to several things."""
+    """A stream may have several accumulations."""
 
     async def test(stream: Stream) -> None:
         text = stream.accumulate(join, "")
@@ -343,7 +343,7 @@ def test_two_of_one_stream(shell: Shell) -> None:
 
 
 def test_the_terminator_is_folded_too(shell: Shell) -> None:
-    """What is handed out is folded: a terminator, but not [DONE]."""
+    """Events that are delivered are folded: a terminator, but not `[DONE]`."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate(join, "")) == "abc"
@@ -360,7 +360,7 @@ CHAT = Dialect(events=Delta, fold=join_text(content_of), initial=">")
 
 
 def test_typed(shell: Shell) -> None:
-    """A fold gets what the stream hands out: values where it is typed; what is skipped is not in it."""
+    """A fold gets the values that a typed stream delivers; skipped events are not in it."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate(join_text(content_of), "")) == "ab"
@@ -375,7 +375,7 @@ def test_typed(shell: Shell) -> None:
 
 
 def test_unknown_events_that_are_kept(shell: Shell) -> None:
-    """With `unknown="keep"` the fold gets the events that are kept as well."""
+    """With `unknown="keep"` the fold also gets the events that are kept."""
 
     async def test(stream: Stream) -> None:
         kinds = await final(stream.accumulate(lambda kinds, event: [*kinds, type(event).__name__], []))
@@ -386,7 +386,7 @@ def test_unknown_events_that_are_kept(shell: Shell) -> None:
 
 
 def test_the_fold_of_a_dialect(shell: Shell) -> None:
-    """Without arguments the dialect's fold is used, with its initial value; a fold of one's own goes before it."""
+    """Without arguments the dialect's fold and initial value are used. A fold in the call takes precedence."""
 
     async def test(stream: Stream) -> None:
         assert await final(stream.accumulate()) == ">a"
@@ -399,7 +399,7 @@ def test_the_fold_of_a_dialect(shell: Shell) -> None:
 
 
 def test_no_fold() -> None:
-    """Without a fold there is nothing to make of a stream."""
+    """`accumulate()` without a fold is an error if the dialect has none either."""
     with SSEClient() as client:
         for options in ({}, {"dialect": Dialect(events=Delta)}):
             with pytest.raises(TypeError, match=r"accumulate\(\) needs a fold: this stream's dialect has neither"):
@@ -407,7 +407,7 @@ def test_no_fold() -> None:
 
 
 def test_without_entering() -> None:
-    """In the sync client `final()` connects by itself."""
+    """In the sync client `final()` connects if necessary."""
     with EventServer(Answer(*THREE)) as server, SSEClient() as client:
         assert client.post(server.url).accumulate(join, "").final() == "abc"
 
@@ -440,7 +440,7 @@ FAULTS = [
 
 @in_turn("fault", FAULTS, ids=lambda fault: fault.error.__name__)
 def test_partial(shell: Shell, fault: Fault) -> None:
-    """An error of the stream carries what there is so far; the snapshot stays there, and asked again it fails again."""
+    """An error of the stream has the result so far as `partial`. The snapshot stays, and `final()` raises again."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -456,7 +456,7 @@ def test_partial(shell: Shell, fault: Fault) -> None:
 
 
 def test_partial_while_iterating(shell: Shell) -> None:
-    """The same where the stream itself is iterated; without an accumulation there is no `partial`."""
+    """`partial` is also set if the stream itself is iterated; without an accumulation it is `None`."""
 
     async def test(stream: Stream) -> None:
         stream.accumulate(join, "")
@@ -476,7 +476,7 @@ def test_partial_while_iterating(shell: Shell) -> None:
 
 
 def test_too_large(shell: Shell) -> None:
-    """Behind any other error too the snapshot is there."""
+    """After any other error the snapshot is still available."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -488,7 +488,7 @@ def test_too_large(shell: Shell) -> None:
 
 
 def test_decode_error(shell: Shell) -> None:
-    """An event that does not fit is not in the result, which goes on behind it."""
+    """An event that does not match its type is not in the result, which continues after it."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(add, 0)
@@ -501,7 +501,7 @@ def test_decode_error(shell: Shell) -> None:
 
 
 def test_closed(shell: Shell) -> None:
-    """A stream that somebody closed has no final result: `StreamCancelled`, with what there is."""
+    """`final()` of a stream that was closed raises `StreamCancelled` with the result so far."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -522,7 +522,7 @@ def test_closed(shell: Shell) -> None:
 
 
 def test_closed_behind_the_end(shell: Shell) -> None:
-    """To close a stream that is complete takes nothing away."""
+    """Closing a stream that is completed does not change its result."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -537,7 +537,7 @@ def test_closed_behind_the_end(shell: Shell) -> None:
 
 
 def test_left(shell: Shell) -> None:
-    """A stream that was left early has no final result either."""
+    """`final()` of a stream that the user left early raises `StreamCancelled` too."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -553,7 +553,7 @@ def test_left(shell: Shell) -> None:
 
 
 def test_a_fold_that_raises(shell: Shell) -> None:
-    """An exception in a fold is the user's, and comes out as it is; the snapshot is the one before."""
+    """An exception in a fold comes out unchanged, and the snapshot stays."""
 
     def divide(number: float, event: ServerSentEvent) -> float:
         return number / int(event.data)
@@ -568,7 +568,7 @@ def test_a_fold_that_raises(shell: Shell) -> None:
 
 
 def test_no_answer(shell: Shell) -> None:
-    """Where no stream began, its error comes out."""
+    """If the stream was refused, its error is raised."""
 
     async def main() -> None:
         async with shell.any_client({"retry": None}) as client:
@@ -585,7 +585,7 @@ def test_no_answer(shell: Shell) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(*THREE), Answer(*THREE, FIN)], ids=["complete", "cut"])
 def test_dispatch(shell: Shell, answer: Answer) -> None:
-    """A stream that is dispatched accumulates all the same: handlers may look at the snapshot."""
+    """A stream that is dispatched accumulates too, and handlers may read the snapshot."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")
@@ -615,7 +615,7 @@ def test_dispatch(shell: Shell, answer: Answer) -> None:
 
 
 def test_dispatch_with_a_batch(shell: Shell) -> None:
-    """With a batch, too, a handler sees the snapshot of what it was called for, and not of what was read ahead."""
+    """With a batch, too, a handler sees the snapshot up to its event, without events that were read ahead."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, "")

@@ -1,8 +1,8 @@
 """
-Over aiohttp: `httpx-aiohttp` puts aiohttp's connections below a client of httpx or httpx2, and all must hold as before.
+Streams over aiohttp: `httpx-aiohttp` puts aiohttp's connections below a client of httpx or httpx2.
 
-Such a transport shows no socket, does not trace, knows one read timeout for the headers and the body, and has names of
-its own for what goes wrong; each test is of something that stands on one of these. aiohttp runs on asyncio alone.
+Such a transport exposes no socket, does not trace, has one read timeout for the headers and the body, and raises its
+own errors. Each test covers behavior that depends on one of these. aiohttp runs on asyncio only.
 """
 
 import gzip
@@ -51,14 +51,14 @@ HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 AT_ONCE = RetryPolicy(initial_delay=0, jitter=0)
 NO_RETRY: dict[str, Any] = {"retry": None}
 
-# It takes 1 ms; a slow machine has time to run the other task.
+# Waking takes 1 ms; a slow machine has time to run the other task.
 SOON = 0.3 * PATIENCE
 MOMENT = 0.05
 
 
 @dataclass(frozen=True)
 class AiohttpShell(Shell):
-    """A shell whose HTTP client has aiohttp below it."""
+    """A shell whose HTTP client uses aiohttp."""
 
     transport: Any
 
@@ -90,13 +90,13 @@ pytestmark = pytest.mark.usefixtures("collected")
 
 
 async def done(request: RecordedRequest) -> bool:
-    """Wait until the server has seen the end of a request, while the loop goes on: aiohttp closes a turn later."""
+    """Wait until the server has seen the end of a request, while the loop runs: aiohttp closes a turn later."""
     return await anyio.to_thread.run_sync(request.done.wait, 5)
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close", "one chunk"])
 def test_each_event_arrives_before_the_next_is_sent(shell: Shell, framing: Any) -> None:
-    """An event is handed out with its last byte, whatever the framing: the server waits for that before the next."""
+    """An event is delivered with its last byte, whatever the framing: the server waits for that before the next."""
     received = [threading.Event() for _ in range(5)]
     steps: list[Any] = []
     for number, event in enumerate(received):
@@ -118,7 +118,7 @@ def test_each_event_arrives_before_the_next_is_sent(shell: Shell, framing: Any) 
 
 
 def test_what_is_sent(shell: Shell) -> None:
-    """The body and the headers of a call arrive as they would over httpx's own transport."""
+    """The body and the headers of a call arrive as over httpx's own transport."""
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"one "
@@ -139,14 +139,14 @@ def test_what_is_sent(shell: Shell) -> None:
 
 
 def test_compressed(shell: Shell) -> None:
-    """A compressed stream is decoded by httpx, not by aiohttp and not twice."""
+    """A compressed stream is decoded once, by httpx and not by aiohttp."""
     packed = gzip.compress(b"data: 1\n\n")
     with EventServer(Answer(packed, headers={"Content-Encoding": "gzip"})) as server:
         assert shell.read(server.url).data == ["1"]
 
 
 def test_over_tls(shell: Shell) -> None:
-    """TLS is set on the transport, as `verify=`; a certificate that is not trusted is no connection."""
+    """TLS is set on the transport, as `verify=`. An untrusted certificate is a failed connection."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -165,7 +165,7 @@ def test_over_tls(shell: Shell) -> None:
     "make", [httpx_aiohttp.HttpxAiohttpClient, httpx_aiohttp.httpx2.Httpx2AiohttpClient], ids=["httpx", "httpx2"]
 )
 async def test_its_own_client(make: Any) -> None:
-    """The clients that the package derives from httpx's are clients like any other, and so are their responses."""
+    """The package's clients, which are derived from httpx's, work like any other, and so do their responses."""
     with EventServer(ONE) as server:
         async with make(verify=TLS) as http:
             async with AsyncSSEClient(http_client=http) as client, client.post(server.url) as stream:
@@ -177,7 +177,7 @@ async def test_its_own_client(make: Any) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_cut(shell: Shell, framing: Any, how: Any) -> None:
-    """A cut in the middle of a chunked or length-delimited body is told, also between two events."""
+    """A cut in a chunked or length-delimited body interrupts the stream, even between two events."""
     headers = {"Content-Length": "1000"} if framing == "length" else {}
     answer = Answer("data: 1\n\n", "data: 2\n\n", Pause(MOMENT), how, headers=headers, framing=framing)
     with EventServer(answer) as server:
@@ -189,7 +189,7 @@ def test_cut(shell: Shell, framing: Any, how: Any) -> None:
 
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_cut_of_a_close_delimited_body(shell: Shell, how: Any) -> None:
-    """aiohttp takes a reset for the end of a close-delimited body; what is missing is seen as behind any other cut."""
+    """aiohttp treats a reset as the end of a close-delimited body; missing data is noticed as after any other cut."""
     cases: list[tuple[str, dict[str, Any], type[object]]] = [
         ("", {}, type(None)),
         ("data: 2", {}, StreamTruncated),
@@ -202,7 +202,7 @@ def test_cut_of_a_close_delimited_body(shell: Shell, how: Any) -> None:
 
 
 def test_refused(shell: Shell) -> None:
-    """A connection that is refused has sent nothing, though its cause is called a timeout: it is tried again."""
+    """A refused connection is retried: nothing was sent, even though its cause is called a timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = url_of(listener)
     result = shell.read(url, client={"retry": AT_ONCE})
@@ -222,7 +222,7 @@ LOST: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("steps", LOST.values(), ids=LOST)
 def test_lost_before_the_headers(shell: Shell, steps: list[Any]) -> None:
-    """A POST that was lost without an answer may have been acted upon: it is not sent again by itself."""
+    """A POST that was lost without a response may have been acted upon, and is not sent again."""
     with EventServer(Answer(*steps, framing="raw")) as server:
         result = shell.read(f"{server.url}/?key=test-token", client={"retry": AT_ONCE})
         assert len(server.requests) == 1
@@ -234,7 +234,7 @@ def test_lost_before_the_headers(shell: Shell, steps: list[Any]) -> None:
 
 
 def test_refusal(shell: Shell) -> None:
-    """A bad status, or another media type, comes with the server's own words."""
+    """An error of the status or the media type has the server's message."""
     json = {"Content-Type": "application/json"}
     with EventServer(
         Answer('{"error": {"message": "too long"}}', status=422, headers=json),
@@ -249,7 +249,7 @@ def test_refusal(shell: Shell) -> None:
 
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_resume(shell: Shell, how: Any) -> None:
-    """A broken stream is taken up behind its last event."""
+    """A broken stream is resumed after its last event."""
     with EventServer(
         Answer("retry: 10\n\nid: é-1\ndata: 1\n\n", Pause(MOMENT), how), Answer("id: é-2\ndata: 2\n\n")
     ) as server:
@@ -259,7 +259,7 @@ def test_resume(shell: Shell, how: Any) -> None:
 
 
 def test_redirect(shell: Shell) -> None:
-    """Redirects are ours over aiohttp too: another origin gets none of the call's headers."""
+    """Redirects over aiohttp follow the same rules: another origin gets none of the call's headers."""
     with EventServer(ONE) as other:
         redirect = Answer(status=307, headers={"Location": f"{other.url}/b"}, framing="length")
         with EventServer(redirect) as server:
@@ -276,7 +276,7 @@ def test_redirect(shell: Shell) -> None:
     ("behind", "connections"), [([Pause(0.03), ": bye\n\n"], 1), ([FOREVER], 3)], ids=["a last chunk", "no end"]
 )
 def test_connection_behind_a_terminator(shell: Shell, behind: list[Any], connections: int) -> None:
-    """What stands behind a terminator is read for a moment; then its connection is used again, or given up."""
+    """The rest after a terminator is read for a moment. Then its connection is used again, or given up."""
 
     async def main() -> None:
         async with shell.any_client(NO_RETRY) as client:
@@ -301,7 +301,7 @@ def check_clock(shell: Shell, url: str, kind: Any, clock: str, mark: str, timeou
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_connect(shell: Shell, scheme: str) -> None:
-    """`connect` is for a connection, and for its TLS."""
+    """`connect` covers the connection and its TLS handshake."""
     if scheme == "http":
         with full_listener() as listener:
             check_clock(shell, url_of(listener), ConnectionFailed, "connect", "start", only(connect=CLOCK))
@@ -312,7 +312,9 @@ def test_connect(shell: Shell, scheme: str) -> None:
 
 @pytest.mark.parametrize("steps", SLOW_HEADS.values(), ids=SLOW_HEADS)
 def test_response(shell: Shell, steps: list[Any]) -> None:
-    """`response` is for the whole head. Nobody tells when the request has gone out, so `connect` is added to it."""
+    """
+    `response` covers the whole head. The time at which the request was sent is unknown, so `connect` is added to it.
+    """
     with EventServer(Answer(*steps, framing="raw")) as server:
         timeouts = only(connect=MOMENT, response=CLOCK)
         check_clock(shell, server.url, ConnectionFailed, "response", "start", timeouts)
@@ -321,7 +323,7 @@ def test_response(shell: Shell, steps: list[Any]) -> None:
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("clock", ["read", "first_event", "idle", "total"])
 def test_clock_of_the_body(shell: Shell, clock: str, body: str) -> None:
-    """Each clock of the body fires at its time: `read` in a silence alone, the others whatever comes but an event."""
+    """Each clock of the body fires at its time: `read` only during silence, the others until an event comes."""
     steps = BODIES[body] if clock == "first_event" else ["data: 1\n\n", *BODIES[body]]
     mark = {"first_event": "open", "total": "start"}.get(clock, "event")
     with EventServer(Answer(*steps)) as server:
@@ -342,7 +344,7 @@ IN_TIME = {
 
 @pytest.mark.parametrize("timeouts", IN_TIME.values(), ids=IN_TIME)
 def test_a_silence_in_time(shell: Shell, timeouts: Timeouts) -> None:
-    """`response` ends with the headers: it is no read timeout of the body, though aiohttp knows but one."""
+    """`response` ends with the headers: it is not a read timeout of the body, although aiohttp has only one."""
     with EventServer(Answer("data: 1\n\n", Pause(2 * CLOCK), "data: 2\n\n")) as server:
         result = run(shell, server.url, timeout=timeouts)
     check_left_alone({str(shell): result}, ["1", "2"])
@@ -359,7 +361,9 @@ PLACES = {
 @pytest.mark.parametrize("answer", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("how", ["aclose", "cancel"])
 def test_leaving(shell: Shell, answer: Answer, how: str) -> None:
-    """Wherever a task waits, `aclose()` from another wakes it, as does a cancellation; the server sees both at once."""
+    """
+    Wherever a task waits, `aclose()` from another task or a cancellation wakes it, and the server sees that at once.
+    """
 
     async def main() -> None:
         async with shell.aclient(NO_RETRY, {}) as client:
@@ -395,7 +399,7 @@ def test_leaving(shell: Shell, answer: Answer, how: str) -> None:
 
 
 def test_break(shell: Shell) -> None:
-    """Leaving the `async with` early closes the connection; the next call has a new one."""
+    """A user who leaves the `async with` early closes the connection; the next call has a new one."""
 
     async def main() -> None:
         async with shell.aclient(NO_RETRY, {}) as client:

@@ -1,9 +1,9 @@
 """
-One request on its way, from the pool to its headers: what holds it back, what wakes it, and its clocks.
+One request on its way, from the pool to its headers: what delays it, what wakes it, and its clocks.
 
-An attempt is in one of these places: it asks for its headers, runs the client's own hooks and `auth`, waits for a
-connection in the pool, shakes hands with a proxy or over TLS, or waits for the head of the response; on a connection
-of its own or on one that was used before. In each it may be closed, and in each its clocks may run out.
+An attempt is in one of these places: it calls the headers function, runs the client's hooks and `auth`, waits for a
+connection in the pool, shakes hands with a proxy or over TLS, or waits for the head of the response; on a new
+connection or on a used one. In each it may be closed, and in each its clocks may run out.
 """
 
 import math
@@ -39,7 +39,7 @@ from sse_client._shells.attempt import Attempt
 from sse_client._shells.waking import Channel
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
-# It takes 1 ms; a slow machine has time to run the other thread.
+# Waking takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3 * PATIENCE
 LATE = 0.6 * PATIENCE
 CLOCK = 0.4
@@ -52,7 +52,7 @@ ALONE: dict[str, Any] = {"retry": None}
 
 
 def only_one(library: ModuleType, **http: Any) -> dict[str, Any]:
-    """The arguments of a client whose pool has one connection: if that is lost to it, nothing goes any more."""
+    """The arguments of a client whose pool has one connection: if the pool loses it, no request can be sent."""
     return {"limits": library.Limits(max_connections=1), **http}
 
 
@@ -63,13 +63,13 @@ def client_of(library: ModuleType, **http: Any) -> Iterator[SSEClient]:
 
 
 def use(client: SSEClient, url: str, **options: Any) -> None:
-    """Have a whole stream, which leaves its connection to the next."""
+    """Read a whole stream, which leaves its connection to the next."""
     with client.post(url, **options) as stream:
         assert [event.data for event in stream] == ["good"]
 
 
 class Closer(threading.Thread):
-    """Closes a stream from another thread, a moment from now."""
+    """Closes a stream from another thread after a delay."""
 
     def __init__(self, stream: EventStream, seconds: float, after: Callable[[], object] | None = None) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Closer(threading.Thread):
 
 
 class Closing:
-    """Closes a stream from within what its user has put into the way of its request."""
+    """Closes a stream from the user's code that runs before its request is sent."""
 
     def __init__(self, shell: Shell) -> None:
         self.is_sync = shell.kind == "sync"
@@ -141,7 +141,7 @@ class Closing:
 @pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
 @pytest.mark.parametrize("place", ["headers", "hook", "auth"])
 def test_closed_before_it_is_sent(shell: Shell, place: str, is_used: bool) -> None:
-    """A stream that is closed before its request is written sends none, and leaves the pool as good as it was."""
+    """A stream that is closed before its request is written sends nothing, and leaves the pool intact."""
     closing = Closing(shell)
     http: dict[str, Any] = only_one(shell.library)
     options: dict[str, Any] = {}
@@ -172,7 +172,7 @@ def test_closed_before_it_is_sent(shell: Shell, place: str, is_used: bool) -> No
 
 
 def test_closed_before_it_is_sent_without_a_trace(shell: Shell) -> None:
-    """The same over a transport that does not trace."""
+    """A stream that is closed before its request is written sends nothing over a transport without a trace either."""
     sent: list[Any] = []
 
     def handle(request: Any) -> Any:
@@ -195,7 +195,7 @@ def test_closed_before_it_is_sent_without_a_trace(shell: Shell) -> None:
 
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell.kind != "sync"], ids=str)
 def test_closed_while_an_async_function_is_asked_for_headers(shell: Shell) -> None:
-    """`aclose()` does not wait for headers that take their time: the function is cancelled."""
+    """`aclose()` does not wait for a slow headers function: the function is cancelled."""
     ends: list[str] = []
 
     async def headers() -> None:
@@ -262,7 +262,7 @@ def test_closed_while_it_waits_for_a_connection(shell: Shell) -> None:
 
 
 def test_the_total_runs_out_while_headers_are_asked_for() -> None:
-    """A request whose total is over before it is written is not sent; an async function is not waited for."""
+    """A request whose total runs out before it is written is not sent; an async headers function is cancelled."""
 
     def one(shell: Shell) -> None:
         def headers() -> Any:
@@ -295,7 +295,7 @@ def everywhere(one: Callable[[Shell], None]) -> None:
 
 
 class Proxy:
-    """A proxy that connects to wherever it is told, after so many seconds."""
+    """A proxy that connects to the requested server after a delay."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -354,7 +354,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Way:
-    """How a client gets to its server."""
+    """How a client connects to its server."""
 
     server: Callable[..., EventServer]
     http: Callable[[EventServer], dict[str, Any]]
@@ -380,7 +380,7 @@ def way(request: pytest.FixtureRequest, certificates: tuple[ssl.SSLContext, ssl.
         case "tls":
             yield Way(lambda *answers: EventServer(*answers, ssl_context=server), lambda _: {"verify": client})
         case "proxy":
-            # The server takes the part of the proxy: what it is asked for is on a server that is not there.
+            # The server acts as the proxy; the requested server does not exist.
             yield Way(EventServer, lambda at: {"proxy": at.url}, "http://server.example/")
         case "tunnel":
             with Proxy() as proxy:
@@ -392,7 +392,7 @@ def way(request: pytest.FixtureRequest, certificates: tuple[ssl.SSLContext, ssl.
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["new", "used"])
 def test_close_wakes_who_waits_for_the_head(library: ModuleType, way: Way, is_used: bool) -> None:
-    """`close()` wakes a thread that waits for a response, also on a connection that was used before."""
+    """`close()` wakes a thread that waits for a response, even on a used connection."""
     answers = [GOOD, SILENT_HEAD, GOOD] if is_used else [SILENT_HEAD, GOOD]
     with way.server(*answers) as server, client_of(library, **only_one(library, **way.http(server))) as client:
         url = way.target or server.url
@@ -421,7 +421,7 @@ HEADS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("clock", ["response", "total"])
 def test_a_clock_on_a_used_connection(clock: str, head: str) -> None:
-    """`response` and `total` end a response that does not come, or drips, over a connection that was used before."""
+    """On a used connection, `response` and `total` end a response that does not come, or comes byte by byte."""
     timeouts = Timeouts(**{"connect": None, "response": None, "read": None, clock: CLOCK})
 
     def answer(request: RecordedRequest) -> Answer:
@@ -451,7 +451,7 @@ def test_a_clock_on_a_used_connection(clock: str, head: str) -> None:
 
 @contextmanager
 def mute() -> Iterator[str]:
-    """A server that takes connections and says nothing, not even in a TLS handshake."""
+    """A server that accepts connections and sends nothing, not even in a TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}/"
 
@@ -469,7 +469,7 @@ def test_close_wakes_a_handshake(library: ModuleType) -> None:
 def test_closed_in_a_handshake_through_a_proxy(
     shell: Shell, certificates: tuple[ssl.SSLContext, ssl.SSLContext]
 ) -> None:
-    """A tunnel that is closed in its TLS handshake gives its place in the pool to the next."""
+    """A tunnel that is closed in its TLS handshake gives its place in the pool to the next request."""
 
     async def main() -> None:
         http = only_one(shell.library, proxy=proxy.url, verify=certificates[1])
@@ -500,7 +500,7 @@ def test_closed_in_a_handshake_through_a_proxy(
 
 @pytest.mark.parametrize("module", [httpcore, httpcore2], ids=lambda module: module.__name__)
 def test_the_private_name_that_leads_to_a_used_connection(module: Any) -> None:
-    """The connections of httpcore have the name that we look for; without it `close()` comes late, as below."""
+    """The connections of httpcore have the private attribute that we use; without it `close()` comes late, as below."""
     connection = module.HTTP11Connection(
         origin=module.Origin(b"http", b"server.example", 80), stream=(mark := object())
     )
@@ -508,7 +508,7 @@ def test_the_private_name_that_leads_to_a_used_connection(module: Any) -> None:
 
 
 def test_without_the_private_name(library: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it, a silence on a used connection ends by the transport's timeout; a new connection is as ever."""
+    """Without it, silence on a used connection ends by the transport's timeout. A new connection is not affected."""
     monkeypatch.setattr("sse_client._shells.attempt._caller", lambda: None)
     with EventServer(GOOD, SILENT_HEAD, SILENT_HEAD) as server, client_of(library) as client:
         use(client, server.url)
@@ -524,7 +524,7 @@ def test_without_the_private_name(library: ModuleType, monkeypatch: pytest.Monke
         closer.check()
 
 
-# What httpcore reports on each way, and whether the channel has a socket then: "a" for armed.
+# httpcore's reports on each way, and whether the channel has a socket at that time: "a" for armed.
 REPORTS = {
     "tcp": """
         connection.connect_tcp.started              .
@@ -574,7 +574,7 @@ REPORTS = {
 
 @pytest.mark.parametrize("way", REPORTS)
 def test_when_a_thread_can_be_woken(way: str) -> None:
-    """The channel has a socket in the phases that read from one, and never one that may be another request's."""
+    """The channel has a socket in the phases that read from one, and never one that may belong to another request."""
     ends = socket.socketpair()
 
     class NetworkStream:
@@ -601,10 +601,10 @@ def test_when_a_thread_can_be_woken(way: str) -> None:
 
 def test_a_hundred_threads_on_a_small_pool(library: ModuleType) -> None:
     """
-    A stream that is closed, or whose clock runs out, at any moment before or after its headers harms no other one.
+    A stream that is closed, or whose clock runs out, at any moment around its headers does not harm any other.
 
     A hundred threads share eight connections. Each alternates between a stream that is given up at about the time of
-    its headers and one that must come to its end, on whatever connection there is.
+    its headers and one that must reach its end, on any free connection.
     """
 
     def answer(request: RecordedRequest) -> Answer:
@@ -634,16 +634,18 @@ def test_a_hundred_threads_on_a_small_pool(library: ModuleType) -> None:
         with ThreadPoolExecutor(100) as pool:
             list(pool.map(work, range(100)))
         assert outcomes == {"completed", "cancelled", "timeout"}
-        # Whatever had come to its end was used again, and nothing is left in the pool that nobody can use.
+        # Connections of streams that reached their end were used again, and no unusable connection is left in the pool.
         assert server.connections < len(server.requests)
-        # httpcore itself loses a connection if it makes one for a request whose wait has just timed out: such a one was
-        # never connected (plain httpx shows the same).
+        # httpcore itself loses a connection if it makes one for a request whose wait has just timed out. Such a
+        # connection was never connected (plain httpx shows the same).
         connections = [each for each in below._transport._pool.connections if each._connection is not None]
         assert all(connection.is_idle() or connection.is_closed() for connection in connections)
 
 
 def test_between_two_requests_of_an_auth(library: ModuleType) -> None:
-    """While an `auth` is busy between two requests, the connection of the first is the pool's, and may be another's."""
+    """
+    Between two requests of an `auth`, the connection of the first belongs to the pool, and another stream may use it.
+    """
 
     class TwoSteps(library.Auth):  # type: ignore[name-defined, misc]
         requires_response_body = True
@@ -670,7 +672,7 @@ def test_between_two_requests_of_an_auth(library: ModuleType) -> None:
 
 @dataclass
 class Late:
-    """When each shell's stream was over, and why."""
+    """The time at which each shell's stream was over, and its error."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, tuple[type[SSEError], str | None]] = field(default_factory=dict)
@@ -682,7 +684,7 @@ def measure(open_slowly: Callable[[Shell, Late], None]) -> Late:
     return late
 
 
-# Of the clock, most is over when the last phase begins: one that counted anew would be late by nearly as much again.
+# Most of the clock is used up when the last phase begins: a clock that started again would be late by nearly as much.
 LONG = 0.8
 MOST = 0.7
 
@@ -706,7 +708,7 @@ async def give_up(client: Any, late: Late, shell: Shell, url: str, clock: str) -
 
 @pytest.mark.parametrize("clock", ["connect", "total"])
 def test_one_clock_for_the_pool_and_tls(clock: str) -> None:
-    """What the wait for a connection has taken of `connect` or `total` is gone for the handshake."""
+    """The wait for a connection and the handshake share `connect` and `total`."""
 
     def open_slowly(shell: Shell, late: Late) -> None:
         async def main() -> None:
@@ -735,7 +737,7 @@ def test_one_clock_for_the_pool_and_tls(clock: str) -> None:
 
 @pytest.mark.parametrize("clock", ["connect", "total"])
 def test_one_clock_for_a_proxy_and_tls(clock: str) -> None:
-    """What a proxy has taken of `connect` or `total` is gone for the handshake; the request has not been sent."""
+    """A proxy and the handshake share `connect` and `total`; the request has not been sent."""
 
     def open_slowly(shell: Shell, late: Late) -> None:
         async def main() -> None:
@@ -749,7 +751,7 @@ def test_one_clock_for_a_proxy_and_tls(clock: str) -> None:
 
 
 def test_response_begins_anew_with_another_request_of_an_auth(library: ModuleType) -> None:
-    """`connect` and `response` are for each request of an `auth`; `total` is for all of them."""
+    """`connect` and `response` apply to each request of an `auth`; `total` applies to all of them."""
 
     class TwoSteps(library.Auth):  # type: ignore[name-defined, misc]
         def auth_flow(self, request: Any) -> Generator[Any, Any, None]:

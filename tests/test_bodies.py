@@ -1,10 +1,10 @@
 """
-Bodies with a content coding, through all shells: how they end, what is read of one that cannot be decoded, and that a
-compressed one is read, closed and timed like any other.
+Bodies with a content coding, through all shells: how they end, how one that cannot be decoded is handled, and that a
+compressed body is read, closed and timed like any other.
 
-A compressed body is in one of the states of `STATES` when something of `HAPPENINGS` happens to it; each pair is a row
-of one table, for each coding and shell. A body in a coding that nobody here can decode is undecided until its first
-line shows what it is; then it is read as it is, or refused.
+A compressed body is in one of the states of `STATES` when one of `HAPPENINGS` happens to it; each pair is a row of one
+table, for each coding and shell. A body in an unknown coding is undecided until its first line shows whether it is an
+event stream; then it is read as it is, or refused.
 """
 
 import gc
@@ -46,7 +46,7 @@ from sse_client.testing import FIN, Answer, EventServer, Pause, Script, scripted
 
 FOREVER = Pause(math.inf)
 
-# It takes 1 ms, and without being woken for ever.
+# Waking takes 1 ms; a stream that is not woken waits for ever.
 SOON = 3.0
 
 RAW = -zlib.MAX_WBITS
@@ -66,13 +66,13 @@ def flushed(coding: str, *texts: str) -> list[bytes]:
 
 
 def answer(coding: str, *steps: Any, **options: Any) -> Answer:
-    """An answer whose body has the coding."""
+    """A response whose body has the coding."""
     headers = {"Content-Encoding": CODINGS.get(coding, coding), **options.pop("headers", {})}
     return Answer(*steps, headers=headers, **options)
 
 
 def reads(shell: Shell, *answers: Script, **options: Any) -> list[Run]:
-    """Read each of the answers, one stream after the other, in no time."""
+    """Read each of the responses, one stream after the other, in virtual time."""
     transport = scripted_transport(*answers)
     arguments: dict[str, Any] = {"retry": None, **options}
     if shell.kind == "sync":
@@ -94,13 +94,13 @@ def end_of(result: Run) -> tuple[list[str], Any]:
 
 @pytest.mark.parametrize("coding", WINDOWS)
 def test_every_end(shell: Shell, coding: str) -> None:
-    """A body that ends cleanly before its own end mark is truncated; the events before that are handed out first."""
+    """A body that ends cleanly before its end mark is truncated; the events before that are delivered first."""
     first, second, end = flushed(coding, "data: 1\n\n", "data: 2\n\n")
     body = first + second + end
     results = reads(shell, *(answer(coding, body[:size]) for size in range(len(body) + 1)))
     for size, result in enumerate(results[:-1]):
         events = ["1"] * (size >= len(first)) + ["2"] * (size >= len(first + second))
-        # zlib may have a whole event before all that was flushed with it.
+        # zlib may return a whole event before everything that was flushed with it.
         assert result.data in (events, [*events, str(len(events) + 1)])
         assert type(result.error) is StreamTruncated
         assert end_of(result)[1] == "truncated"
@@ -108,7 +108,7 @@ def test_every_end(shell: Shell, coding: str) -> None:
 
 
 HAPPENINGS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any]]] = {
-    # The steps of what happens, and the arguments of an answer and of a call for it.
+    # The steps, and the arguments of a response and of a call for it.
     "a clean end": ([], {}, {}),
     "a clean end of the connection": ([], {"framing": "close"}, {}),
     "a cut": ([FIN], {}, {}),
@@ -117,7 +117,7 @@ HAPPENINGS: dict[str, tuple[list[Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 STATES: dict[str, tuple[list[str], str]] = {
-    # What has been handed out, and what has come of the body: which of `parts`.
+    # The events delivered, and the part of the body that was sent: which of `parts`.
     "before its first byte": ([], ""),
     "in its header": ([], "h"),
     "at a flush": (["1"], "1"),
@@ -130,7 +130,7 @@ STATES: dict[str, tuple[list[str], str]] = {
 }
 
 OUTCOMES = {
-    # What comes of it: before the end mark, after it, and after the terminator.
+    # The outcome before the end mark, after it, and after the terminator.
     "a clean end": ("truncated", "completed", "completed"),
     "a clean end of the connection": ("truncated", "completed", "completed"),
     "a cut": ("interrupted", "interrupted", "completed"),
@@ -164,11 +164,13 @@ def parts(coding: str, state: str) -> bytes:
 @in_turn("happening", HAPPENINGS)
 @pytest.mark.parametrize("coding", WINDOWS)
 def test_each_state_and_what_happens_then(shell: Shell, coding: str, happening: str) -> None:
-    """After the terminator nothing fails; after the end mark only the connection does; before it each end is one."""
+    """
+    After the terminator nothing fails, after the end mark only a cut or silence does, and before it everything does.
+    """
     steps, options, arguments = HAPPENINGS[happening]
     states = dict(STATES)
     if happening == "bytes that are none":
-        del states["inside a block"]  # where they may well be some
+        del states["inside a block"]  # where they may be valid
     answers = [answer(coding, parts(coding, state), *steps, **options) for state in states]
     results = reads(shell, *answers, **arguments)
     found = {state: end_of(result) for state, result in zip(states, results, strict=True)}
@@ -180,7 +182,7 @@ def test_each_state_and_what_happens_then(shell: Shell, coding: str, happening: 
 
 
 def test_what_a_truncated_body_says(shell: Shell) -> None:
-    """The text names the compressed body, or the terminator if one is missing; no client's error is its cause."""
+    """The error names the compressed body, or the terminator if one is missing, and has no cause."""
     first, _ = flushed("gzip", "data: 1\n\n")
     [result] = reads(shell, answer("gzip", first))
     assert str(result.error) == "the stream ended after 1 event, before the end of its compressed body"
@@ -191,14 +193,14 @@ def test_what_a_truncated_body_says(shell: Shell) -> None:
 
 
 def test_an_unfinished_terminator_of_a_truncated_body(shell: Shell) -> None:
-    """A `[DONE]` without its blank line is the terminator also where the compressed body has no end mark."""
+    """A `[DONE]` without its blank line is the terminator even if the compressed body has no end mark."""
     first, _ = flushed("gzip", "data: 1\n\ndata: [DONE]\n")
     [result] = reads(shell, answer("gzip", first))
     assert end_of(result) == (["1"], "completed")
 
 
 def test_a_truncated_body_is_resumed(shell: Shell) -> None:
-    """A resume takes a body without its end mark for any truncated one, and so does a subscription."""
+    """A body without its end mark is resumed like any truncated one, and a subscription reconnects."""
     first, _ = flushed("gzip", "id: 1\ndata: 1\n\n")
     rest = Answer("id: 2\ndata: 2\n\n")
     transport = scripted_transport(answer("gzip", first), rest)
@@ -211,7 +213,7 @@ def test_a_truncated_body_is_resumed(shell: Shell) -> None:
 
 
 def test_a_truncated_body_before_its_first_event(shell: Shell) -> None:
-    """A body that ends before its first event counts as no answer: it is sent again only if that is allowed."""
+    """A body that ends before its first event is retried only if ambiguous retries are allowed."""
     answers = [answer("gzip", b""), Answer("data: 1\n\n")]
     result = shell.read("http://test/", http={"transport": scripted_transport(*answers)})
     assert type(result.error) is StreamTruncated
@@ -224,7 +226,7 @@ def test_a_truncated_body_before_its_first_event(shell: Shell) -> None:
 
 
 def test_a_truncated_json_answer(shell: Shell) -> None:
-    """Half of a compressed JSON answer is not an event."""
+    """Half of a compressed JSON response is not an event."""
     body = gzip.compress(b'{"answer": 42}')
     json = {"headers": {"Content-Type": "application/json"}}
     whole, half = reads(shell, answer("gzip", body, **json), answer("gzip", body[:-1], **json), accept_json=True)
@@ -233,7 +235,7 @@ def test_a_truncated_json_answer(shell: Shell) -> None:
 
 
 def test_a_corrupt_checksum_after_the_terminator(shell: Shell) -> None:
-    """A wrong checksum after the terminator is no failure, though both came in one piece; without it, it is one."""
+    """A wrong checksum is ignored after the terminator, even in the same piece; without a terminator it interrupts."""
     for text, outcome in (("data: 1\n\ndata: [DONE]\n\n", "completed"), ("data: 1\n\n", "interrupted")):
         body = bytearray(gzip.compress(text.encode()))
         body[-5] ^= 1
@@ -242,7 +244,7 @@ def test_a_corrupt_checksum_after_the_terminator(shell: Shell) -> None:
 
 
 def test_a_corrupt_body_names_its_cause(shell: Shell) -> None:
-    """What cannot be decompressed is a lost stream, caused by the client's own error, also in many pieces."""
+    """A body that cannot be decompressed is an interrupted stream, with the client's error as its cause."""
     body = [b"data: 1\n\n", *([b"data", b": 1\n\n"]), b"x"]
     for result in reads(shell, answer("gzip", body[0]), answer("gzip", *body[1:])):
         assert type(result.error) is StreamInterrupted
@@ -251,7 +253,7 @@ def test_a_corrupt_body_names_its_cause(shell: Shell) -> None:
 
 
 def test_numbers(shell: Shell) -> None:
-    """The numbers count the bytes of the body, not those of its compression."""
+    """The stats count the bytes of the body, not those of its compression."""
     text = "data: 1\n\n" * 200
     [result] = reads(shell, answer("gzip", gzip.compress(text.encode())))
     assert result.stream is not None
@@ -269,7 +271,7 @@ def test_a_body_in_many_members(shell: Shell, kind: Any) -> None:
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has imported what decodes br and zstd."""
+    """The modules that decode br and zstd have not been imported."""
     for name in ("brotli", "brotlicffi", "zstandard", "backports.zstd", "compression.zstd"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
@@ -294,7 +296,9 @@ EXPECTED = "expected text/event-stream from POST http://test/chat, got 'text/eve
 @pytest.mark.usefixtures("bare")
 @in_turn("coding", REFUSED)
 def test_undecodable(shell: Shell, coding: str) -> None:
-    """A body in an unknown coding is a `ContentTypeError` that names the coding, and the extra that would decode it."""
+    """
+    A body in an unknown coding is a `ContentTypeError` that names the coding and, if there is one, the extra for it.
+    """
     said, body = REFUSED[coding]
     pieces = [body], [body[:1], body[1:]], singles(body)
     for result in reads(shell, *(answer(coding, *steps) for steps in pieces)):
@@ -334,7 +338,7 @@ FIRST_LINES = ["data: 1", "data:1", "data", "event: x", "id: 1", "id", "retry: 5
 
 @pytest.mark.parametrize("line", FIRST_LINES)
 def test_what_a_first_line_tells(line: str) -> None:
-    """A comment is known by its colon, a field by what follows its name; until then nothing is decided."""
+    """A comment is known by its colon, a field by the character after its name; before that, nothing is decided."""
     for bom, end in itertools.product(("", "\ufeff"), ("\n", "\r", "\r\n")):
         body = f"{bom}{line}{end}".encode()
         enough = len(bom.encode()) + (1 if line.startswith(":") else len(line.partition(":")[0]) + 1)
@@ -354,7 +358,7 @@ NOT_PLAIN = [
 
 
 def test_not_plainly_an_event_stream(shell: Shell) -> None:
-    """Any other first line is refused, also if fields follow it; a body that is text is quoted."""
+    """Any other first line is refused, even if fields follow it; a body that is text is quoted."""
     for text in NOT_PLAIN:
         assert begins_a_stream(text.encode()) is False
         for result in reads(shell, answer("utf-8", text), answer("utf-8", *singles(text.encode()))):
@@ -366,7 +370,7 @@ def test_not_plainly_an_event_stream(shell: Shell) -> None:
 
 @in_turn("sent", ["data", "id", ":", "\ufeff:", "retry:", "event: x", "data: 1\n\n"])
 def test_decided_early(shell: Shell, sent: str) -> None:
-    """A first line is looked at as soon as there are enough bytes, and not at its end."""
+    """The first line is decided as soon as there are enough bytes, not at its end."""
     clocks = Timeouts(read=None, first_event=5, idle=5)
     [result] = reads(shell, answer("none", sent, FOREVER), timeout=clocks)
     assert end_of(result) == (["1"] if "1" in sent else [], "timeout")
@@ -376,7 +380,7 @@ def test_decided_early(shell: Shell, sent: str) -> None:
 
 
 def test_the_server_s_own_words(shell: Shell) -> None:
-    """The message of a JSON error in a coding that is none stands in the text, as it does without the coding."""
+    """The message of a JSON error in an unknown coding is in the error's text, as without the coding."""
     [result] = reads(shell, answer("utf-8", '{"error": {"message": "quota"}}'))
     assert isinstance(result.error, ContentTypeError)
     assert result.error.message == "quota"
@@ -403,7 +407,7 @@ STATUSES = {
 @pytest.mark.usefixtures("bare")
 @in_turn("coding", STATUSES)
 def test_the_body_of_an_error(shell: Shell, coding: str) -> None:
-    """The body of an error is decoded if it can be, and raw if not; no text quotes what is no text."""
+    """The body of an error is decoded if possible, and raw if not; the text quotes only text."""
     body, said, raw = STATUSES[coding]
     [result] = reads(shell, answer(coding, body, status=500))
     assert type(result.error) is StatusError
@@ -413,7 +417,7 @@ def test_the_body_of_an_error(shell: Shell, coding: str) -> None:
 
 @pytest.mark.parametrize("name", ["brotli", "zstandard"])
 def test_optional_codings(name: str) -> None:
-    """Where the HTTP client can decode br or zstd, so can we, and a body that is cut is truncated."""
+    """If the HTTP client can decode br or zstd, so can we, and a body that is cut is truncated."""
     module = pytest.importorskip(name)
     compress = module.compress if name == "brotli" else module.ZstdCompressor().compress
     coding, body = "br" if name == "brotli" else "zstd", compress(b"data: 1\n\ndata: 2\n\n")
@@ -428,7 +432,7 @@ def test_optional_codings(name: str) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_another_media_type_in_a_coding(shell: Shell) -> None:
-    """A page is refused for its media type; its coding is named if that is why it cannot be quoted."""
+    """A page is refused for its media type; its coding is named if that prevents a quotation."""
     page = {"headers": {"Content-Type": "text/html"}}
     for coding, body, said in [
         ("br", GARBAGE, "'text/html' in the content coding 'br', which cannot be decoded without httpx[brotli] (sta"),
@@ -442,7 +446,7 @@ def test_another_media_type_in_a_coding(shell: Shell) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_json_in_a_coding(shell: Shell) -> None:
-    """A JSON answer that is asked for is read as it is if it is text, and refused if not."""
+    """An accepted JSON response in an unknown coding is read as it is if it is text, and refused if not."""
     json = {"headers": {"Content-Type": "application/json"}}
     text, garbage = reads(
         shell, answer("utf-8", '{"a": 1}', **json), answer("br", GARBAGE, GARBAGE, **json), accept_json=True
@@ -455,7 +459,7 @@ def test_json_in_a_coding(shell: Shell) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_undecodable_in_the_middle(shell: Shell) -> None:
-    """In a resume, a body that cannot be decoded is a failed attempt; for a subscription it is the end."""
+    """On a resume, a body that cannot be decoded is a failed attempt; it ends a subscription."""
     answers = [Answer("id: 1\ndata: 1\n\n", FIN), answer("br", GARBAGE), Answer("id: 2\ndata: 2\n\n")]
     result = shell.read("http://test/", http={"transport": scripted_transport(*answers)}, resume=LastEventID())
     assert end_of(result) == (["1", "2"], "completed")
@@ -465,7 +469,7 @@ def test_undecodable_in_the_middle(shell: Shell) -> None:
 
 
 def test_what_was_undecided_is_forgotten(shell: Shell) -> None:
-    """The first bytes of a connection that was lost are no part of the next answer."""
+    """The first bytes of a connection that was lost are not part of the next response."""
     answers = [answer("none", "da", FIN), Answer("no", status=500)]
     result = shell.read(
         "http://test/",
@@ -491,7 +495,7 @@ TYPES: dict[str, tuple[list[str], bool]] = {
 
 
 def test_content_types(shell: Shell) -> None:
-    """Sent more than once, a media type is text/event-stream if all of them are."""
+    """If the media type is sent more than once, all of them must be text/event-stream."""
     heads = [
         "".join(["HTTP/1.1 200 OK\r\n", *(f"Content-Type: {line}\r\n" for line in lines), "\r\n"])
         for lines, _ in TYPES.values()
@@ -504,13 +508,13 @@ def test_content_types(shell: Shell) -> None:
 
 
 def test_a_content_type_of_quotes() -> None:
-    """A media type is found in linear time, whatever stands in its parameters."""
+    """A media type is parsed in linear time, whatever its parameters are."""
     for value in ('\\"' * 500_000, '"\\' * 500_000, '"' * 500_001, "," * 500_000):
         assert media_type(Head(200, {"content-type": f"text/event-stream; x={value}"}, "")) == "text/event-stream"
 
 
 def test_content_types_of_json(shell: Shell) -> None:
-    """JSON that is asked for may say so twice, and two types that are each something else are not JSON."""
+    """Accepted JSON may have its type twice; two other types do not make JSON."""
     bodies = [
         Answer('{"a": 1}', headers={"Content-Type": f"{first}, {second}"})
         for first, second in [("application/json", "application/json"), ("application/pdf", "image/svg+json")]
@@ -520,7 +524,7 @@ def test_content_types_of_json(shell: Shell) -> None:
     assert type(other.error) is ContentTypeError
 
 
-# Compressed bodies that go silent: with nothing, between events, and after bytes that come to none.
+# Compressed bodies that go silent: without a byte, between events, and after bytes that decode to nothing.
 SILENCES = {
     "nothing": ([], []),
     "a header": ([gzip.compress(b"")[:10]], []),
@@ -560,7 +564,7 @@ def client_of(library: ModuleType) -> Iterator[SSEClient]:
 @pytest.mark.parametrize("silence", SILENCES)
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_aclose(shell: Shell, silence: str) -> None:
-    """The same for tasks, which leave no generator of httpx's to the garbage collector."""
+    """`aclose` wakes a task that reads a compressed body, and leaves no generator of httpx to the garbage collector."""
     steps, data = SILENCES[silence]
 
     async def main() -> None:
@@ -617,7 +621,7 @@ def test_the_connection_is_used_again(shell: Shell, coding: str, end: str) -> No
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 @pytest.mark.parametrize("way", ["break", "an exception", "a cancellation", "corrupt bytes"])
 def test_nothing_is_left_to_the_collector(shell: Shell, way: str) -> None:
-    """However a task leaves a compressed stream, no generator of httpx's is left open."""
+    """However a task leaves a compressed stream, no generator of httpx is left open."""
     steps = [*flushed("gzip", "data: 1\n\n", "data: 2\n\n" * 50_000)[:2], FOREVER]
     if way == "corrupt bytes":
         steps = [b"data: 1\n\n", FOREVER]
@@ -644,7 +648,7 @@ def test_nothing_is_left_to_the_collector(shell: Shell, way: str) -> None:
 
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_a_body_that_grows_leaves_time_to_others(shell: Shell) -> None:
-    """While one piece of a compressed body grows to megabytes, other tasks run in between."""
+    """While one piece of a compressed body expands to megabytes, other tasks run in between."""
     turns = 0
 
     async def turn() -> None:
@@ -668,7 +672,7 @@ def test_a_body_that_grows_leaves_time_to_others(shell: Shell) -> None:
 
 
 def test_comments_of_a_compressed_body(shell: Shell) -> None:
-    """A dispatch over a compressed body hears its events and comments."""
+    """A dispatch over a compressed body gets its events and comments."""
     seen: list[str] = []
     on = Handlers()
     on.comment(lambda text: seen.append(f":{text}"))
@@ -687,7 +691,7 @@ def test_comments_of_a_compressed_body(shell: Shell) -> None:
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_iter_events(library: ModuleType, ends: bool) -> None:
-    """`iter_events` decodes the body of a response, and knows whether it is whole."""
+    """`iter_events` decodes the body of a response, and raises if it is truncated."""
     body = gzip.compress(b"data: 1\n\ndata: 2\n\n")
     transport = scripted_transport(answer("gzip", body if ends else body[:-1]))
     with library.Client(transport=transport) as client, client.stream("POST", "http://test/") as response:
@@ -702,7 +706,7 @@ def test_iter_events(library: ModuleType, ends: bool) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_aiter_events(library: ModuleType, anyio_backend: str) -> None:
-    """The same for a task."""
+    """`aiter_events` decodes the body of a response."""
     body = gzip.compress(b"data: 1\n\n")
     async with (
         library.AsyncClient(transport=scripted_transport(answer("gzip", body))) as client,
@@ -714,7 +718,7 @@ async def test_aiter_events(library: ModuleType, anyio_backend: str) -> None:
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
 def test_a_response_that_has_been_read(library: ModuleType, coding: str) -> None:
-    """A response that httpx has read, and decoded, is not decoded again."""
+    """A response that httpx has read and decoded is not decoded again."""
     body = b"data: 1\n\n"
     packed = {"gzip": gzip.compress(body), "deflate": zlib.compress(body), "identity": body}[coding]
     headers = {"Content-Type": "text/event-stream", "Content-Encoding": coding}

@@ -6,17 +6,17 @@ A channel is in one of these states:
     new         it has no socket yet
     early       it was shut down before it had one
     armed       it has one: the reader is blocked, or about to be
-    doubled     it has a duplicate, because the socket itself moves on, or is not shown
-    watched     it is armed, and the watchdog looks at it at a deadline far away
+    doubled     it has a duplicate, because the socket itself moves on, or is not exposed
+    watched     it is armed, and the watchdog looks at it at a distant deadline
     resting     it was watched, and the user is busy: it has no deadline, but the watchdog still looks
-    released    its connection is the pool's again
+    released    its connection belongs to the pool again
     shut        it was armed and shut down
     expired     it was armed and its deadline has passed
-    inherited   it was armed, and this is a process that was forked off meanwhile
+    inherited   it was armed, and this process was forked since then
 
-and each of these may happen in each: another thread shuts it down, its deadline passes, it gets another connection's
-socket, it is released, a response comes over HTTP/1.1 or over HTTP/2, the process forks. `TABLE` says what the
-connection is then, and the channel.
+In each state each of these may happen: another thread shuts it down, its deadline passes, it gets another connection's
+socket, it is released, a response comes over HTTP/1.1 or over HTTP/2, the process forks. `TABLE` has the state of the
+connection and of the channel after that.
 """
 
 import logging
@@ -38,7 +38,7 @@ FAR = 3600.0
 
 
 class Number:
-    """A socket as uvloop shows it: its own methods raise, and there is no more to it than a number."""
+    """A socket as uvloop exposes it: its own methods raise, and only its file number is usable."""
 
     def __init__(self, below: socket.socket) -> None:
         self._below = below
@@ -52,14 +52,14 @@ class Number:
 
 
 class Wrapper(Number):
-    """A socket as asyncio and trio show it: in an object of their own."""
+    """A socket as asyncio and trio expose it: in their own object."""
 
     def __init__(self, below: socket.socket) -> None:
         super().__init__(below)
         self._sock = below
 
 
-# How the loops show a socket.
+# How the loops expose a socket.
 SHOWN: dict[str, Callable[[socket.socket], Any]] = {
     "plain": lambda below: below,
     "wrapped": Wrapper,
@@ -79,7 +79,7 @@ class Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has shut it down: the other end would read the end."""
+        """Whether the connection has not been shut down; otherwise the other end would read the end."""
         self.ends[1].setblocking(False)
         try:
             return self.ends[1].recv(1) != b""
@@ -93,7 +93,7 @@ class Connection:
 
 @dataclass
 class World:
-    """A channel, the connection that it is about, and another one."""
+    """A channel, its connection, and another one."""
 
     monkeypatch: pytest.MonkeyPatch
     connection: Connection = field(default_factory=Connection)
@@ -131,7 +131,7 @@ class World:
         self.fork()
 
     def deadline(self) -> None:
-        """Let its deadline pass, and wait until the watchdog has looked at it."""
+        """Let the channel's deadline pass, and wait until the watchdog has looked at it."""
         self.channel.watch(time.monotonic())
         seen = Connection()
         witness = Channel()
@@ -141,7 +141,7 @@ class World:
         seen.close()
 
     def fork(self) -> None:
-        """What a process does when it begins as a copy of another one, for this channel."""
+        """Do for this channel what a forked process does when it begins."""
         self.monkeypatch.setattr(waking, "generation", waking.generation + 1)
 
     def respond(self, http_version: str) -> None:
@@ -184,8 +184,8 @@ EVENTS: dict[str, Callable[[World], None]] = {
     "fork": World.fork,
 }
 
-# What becomes of the channel's connection, of the other one, and whether the channel is armed then: "x" for shut down,
-# "." for left alone, "a" for armed.
+# The state of the channel's connection, and of the other one, and whether the channel is armed afterwards: "x" for shut
+# down, "." for left alone, "a" for armed.
 TABLE = """
             shut    deadline    arm     release     HTTP/1.1    HTTP/2      fork
 new         ..      ..          ..a     ..          ..a         ..          ..
@@ -219,7 +219,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 @pytest.mark.parametrize(("state", "event", "cell"), [*cells()])
 def test_each_event_in_each_state(world: World, state: str, event: str, cell: str) -> None:
-    """A connection is shut down exactly if its channel has it at that time, and then only."""
+    """A connection is shut down exactly if its channel holds it at that time."""
     STATES[state](world)
     EVENTS[event](world)
     marks = ["." if connection.is_open else "x" for connection in (world.connection, world.other)]
@@ -228,7 +228,7 @@ def test_each_event_in_each_state(world: World, state: str, event: str, cell: st
 
 
 def test_the_table_is_whole() -> None:
-    """Every state is in the table."""
+    """Every state and every event is in the table."""
     header, *rows = TABLE.strip().splitlines()
     assert header.split() == [*EVENTS]
     assert [row.split()[0] for row in rows] == [*STATES]
@@ -237,7 +237,7 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("is_moving", [False, True], ids=["stays", "moves"])
 @pytest.mark.parametrize("show", SHOWN.values(), ids=SHOWN)
 def test_however_a_socket_is_shown(show: Callable[[socket.socket], Any], is_moving: bool) -> None:
-    """Its connection can be shut down, also once the socket is an object of another layer, and is not closed by us."""
+    """A connection can be shut down even after its socket has moved to another object, and we do not close it."""
     connection = Connection(show)
     channel = Channel()
     channel.arm(connection, is_moving=is_moving)
@@ -254,7 +254,7 @@ def test_however_a_socket_is_shown(show: Callable[[socket.socket], Any], is_movi
 
 @pytest.mark.parametrize("how", ["release", "arm", "HTTP/2"])
 def test_a_duplicate_is_closed_once(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A duplicate is closed with the channel's hold on its connection; the connection then ends with its own socket."""
+    """A duplicate is closed when the channel releases its connection, which then ends with its own socket."""
     world = World(monkeypatch, connection=Connection(Number))
     world.arm()
     EVENTS[how](world)
@@ -267,7 +267,7 @@ def test_a_duplicate_is_closed_once(how: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_number_that_is_another_one_s_by_now() -> None:
-    """The loop may close its socket before we let go of it; the next one with its number is left alone."""
+    """If the loop closes its socket before the channel releases it, the next socket with its number is left alone."""
     connection = Connection(Number)
     channel = Channel()
     channel.arm(connection)
@@ -293,7 +293,7 @@ def closed_socket() -> socket.socket:
     ids=["None", "object", "only shutdown", "closed"],
 )
 def test_no_socket(shown: Callable[[], Any]) -> None:
-    """What is no socket, or none any more, arms nothing and raises nothing."""
+    """An object that is not a socket, or a closed one, arms nothing and raises nothing."""
     channel = Channel()
     channel.arm(SimpleNamespace(get_extra_info=lambda name: shown()), is_moving=True)
     assert not channel.is_armed
@@ -303,7 +303,7 @@ def test_no_socket(shown: Callable[[], Any]) -> None:
 
 
 def test_a_response_that_is_closed_already() -> None:
-    """A hook that has read the response has given its connection back to the pool: it is not the stream's any more."""
+    """A response that a hook has read has returned its connection to the pool, so the channel does not hold it."""
     connection = Connection()
     channel = Channel()
     channel.arm(connection)
@@ -316,7 +316,7 @@ def test_a_response_that_is_closed_already() -> None:
 
 
 def expire(channel: Channel) -> bool:
-    """Arm a channel, let its deadline pass, and return whether the watchdog did its work."""
+    """Arm a channel, let its deadline pass, and return whether the watchdog shut it down."""
     connection = Connection()
     channel.arm(connection)
     channel.watch(time.monotonic() + 0.001)
@@ -328,7 +328,9 @@ def expire(channel: Channel) -> bool:
 
 
 def test_an_exception_in_one_channel(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A channel that cannot be shut down is logged; all others keep their clocks, and the thread that watches them."""
+    """
+    A channel that cannot be shut down is logged; all others keep their clocks, and the watchdog's thread lives on.
+    """
     assert expire(Channel())
     before = watching()
     bad = Channel()
@@ -341,13 +343,13 @@ def test_an_exception_in_one_channel(monkeypatch: pytest.MonkeyPatch, caplog: py
 
 
 def watching() -> int:
-    """How many watchdogs there are: one for the process, and one for each fork that a test has simulated in it."""
+    """The number of watchdogs: one for the process, and one for each fork that a test has simulated in it."""
     return [thread.name for thread in threading.enumerate()].count("sse_client watchdog")
 
 
 @pytest.mark.parametrize("seconds", [1e8, 1e10, 1e300, 10**10])
 def test_a_deadline_far_away(seconds: float) -> None:
-    """A deadline that no clock of the system can wait for is waited for all the same."""
+    """A deadline too far away for the system's clock does not stop the watchdog."""
     connection = Connection()
     channel, own = Channel(), Watchdog()
     channel.arm(connection)
@@ -365,7 +367,7 @@ def test_a_deadline_far_away(seconds: float) -> None:
 
 
 def test_beginning_anew() -> None:
-    """A process that is forked while the watchdog holds its lock has a lock, a queue and a thread of its own."""
+    """A process that is forked while the watchdog holds its lock has its own lock, queue and thread."""
     own = Watchdog()
     held = own._condition
     with held:
@@ -380,7 +382,7 @@ def test_beginning_anew() -> None:
 
 
 def test_an_inherited_channel_is_not_queued(world: World) -> None:
-    """What the child does with its parent's stream never brings its channel into the child's queue."""
+    """The child's use of its parent's stream never puts the channel in the child's queue."""
     world.inherit()
     before = len(watchdog._queue)
     world.channel.watch(time.monotonic() + FAR)

@@ -1,4 +1,4 @@
-"""What the clients send, what they make of their arguments, and what a stream can be asked at which time."""
+"""The requests of the clients, their arguments, and the properties of a stream at each time."""
 
 import gzip
 import threading
@@ -36,7 +36,7 @@ ONE = Answer("data: 1\n\n")
 def sent(
     shell: Shell, *, path: str = "/chat", client: dict[str, Any] | None = None, http: Any = None, **options: Any
 ) -> RecordedRequest:
-    """POST, and return what the server got."""
+    """Send a POST, and return the request that the server received."""
     with EventServer(ONE) as server:
         result = shell.read(f"{server.url}{path}", client=client, http=http, **options)
         assert result.data == ["1"], result
@@ -99,7 +99,7 @@ def test_params(shell: Shell) -> None:
 
 @pytest.mark.parametrize("headers", [{"X-One": "1"}, [("X-One", "1")], {b"X-One": b"1"}, lambda: {"X-One": "1"}])
 def test_headers(shell: Shell, headers: Any) -> None:
-    """`headers` are taken in all of httpx's shapes, and from a function."""
+    """`headers` may have all of httpx's shapes, or be a function."""
     assert sent(shell, headers=headers).headers["x-one"] == "1"
 
 
@@ -109,14 +109,14 @@ def test_cookies(shell: Shell) -> None:
 
 
 def test_auth(shell: Shell) -> None:
-    """`auth` is httpx's: a pair for Basic, from the call or the client below."""
+    """`auth` is httpx's: a pair means Basic. It may be set in the call or on the HTTP client."""
     assert sent(shell, auth=("u", "p")).headers["authorization"] == "Basic dTpw"
     assert sent(shell, http={"auth": ("u", "p")}).headers["authorization"] == "Basic dTpw"
 
 
 @pytest.mark.parametrize("method", ["get", "PUT", "SUBSCRIBE"])
 def test_method(shell: Shell, method: str) -> None:
-    """`stream` takes any method, `subscribe` is a GET; neither has a body of its own accord."""
+    """`stream` takes any method, and `subscribe` is a GET; neither has a body by default."""
     with EventServer(ONE) as server:
         assert shell.read(server.url, method=method, limit=1).data == ["1"]
         assert server.requests[0].method == {"SUBSCRIBE": "GET"}.get(method, method.upper())
@@ -124,7 +124,7 @@ def test_method(shell: Shell, method: str) -> None:
 
 
 def test_default_headers(shell: Shell) -> None:
-    """By default a call says what it reads, that it wants it fresh, and uncompressed: compression makes events late."""
+    """By default a call accepts only event streams, fresh and uncompressed: compression delays events."""
     headers = sent(shell).headers
     assert headers["accept"] == "text/event-stream"
     assert headers["cache-control"] == "no-cache"
@@ -145,7 +145,7 @@ def test_default_headers(shell: Shell) -> None:
 )
 @pytest.mark.parametrize("place", ["call", "client", "http"])
 def test_own_headers_win(shell: Shell, name: str, value: str, place: str) -> None:
-    """The user's own headers win over those by default, wherever they are set, and in any case; each is sent once."""
+    """The user's headers override the defaults, wherever they are set and in any case; each is sent once."""
     headers = {name.upper(): value}
     if place == "call":
         request = sent(shell, headers=headers)
@@ -157,7 +157,7 @@ def test_own_headers_win(shell: Shell, name: str, value: str, place: str) -> Non
 
 
 def test_precedence(shell: Shell) -> None:
-    """A header of the call wins over the client's, and that over the one of the HTTP client below."""
+    """A header of the call overrides the client's, which overrides that of the HTTP client."""
     http = {"headers": {"X-A": "http", "X-B": "http", "X-C": "http"}}
     headers = sent(
         shell, http=http, client={"headers": {"X-A": "client", "X-B": "client"}}, headers={"x-a": "call"}
@@ -166,7 +166,7 @@ def test_precedence(shell: Shell) -> None:
 
 
 def test_headers_that_are_functions(shell: Shell) -> None:
-    """Headers that come from functions, of the call and of the client, are asked for before each attempt."""
+    """Headers functions of the call and of the client are called before each attempt."""
     asked = iter(range(100))
 
     def of_client() -> dict[str, str]:
@@ -183,7 +183,7 @@ def test_headers_that_are_functions(shell: Shell) -> None:
 
 
 def test_headers_that_are_async_functions(shell: Shell) -> None:
-    """The async client takes async functions for headers; the sync one says that it cannot, and sends nothing."""
+    """The async client accepts async headers functions; the sync one raises, and sends nothing."""
     asked = iter(range(100))
 
     async def headers() -> dict[str, str]:
@@ -200,7 +200,7 @@ def test_headers_that_are_async_functions(shell: Shell) -> None:
 
 
 def test_headers_that_fail(shell: Shell) -> None:
-    """What a function of the user's raises comes out unchanged, and nothing is sent."""
+    """An exception of the user's headers function comes out unchanged, and nothing is sent."""
 
     def headers() -> dict[str, str]:
         raise ZeroDivisionError("no token")
@@ -212,7 +212,7 @@ def test_headers_that_fail(shell: Shell) -> None:
 
 
 def test_refreshed_headers(shell: Shell) -> None:
-    """A 401 asks a function for headers once more, and tries once more; fixed headers are not tried again."""
+    """After a 401, a headers function is called again and the request is sent once more. A second 401 is raised."""
     tokens = iter(["old", "new", "newer"])
     refusal = Answer(status=401, framing="length")
     with EventServer(refusal, ONE) as server:
@@ -272,7 +272,7 @@ def test_many_streams_at_once() -> None:
 
 
 def test_given_client(library: ModuleType) -> None:
-    """A client that is given is used with all that is set there, and left open."""
+    """An HTTP client that the user passes is used with all of its settings, and left open."""
     with (
         EventServer(ONE) as server,
         library.Client(base_url=f"{server.url}/api", headers={"X-One": "1"}, cookies={"c": "2"}, verify=TLS) as http,
@@ -289,7 +289,7 @@ def test_given_client(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_given_client_async(library: ModuleType) -> None:
-    """An async client that is given is left open too."""
+    """An async HTTP client that the user passes is left open too."""
     with EventServer(ONE) as server:
         async with library.AsyncClient(base_url=server.url, verify=TLS) as http:
             async with AsyncSSEClient(http_client=http) as client, client.post("/chat") as stream:
@@ -300,14 +300,16 @@ async def test_given_client_async(library: ModuleType) -> None:
 
 
 def test_subclass_of_a_client(library: ModuleType) -> None:
-    """A class derived from the library's, in a module of any name, is one of its clients."""
+    """A subclass of the library's client, in a module of any name, is accepted."""
     mine = type("Mine", (library.Client,), {})
     with EventServer(ONE) as server, mine(verify=TLS) as http, SSEClient(http_client=http) as client:
         assert [event.data for event in client.post(server.url)] == ["1"]
 
 
 def test_wrong_client(library: ModuleType) -> None:
-    """What is no client, or one of the other kind, is refused with what was expected and what came."""
+    """
+    Anything that is not a client, or is one of the other kind, is an error that says what was expected and what came.
+    """
     wrong: Any
     for wrong in (library.AsyncClient(verify=TLS), "http://localhost", library, 7):
         with pytest.raises(TypeError, match=r"expected an httpx\.Client or httpx2\.Client, got "):
@@ -319,7 +321,7 @@ def test_wrong_client(library: ModuleType) -> None:
 
 @pytest.mark.parametrize("option", [{"base_url": "http://localhost"}, {"auth": ("u", "p")}])
 def test_what_a_given_client_has_decided(library: ModuleType, option: dict[str, Any]) -> None:
-    """`base_url` and `auth` belong to the HTTP client: together with one that is given they are refused."""
+    """`base_url` and `auth` belong to the HTTP client: they cannot be combined with `http_client`."""
     (name,) = option
     with library.Client(verify=TLS) as http, pytest.raises(TypeError, match=f"{name}= .*{library.__name__} client"):
         SSEClient(http_client=http, **option)
@@ -329,7 +331,7 @@ def test_what_a_given_client_has_decided(library: ModuleType, option: dict[str, 
 
 @pytest.mark.parametrize("name", ["jsn", "stream", "verify"])
 def test_unknown_argument(name: str) -> None:
-    """An argument that there is none of is a TypeError at the call, which names those there are."""
+    """An unknown argument is a TypeError at the call, which names the known ones."""
     options: Any = {name: 1}
     with SSEClient() as client:
         for call in (client.post, client.get, client.subscribe):
@@ -340,7 +342,7 @@ def test_unknown_argument(name: str) -> None:
 
 
 def test_closed_http_client(library: ModuleType) -> None:
-    """A client below that was closed is a mistake in the program, and comes out as the library's own error."""
+    """A closed HTTP client is a mistake in the program: the library's own error comes out."""
     http = library.Client(verify=TLS)
     http.close()
     stream = SSEClient(http_client=http).post("http://127.0.0.1/")
@@ -351,7 +353,7 @@ def test_closed_http_client(library: ModuleType) -> None:
 
 
 def test_response(shell: Shell) -> None:
-    """Before the stream is entered there is no response; then it is the library's own, before the first event."""
+    """Before the stream is entered there is no response. Then it is the library's, even before the first event."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -376,7 +378,7 @@ def test_response(shell: Shell) -> None:
 
 
 def test_states(shell: Shell) -> None:
-    """A stream waits for its first event, streams, and is closed; comments and error pages do not stream."""
+    """A stream waits until its first event, streams, and is closed; a comment does not make it stream."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -398,7 +400,7 @@ def test_states(shell: Shell) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize("ends", ["\n\n", "\r\n\r\n", "\r\r"], ids=["LF", "CRLF", "CR"])
 def test_at_once(shell: Shell, framing: Any, ends: str) -> None:
-    """Each event is handed out before the server sends the next, whatever its line ends."""
+    """Each event is delivered before the server sends the next, whatever its line ends."""
     gates = [threading.Event() for _ in range(4)]
     passed = []
 
@@ -419,7 +421,7 @@ def test_at_once(shell: Shell, framing: Any, ends: str) -> None:
 
 
 def test_stats(shell: Shell) -> None:
-    """The numbers of a complete stream: attempts, events, comments, bytes, and times in order."""
+    """The stats of a completed stream: attempts, events, comments, bytes, and times in order."""
     body: list[Any] = [": hello\n\n", "id: 7\ndata: 1\n\n", Pause(0.05), "data: 2\n\n: bye\n\n"]
     with EventServer(Answer(status=503, framing="length"), Answer(*body)) as server:
         result = shell.read(server.url, client={"retry": AT_ONCE})
@@ -436,7 +438,7 @@ def test_stats(shell: Shell) -> None:
 
 
 def test_stats_before_the_beginning(shell: Shell) -> None:
-    """A stream that has not begun has no numbers yet, and can be asked for them."""
+    """The stats of a stream that has not begun are all zero or `None`."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -447,7 +449,7 @@ def test_stats_before_the_beginning(shell: Shell) -> None:
 
 
 def test_compressed(shell: Shell) -> None:
-    """Where the user asks for compression, the answer is decompressed, and events come as they are flushed."""
+    """If the user requests compression, the response is decompressed, and events are delivered as they are flushed."""
     squeeze = zlib.compressobj(wbits=31)
     first = squeeze.compress(b"data: 1\n\n") + squeeze.flush(zlib.Z_SYNC_FLUSH)
     second = squeeze.compress("data: é\n\n".encode()) + squeeze.flush()
@@ -470,7 +472,7 @@ def test_compressed(shell: Shell) -> None:
 
 
 def test_compressed_and_broken(shell: Shell) -> None:
-    """A compressed answer that cannot be decompressed is a lost stream."""
+    """A compressed response that cannot be decompressed is an interrupted stream."""
     with EventServer(Answer(b"data: 1\n\n", headers={"Content-Encoding": "gzip"})) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StreamInterrupted)
@@ -487,7 +489,7 @@ def test_compressed_error(shell: Shell) -> None:
 
 
 def test_iter_events(library: ModuleType) -> None:
-    """`iter_events` reads the events of a response that the user asked for, and knows how it ended."""
+    """`iter_events` reads the events of the user's response, and has an outcome."""
     answer = Answer("data: 1\n\n", "data: 2\n\n", "data: [DONE]\n\n")
     with EventServer(answer) as server, library.Client(verify=TLS) as client:
         with client.stream("POST", server.url) as response:
@@ -504,7 +506,7 @@ def test_iter_events(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events(library: ModuleType) -> None:
-    """`aiter_events` does, and needs no `async with`: the response has one."""
+    """`aiter_events` does the same, and needs no `async with`, because the response has one."""
     with EventServer(Answer("data: 1\n\n", "data: 2\n\n", "data: [DONE]\n\n")) as server:
         async with library.AsyncClient(verify=TLS) as client:
             async with client.stream("POST", server.url) as response:
@@ -517,7 +519,7 @@ async def test_aiter_events(library: ModuleType) -> None:
 
 
 def test_iter_events_with_options(library: ModuleType) -> None:
-    """It takes the options of reading, and no others; with `with` it closes the response when it is left."""
+    """`iter_events` accepts only options for reading. As a context manager it closes the response."""
     with EventServer(Answer("data: 1\n\n", "data: 2\n\n")) as server, library.Client(verify=TLS) as client:
         with client.stream("POST", server.url) as response, pytest.raises(StreamTruncated):
             list(iter_events(response, terminator=Terminator(data="bye")))
@@ -535,7 +537,7 @@ def test_iter_events_with_options(library: ModuleType) -> None:
 
 
 def test_iter_events_of_a_type(library: ModuleType) -> None:
-    """It takes a type of events, and a dialect, as a call does."""
+    """`iter_events` accepts a type of events, and a dialect, as a call does."""
     answer = Answer('data: {"n": 1}\n\n', "event: other\ndata: {}\n\n", 'data: {"n": 2}\n\n')
     dialect = Dialect(events=Annotated[dict[str, int], Named("message")])
     with EventServer(answer) as server, library.Client(verify=TLS) as client:
@@ -548,7 +550,7 @@ def test_iter_events_of_a_type(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events_of_a_type(library: ModuleType) -> None:
-    """The same, async."""
+    """`aiter_events` accepts a type of events too."""
     answer = Answer('data: {"n": 1}\n\n', "event: other\ndata: {}\n\n")
     named: Any = Annotated[dict[str, int], Named("message")]
     with EventServer(answer) as server:
@@ -558,7 +560,7 @@ async def test_aiter_events_of_a_type(library: ModuleType) -> None:
 
 
 def test_iter_events_of_a_cut(library: ModuleType) -> None:
-    """A response cannot be asked for again: what is lost is lost, also before the first event."""
+    """A response cannot be requested again: a cut interrupts the stream, even before the first event."""
     for first in ("data: 1\n\n", b""):
         with EventServer(Answer(first, Pause(0.02), FIN)) as server, library.Client(verify=TLS) as client:
             with client.stream("GET", server.url) as response, pytest.raises(StreamInterrupted) as caught:
@@ -568,7 +570,7 @@ def test_iter_events_of_a_cut(library: ModuleType) -> None:
 
 
 def test_iter_events_of_a_read_response(library: ModuleType) -> None:
-    """A response whose body was read already gives its events all the same."""
+    """A response whose body was already read still gives its events."""
     with EventServer(Answer("data: 1\n\n", "data: 2\n\n")) as server, library.Client(verify=TLS) as client:
         assert [event.data for event in iter_events(client.post(server.url))] == ["1", "2"]
         with client.stream("POST", server.url) as response:
@@ -578,14 +580,14 @@ def test_iter_events_of_a_read_response(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events_of_a_read_response(library: ModuleType) -> None:
-    """The same, async."""
+    """An async response whose body was already read still gives its events."""
     with EventServer(Answer("data: 1\n\n", "data: 2\n\n")) as server:
         async with library.AsyncClient(verify=TLS) as client:
             assert [event.data async for event in aiter_events(await client.post(server.url))] == ["1", "2"]
 
 
 def test_iter_events_of_a_used_response(library: ModuleType) -> None:
-    """A response whose body somebody else has used up is a stream that was lost."""
+    """A response whose body was already consumed by other code is an interrupted stream."""
     with (
         EventServer(ONE) as server,
         library.Client(verify=TLS) as client,
@@ -597,7 +599,7 @@ def test_iter_events_of_a_used_response(library: ModuleType) -> None:
 
 
 def test_iter_events_of_a_closed_response(library: ModuleType) -> None:
-    """So is one that was closed."""
+    """A response that was closed is an interrupted stream too."""
     with EventServer(ONE) as server, library.Client(verify=TLS) as client:
         with client.stream("POST", server.url) as response:
             pass
@@ -607,7 +609,7 @@ def test_iter_events_of_a_closed_response(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events_of_a_used_response(library: ModuleType) -> None:
-    """The same, async."""
+    """An async response whose body was already consumed is an interrupted stream."""
     with EventServer(ONE) as server:
         async with library.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
             assert [piece async for piece in response.aiter_raw()]
@@ -617,7 +619,7 @@ async def test_aiter_events_of_a_used_response(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events_of_a_closed_response(library: ModuleType) -> None:
-    """The same, async."""
+    """An async response that was closed is an interrupted stream."""
     with EventServer(ONE) as server:
         async with library.AsyncClient(verify=TLS) as client:
             async with client.stream("POST", server.url) as response:
@@ -627,7 +629,7 @@ async def test_aiter_events_of_a_closed_response(library: ModuleType) -> None:
 
 
 def test_iter_events_of_no_stream(library: ModuleType) -> None:
-    """An answer that is no event stream raises at the first event; nothing is asked for again."""
+    """A response that is not an event stream raises at the first event, and nothing is requested again."""
     json = Answer('{"error": "no"}', headers={"Content-Type": "application/json"}, framing="length")
     for answer, kind in ((json, ContentTypeError), (Answer("down", status=503, framing="length"), StatusError)):
         with EventServer(answer) as server, library.Client(verify=TLS) as client:
@@ -642,7 +644,7 @@ def test_iter_events_of_no_stream(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_aiter_events_of_no_stream(library: ModuleType) -> None:
-    """The same, async."""
+    """An async response that is not an event stream raises at the first event."""
     answer = Answer('{"error": "no"}', headers={"Content-Type": "application/json"}, framing="length")
     with EventServer(answer) as server:
         async with library.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
@@ -651,7 +653,7 @@ async def test_aiter_events_of_no_stream(library: ModuleType) -> None:
 
 
 def test_no_response() -> None:
-    """What is no response is refused at once."""
+    """An argument that is not a response is an error at once."""
     wrong: Any
     for wrong in ("data: 1\n\n", [b"data: 1\n\n"], None):
         with pytest.raises(TypeError, match=r"expected an httpx\.Response or httpx2\.Response, got "):

@@ -1,7 +1,7 @@
 """
-Each clock fires at its time, whatever else goes on; over real sockets, in real seconds.
+Each clock fires at its time, whatever else happens; over real sockets, in real seconds.
 
-Most of a clock's test is waiting, so all shells wait at once: a test here is one scenario, run by `everywhere`.
+A clock's test is mostly waiting, so all shells wait at once: a test here is one scenario, run by `everywhere`.
 """
 
 import math
@@ -31,7 +31,7 @@ from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
 CLOCK = 0.3
 
-# A slow machine may be late; nobody may be early, but for the moment between a clock's beginning and our look at ours.
+# A slow machine may be late. No clock may be early, except for the moment between its start and the test's timestamp.
 LATE = 0.35 * PATIENCE
 EARLY = 0.01 * PATIENCE
 
@@ -41,12 +41,12 @@ EVENT = "id: 1\ndata: 1\n\n"
 
 
 def only(**clocks: float) -> Timeouts:
-    """The clocks that are given, and no other."""
+    """Timeouts with the given clocks and no others."""
     return Timeouts(**{"connect": None, "response": None, "read": None, **clocks})
 
 
 def drip(data: bytes, pieces: int = 200) -> list[Any]:
-    """One byte every 10 ms, for at least as long as any clock here runs; the data is repeated for that."""
+    """One byte every 10 ms, for longer than any clock here runs; the data is repeated for that."""
     return [step for number in range(pieces) for step in (data[number % len(data) :][:1], Pause(0.01))]
 
 
@@ -91,7 +91,7 @@ def check_left_alone(runs: dict[str, Run], data: list[str]) -> None:
 
 @contextmanager
 def full_listener() -> Iterator[socket.socket]:
-    """A listening socket whose queue is full: nobody gets a connection any more."""
+    """A listening socket whose queue is full, so that no further connection is accepted."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -112,7 +112,9 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
 
 
 def test_connect() -> None:
-    """A server that takes no connection is given up at `connect`; it has got nothing, so a retry would be safe."""
+    """
+    A server that accepts no connection is given up at `connect`. It never got the request, so a retry would be safe.
+    """
     with full_listener() as listener:
         runs = everywhere(url_of(listener), timeout=only(connect=CLOCK))
     check_fired(runs, ConnectionFailed, "connect", "start")
@@ -122,7 +124,7 @@ def test_connect() -> None:
 
 
 def test_connect_and_tls() -> None:
-    """A server that never answers the TLS handshake is given up at `connect` too."""
+    """A server that never responds to the TLS handshake is given up at `connect` too."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         runs = everywhere(url_of(listener, "https"), timeout=only(connect=CLOCK))
     check_fired(runs, ConnectionFailed, "connect", "start")
@@ -132,7 +134,7 @@ def test_connect_and_tls() -> None:
 
 
 def test_response_never_accepted() -> None:
-    """A connection that the server's system has taken, and the server has not, is given up at `response`."""
+    """A connection that the system has accepted, but not the server, is given up at `response`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         runs = everywhere(url_of(listener), timeout=only(response=CLOCK))
     check_fired(runs, ConnectionFailed, "response", "start")
@@ -147,7 +149,10 @@ SLOW_HEADS = {
 
 @pytest.mark.parametrize("steps", SLOW_HEADS.values(), ids=SLOW_HEADS)
 def test_response(steps: list[Any]) -> None:
-    """`response` is for the whole head, not for a byte of it; the server has had the request."""
+    """
+    `response` is for the whole head, not for each byte. The server has received the request, so the failure is
+    ambiguous.
+    """
     with EventServer(Answer(*steps, framing="raw")) as server:
         runs = everywhere(server.url, timeout=only(response=CLOCK))
         check_fired(runs, ConnectionFailed, "response", "start")
@@ -159,21 +164,21 @@ def test_response(steps: list[Any]) -> None:
 
 @pytest.mark.parametrize("steps", SLOW_HEADS.values(), ids=SLOW_HEADS)
 def test_total_before_the_headers(steps: list[Any]) -> None:
-    """`total` holds before there is an answer too."""
+    """`total` also fires before the headers."""
     with EventServer(Answer(*steps, framing="raw")) as server:
         runs = everywhere(server.url, timeout=CLOCK)
         check_fired(runs, StreamTimeout, "total", "start")
 
 
 def test_total_while_connecting() -> None:
-    """`total` holds before there is a connection."""
+    """`total` also fires while connecting."""
     with full_listener() as listener:
         runs = everywhere(url_of(listener), timeout=CLOCK)
     check_fired(runs, StreamTimeout, "total", "start")
 
 
 def test_response_leaves_a_slow_body_alone() -> None:
-    """Once the headers are there, neither `connect` nor `response` runs any more."""
+    """After the headers, neither `connect` nor `response` runs any more."""
     with EventServer(Answer(EVENT, Pause(2 * CLOCK), "data: 2\n\n")) as server:
         check_left_alone(everywhere(server.url, timeout=only(connect=CLOCK, response=CLOCK)), ["1", "2"])
 
@@ -191,7 +196,7 @@ EVENTS = every_10_ms("data: more\n\n")
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize("mark", ["open", "event"])
 def test_read(mark: str, framing: Any) -> None:
-    """`read` fires when no byte comes, before an event as well as behind one."""
+    """`read` fires when no byte comes, before the first event and after it."""
     steps = [EVENT] if mark == "event" else []
     with EventServer(Answer(*steps, FOREVER, framing=framing)) as server:
         runs = everywhere(server.url, timeout=only(read=CLOCK))
@@ -200,7 +205,7 @@ def test_read(mark: str, framing: Any) -> None:
 
 @pytest.mark.parametrize("body", NOT_SILENT)
 def test_read_is_fed_by_every_byte(body: str) -> None:
-    """Any byte feeds `read`, whatever it is part of."""
+    """Any byte restarts `read`, whatever it is part of."""
     with EventServer(Answer(*BODIES[body][:100], "\n\ndata: end\n\n", "data: [DONE]\n\n")) as server:
         runs = everywhere(server.url, timeout=only(read=CLOCK))
     assert {(run.error, run.outcome) for run in runs.values()} == {(None, "completed")}
@@ -211,7 +216,7 @@ def test_read_is_fed_by_every_byte(body: str) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize("body", BODIES)
 def test_first_event(body: str, framing: Any) -> None:
-    """`first_event` fires, however much comes that is no event."""
+    """`first_event` fires if only other data comes, however much."""
     with EventServer(Answer(*BODIES[body], framing=framing)) as server:
         runs = everywhere(server.url, timeout=only(first_event=CLOCK))
         check_fired(runs, StreamTimeout, "first_event", "open")
@@ -220,7 +225,7 @@ def test_first_event(body: str, framing: Any) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize("body", BODIES)
 def test_idle(body: str, framing: Any) -> None:
-    """`idle` fires when no event comes behind another, however much comes that is none."""
+    """`idle` fires if no event follows another, however much other data comes."""
     with EventServer(Answer(EVENT, *BODIES[body], framing=framing)) as server:
         runs = everywhere(server.url, timeout=only(idle=CLOCK))
         check_fired(runs, StreamTimeout, "idle", "event")
@@ -229,7 +234,7 @@ def test_idle(body: str, framing: Any) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 @pytest.mark.parametrize("body", [*BODIES, "events"])
 def test_total(body: str, framing: Any) -> None:
-    """`timeout=0.3` is for the whole call: it fires whatever comes, events included."""
+    """`timeout=0.3` is for the whole call: it fires whatever comes, even events."""
     with EventServer(Answer(EVENT, *BODIES.get(body, EVENTS), framing=framing)) as server:
         runs = everywhere(server.url, timeout=CLOCK)
         check_fired(runs, StreamTimeout, "total", "start")
@@ -260,14 +265,14 @@ EMPTY_BLOCK = b"\0\0\0\xff\xff"  # RFC 1951, section 3.2.4
     ids=["total", "total-event", "total-blocks", "first_event", "first_event-blocks", "idle", "idle-blocks"],
 )
 def test_a_compressed_body(clock: str, mark: str, steps: list[Any], framing: Any) -> None:
-    """Each clock fires in a silence of a compressed body too, and while bytes come that are none of the stream."""
+    """Each clock also fires on a compressed body, during silence and during bytes that decompress to nothing."""
     with EventServer(Answer(*steps, headers={"Content-Encoding": "gzip"}, framing=framing)) as server:
         runs = everywhere(server.url, timeout=only(**{clock: CLOCK}))
     check_fired(runs, StreamTimeout, clock, mark)
 
 
 def test_first_event_and_idle_have_their_times() -> None:
-    """`first_event` is over with the first event, and `idle` begins with it."""
+    """`first_event` stops with the first event, and `idle` starts with it."""
     first_late = Answer(Pause(2 * CLOCK), EVENT, "data: 2\n\n")
     second_late = Answer(EVENT, Pause(2 * CLOCK), "data: 2\n\n")
     with EventServer(first_late) as server:
@@ -277,7 +282,7 @@ def test_first_event_and_idle_have_their_times() -> None:
 
 
 def test_idle_is_fed_by_events() -> None:
-    """Events that come in time, over longer than the clock, are left alone."""
+    """Events that come in time do not fire a clock, even if they take longer than it in total."""
     steps = [step for number in range(5) for step in (f"data: {number}\n\n", Pause(CLOCK / 2))]
     with EventServer(Answer(*steps)) as server:
         runs = everywhere(server.url, timeout=only(first_event=CLOCK, idle=CLOCK))
@@ -286,14 +291,14 @@ def test_idle_is_fed_by_events() -> None:
 
 @pytest.mark.parametrize("clock", ["read", "first_event", "idle"])
 def test_the_user_s_own_code_has_all_the_time(clock: str) -> None:
-    """No clock but `total` runs while the user's code handles an event, and none has run out when it comes back."""
-    # The user is busy for 0.5 s with each event; the third comes 0.2 s after they have come back from the second.
+    """No clock but `total` runs while the user's code handles an event."""
+    # The user takes 0.5 s for each event. The third event comes 0.2 s after the user is done with the second.
     with EventServer(Answer("data: 1\n\n", Pause(0.1), "data: 2\n\n", Pause(1.1), "data: 3\n\n")) as server:
         check_left_alone(everywhere(server.url, lambda: 0.5, timeout=only(**{clock: CLOCK})), ["1", "2", "3"])
 
 
 def test_total_runs_while_the_user_is_busy() -> None:
-    """The total is for the whole call: who comes back too late gets no event that came after it."""
+    """`total` is for the whole call: a user who takes too long gets no further event."""
     with EventServer(Answer("data: 1\n\n", Pause(0.1), "data: 2\n\n", FOREVER)) as server:
         runs = everywhere(server.url, lambda: 2 * CLOCK, timeout=CLOCK)
     assert {(type(run.error), getattr(run.error, "clock", "")) for run in runs.values()} == {(StreamTimeout, "total")}
@@ -302,7 +307,7 @@ def test_total_runs_while_the_user_is_busy() -> None:
 
 
 def first_silent(request: RecordedRequest) -> Answer:
-    """One event and then nothing; behind that event, the rest."""
+    """One event and then silence; on a resume after that event, the rest."""
     if request.headers.get("last-event-id") == "1":
         return Answer("data: 2\n\n")
     return Answer("retry: 1\n", EVENT, FOREVER)
@@ -310,7 +315,7 @@ def first_silent(request: RecordedRequest) -> Answer:
 
 @pytest.mark.parametrize("clock", ["read", "idle"])
 def test_silence_is_resumed(clock: str) -> None:
-    """`read` and `idle` are faults of the connection, and resumed like a cut."""
+    """A `read` or `idle` timeout is a fault of the connection, and is resumed like a cut."""
     with EventServer(first_silent) as server:
         runs = everywhere(server.url, timeout=only(**{clock: CLOCK}), resume=LastEventID())
         check_left_alone(runs, ["1", "2"])
@@ -320,7 +325,7 @@ def test_silence_is_resumed(clock: str) -> None:
 
 @pytest.mark.parametrize("clock", ["response", "read", "first_event"])
 def test_silence_before_the_first_event_is_retried(clock: str) -> None:
-    """Before the first event a retry may help, if the policy allows one for what the server may have acted upon."""
+    """Before the first event, a timeout is retried if the policy allows ambiguous retries."""
     seen: set[str] = set()
 
     def second_time(request: RecordedRequest) -> Answer:
@@ -337,7 +342,7 @@ def test_silence_before_the_first_event_is_retried(clock: str) -> None:
 
 
 def test_total_is_never_resumed() -> None:
-    """When the total is over, it is over: there is no other request."""
+    """After `total` has fired, there is no other request."""
     policy = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
     with EventServer(first_silent) as server:
         runs = everywhere(server.url, timeout=CLOCK, resume=LastEventID(), retry=policy)
@@ -346,7 +351,7 @@ def test_total_is_never_resumed() -> None:
 
 
 def test_total_is_for_all_attempts() -> None:
-    """The total does not begin anew with another attempt."""
+    """`total` does not start again with another attempt."""
     policy = RetryPolicy(max_retries=None, initial_delay=0.02, max_delay=0.02, jitter=0)
     with EventServer(Answer(status=503)) as server:
         runs = everywhere(server.url, timeout=CLOCK, retry=policy)
@@ -356,7 +361,7 @@ def test_total_is_for_all_attempts() -> None:
 
 
 def test_a_pause_longer_than_httpx_s_timeout() -> None:
-    """httpx's own 5 s reach no stream: neither before its headers, nor between its events."""
+    """httpx's default of 5 s does not apply to streams, neither before the headers nor between events."""
     head_late = Answer(Pause(5.5), HEAD, "data: 1\n\ndata: 2\n\n", framing="raw")
     body_late = Answer("data: 1\n\n", Pause(5.5), "data: 2\n\n")
     with EventServer(head_late) as one, EventServer(body_late) as other, ThreadPoolExecutor(2) as pool:
@@ -366,7 +371,7 @@ def test_a_pause_longer_than_httpx_s_timeout() -> None:
 
 
 def test_the_http_client_s_own_timeout() -> None:
-    """A timeout of the user's HTTP client is none of a stream's: its clocks are said here."""
+    """The timeout of the user's HTTP client does not apply to streams."""
     answer = Answer(Pause(0.4), HEAD, "data: 1\n\n", Pause(0.4), "data: 2\n\n", framing="raw")
     with EventServer(answer) as server:
         check_left_alone(everywhere(server.url, http={"timeout": 0.2}), ["1", "2"])
@@ -374,7 +379,7 @@ def test_the_http_client_s_own_timeout() -> None:
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e10, 3e6])
 def test_clocks_far_away(seconds: float) -> None:
-    """Infinity switches a clock off, as None does, and any number that no system can wait for is as good as that."""
+    """Infinity switches a clock off, like `None`, and so does any number too large for the system to wait."""
     clocks = ["connect", "response", "read", "first_event", "idle", "total"]
     with EventServer(Answer(Pause(0.05), "data: 1\n\n", Pause(0.05), "data: 2\n\n")) as server:
         check_left_alone(everywhere(server.url, timeout=Timeouts(**dict.fromkeys(clocks, seconds))), ["1", "2"])
@@ -384,7 +389,7 @@ def test_clocks_far_away(seconds: float) -> None:
 
 @pytest.mark.parametrize("seconds", [math.inf, 1e300, 1e10])
 def test_a_delay_far_away(shell: Shell, seconds: float) -> None:
-    """A delay before a retry may be as long; who closes the stream ends it."""
+    """A delay before a retry may be as long, and closing the stream ends it."""
     policy = RetryPolicy(initial_delay=seconds, max_delay=seconds, jitter=0)
 
     async def main() -> None:
@@ -413,6 +418,6 @@ def test_a_delay_far_away(shell: Shell, seconds: float) -> None:
 
 
 def test_no_clock_at_all() -> None:
-    """`timeout=None` switches all of them off."""
+    """`timeout=None` switches all clocks off."""
     with EventServer(Answer("data: 1\n\n", Pause(CLOCK), "data: 2\n\n")) as server:
         check_left_alone(everywhere(server.url, timeout=None), ["1", "2"])

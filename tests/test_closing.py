@@ -1,4 +1,4 @@
-"""Closing a client ends its open streams first, whatever they wait for, and lets no other one begin."""
+"""Closing a client ends its open streams first, whatever they wait for, and allows no new ones."""
 
 import gc
 import math
@@ -17,7 +17,7 @@ from shells import TLS, Shell, entered
 from sse_client import AsyncSSEClient, EventStream, RetryPolicy, SSEClient
 from sse_client.testing import Answer, EventServer, Pause
 
-# It takes 1 ms; a slow machine has time to run the others.
+# Waking takes 1 ms; the rest is for slow machines.
 SOON = 0.4
 
 FOREVER = Pause(math.inf)
@@ -42,7 +42,7 @@ async def close(client: SSEClient | AsyncSSEClient) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_open_streams_end(shell: Shell, place: str) -> None:
-    """Two streams are open, whatever they wait for; closing the client ends both at once, and no request goes out."""
+    """Closing the client ends two open streams at once, whatever they wait for, and no further request is sent."""
     closed_at = math.inf
 
     async def read(stream: Any) -> list[str]:
@@ -81,7 +81,7 @@ def test_open_streams_end(shell: Shell, place: str) -> None:
 
 
 def test_a_client_of_the_user_s_stays_open(shell: Shell) -> None:
-    """An HTTP client that was given is closed by who made it; the streams of another client on it go on."""
+    """An HTTP client that the user passed stays open, and so do the streams of another client on it."""
 
     async def main() -> None:
         async with shell.any_client() as one:
@@ -99,7 +99,7 @@ def test_a_client_of_the_user_s_stays_open(shell: Shell) -> None:
 
 
 def test_a_client_of_its_own_is_closed() -> None:
-    """One that was made here is closed behind its streams, also with the `with` block."""
+    """An HTTP client that the `SSEClient` made is closed after its streams, at the end of the `with` block."""
     with EventServer(PLACES["read"]) as server:
         with SSEClient() as client:
             stream = client.post(server.url)
@@ -110,7 +110,7 @@ def test_a_client_of_its_own_is_closed() -> None:
 
 
 def test_in_the_loop(shell: Shell) -> None:
-    """A loop whose own body closes the client ends there; a stream that is over stays what it was."""
+    """A loop whose body closes the client ends there. A stream that was over keeps its outcome."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -131,7 +131,7 @@ def test_in_the_loop(shell: Shell) -> None:
 
 
 def test_nothing_begins_any_more(shell: Shell) -> None:
-    """A call of a closed client raises and says so, and so does entering a stream from before; nothing is sent."""
+    """After the client is closed, a new call raises, and so does entering an earlier stream. Nothing is sent."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -150,7 +150,7 @@ def test_nothing_begins_any_more(shell: Shell) -> None:
 
 
 def test_closed_while_it_asks_for_headers(shell: Shell) -> None:
-    """A stream that is about to send its request when the client is closed does not send it."""
+    """A stream whose headers function closes the client does not send its request."""
 
     async def main() -> None:
         async with shell.any_client() as client:
@@ -172,7 +172,7 @@ def test_closed_while_it_asks_for_headers(shell: Shell) -> None:
 
 
 def test_a_read_from_a_socket_that_is_closed(library: ModuleType) -> None:
-    """What a TLS socket raises to a read that comes just behind its closing ends the loop as any other end does."""
+    """The `ValueError` of a TLS socket that is read just after it was closed ends the loop like any other end."""
 
     class Body(library.SyncByteStream):  # type: ignore[name-defined, misc]
         def __iter__(self) -> Iterator[bytes]:
@@ -191,7 +191,7 @@ def test_a_read_from_a_socket_that_is_closed(library: ModuleType) -> None:
 
 
 def test_an_abandoned_stream_is_collected(library: ModuleType) -> None:
-    """A client does not keep a stream alive that is no longer referenced."""
+    """A client does not keep an unreferenced stream alive."""
     with EventServer(PLACES["read"]) as server, library.Client(verify=TLS) as below:
         client = SSEClient(http_client=below)
         stream = client.post(server.url)
@@ -206,7 +206,7 @@ def test_an_abandoned_stream_is_collected(library: ModuleType) -> None:
 
 
 def test_threads_go_on_meanwhile(library: ModuleType) -> None:
-    """A client is closed while eight threads open stream after stream: all of them end and say why."""
+    """If a client is closed while eight threads open streams, all threads end with an error that says so."""
 
     def work(client: SSEClient) -> None:
         with pytest.raises(RuntimeError, match="client is closed"):

@@ -1,8 +1,8 @@
 """
-Content codings, pure: any cut of a compressed body gives the same bytes, the same end and the same fault.
+Content codings as pure functions: any cut of a compressed body gives the same bytes, the same end and the same fault.
 
 A body is in one of these states, and a piece may end in each: before its first byte; inside the coding's own header;
-inside a compressed block; at a flush; inside the end mark; after it; inside what may be another member, or is garbage.
+inside a compressed block; at a flush; inside the end mark; after it; inside possible further members, or garbage.
 """
 
 import gzip
@@ -38,7 +38,7 @@ def deflated(window: int, events: Iterable[bytes] = EVENTS) -> list[bytes]:
 
 # Kinds of bodies: the coding, and the events and the end mark as a server flushes them.
 FLUSHED = {name: (name.removeprefix("raw "), deflated(window)) for name, window in WINDOWS.items()}
-# Bodies made at once.
+# Bodies that are compressed in one call.
 FRESH = gzip.compress(EVENTS[0]) + gzip.compress(b"") + gzip.compress(b"".join(EVENTS[1:]))
 AT_ONCE = {
     "gzip in members": ("gzip", FRESH),
@@ -49,7 +49,7 @@ BODIES = {name: (coding, b"".join(pieces)) for name, (coding, pieces) in FLUSHED
 
 
 def decoded(coding: str, *pieces: bytes) -> tuple[bytes, bool, bool]:
-    """Decode the pieces: return what they come to, whether the body is whole, and whether there was a fault."""
+    """Decode the pieces; return the result, whether the body is whole, and whether there was a fault."""
     decoder = decoder_for(coding)
     assert decoder is not None
     body = bytearray()
@@ -83,7 +83,7 @@ def test_every_cut(name: str) -> None:
 
 @pytest.mark.parametrize("name", BODIES)
 def test_every_end(name: str) -> None:
-    """A body that ends at any byte before its end mark is not whole, and gives the beginning of the events."""
+    """A body that ends before its end mark is not whole, and gives a prefix of the events."""
     coding, packed = BODIES[name]
     for place in range(len(packed)):
         body, is_whole, is_faulty = decoded(coding, packed[:place])
@@ -95,7 +95,7 @@ def test_every_end(name: str) -> None:
 
 @pytest.mark.parametrize("name", FLUSHED)
 def test_flushed(name: str) -> None:
-    """An event that the server has flushed is there with its last byte, and no other byte is needed for it."""
+    """An event that the server has flushed is available with its last byte, without any further byte."""
     coding, pieces = FLUSHED[name]
     decoder = decoder_for(coding)
     assert decoder is not None
@@ -112,7 +112,7 @@ GARBAGE = [b"\0" * 30, b"garbage", b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x09 and more
 @pytest.mark.parametrize("garbage", GARBAGE, ids=[garbage.hex()[:20] for garbage in GARBAGE])
 @pytest.mark.parametrize("name", BODIES)
 def test_garbage_after_the_end_mark(name: str, garbage: bytes) -> None:
-    """What comes after the end mark is ignored, however it is cut."""
+    """Garbage after the end mark is ignored, however it is cut."""
     coding, packed = BODIES[name]
     for place in range(len(packed) - 4, len(packed) + len(garbage) + 1):
         whole = packed + garbage
@@ -137,7 +137,7 @@ def test_any_cuts(name: str, places: list[int]) -> None:
 
 @given(name=st.sampled_from(sorted(BODIES)), at=st.integers(0, 1_000), byte=st.integers(0, 255), places=cuts)
 def test_any_cuts_of_a_corrupt_body(name: str, at: int, byte: int, places: list[int]) -> None:
-    """What is decoded of a corrupt body, and whether it fails, does not depend on the cuts."""
+    """The result of a corrupt body, and whether it fails, does not depend on the cuts."""
     coding, packed = BODIES[name]
     at %= len(packed)
     corrupt = packed[:at] + bytes([byte]) + packed[at + 1 :]
@@ -146,7 +146,7 @@ def test_any_cuts_of_a_corrupt_body(name: str, at: int, byte: int, places: list[
 
 @pytest.mark.parametrize("name", ["gzip", "deflate"])
 def test_a_wrong_checksum(name: str) -> None:
-    """A wrong checksum is a fault, and all that stands before it is returned first, in one piece too."""
+    """A wrong checksum is a fault; everything before it is returned first, even from one piece."""
     coding, packed = BODIES[name]
     packed = packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:] if name == "gzip" else packed[:-1] + b"\0"
     assert decoded(coding, packed) == (BODY, False, True)
@@ -154,7 +154,7 @@ def test_a_wrong_checksum(name: str) -> None:
 
 @pytest.mark.parametrize("data", [b"data: 1\n\n", b"\x1f\x8b\x07" + b"x" * 20], ids=["text", "method"])
 def test_gzip_that_is_none(data: bytes) -> None:
-    """What is not gzip is a fault."""
+    """Data that is not gzip is a fault."""
     assert decoded("gzip", data) == (b"", False, True)
     assert decoded("gzip", *cut(data, range(len(data)))) == (b"", False, True)
 
@@ -177,7 +177,7 @@ def bomb(window: int, size: int) -> bytes:
 
 @pytest.mark.parametrize("name", WINDOWS)
 def test_a_bomb(name: str) -> None:
-    """However much a body grows, a piece of it has a bound, and nothing more is in memory."""
+    """However much a body expands, its pieces are bounded, and so is the memory."""
     packed = bomb(WINDOWS[name], 16)
     assert len(packed) < 20_000
     decoder = decoder_for(name.removeprefix("raw "))
@@ -196,7 +196,7 @@ def test_a_bomb(name: str) -> None:
 
 
 def test_many_members() -> None:
-    """A megabyte of empty members is decoded in linear time, and one of incompressible bytes in one piece is too."""
+    """A megabyte of empty members, or of incompressible bytes, is decoded completely."""
     assert decoded("gzip", gzip.compress(b"") * 50_000) == (b"", True, False)
     stored = zlib.compressobj(0, wbits=31)
     packed = stored.compress(bytes(1_000_000)) + stored.flush()
@@ -227,7 +227,7 @@ def test_what_a_header_names(header: str, coding: str) -> None:
 
 @pytest.mark.parametrize("coding", ["", "gzip, gzip", "gzip, br", "x-gzip", "compress", "utf-8", "none", "br", "zstd"])
 def test_no_decoder(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none for what is not a coding, for two at once, nor for br and zstd where no module was imported."""
+    """Unknown codings, combined ones, and br and zstd without an imported module have no decoder."""
     for name in OPTIONAL:
         monkeypatch.delitem(sys.modules, name, raising=False)
     assert decoder_for(coding) is None
@@ -269,7 +269,7 @@ def test_optional_every_cut(optional: ModuleType) -> None:
 
 @pytest.mark.parametrize("optional", INSTALLED, indirect=True)
 def test_optional_flushed(optional: Any) -> None:
-    """An event that the server has flushed is there with its last byte."""
+    """An event that the server has flushed is available with its last byte."""
     if optional.__name__ == "zstandard":
         compressor = optional.ZstdCompressor().compressobj()
         pieces = [compressor.compress(event) + compressor.flush(optional.COMPRESSOBJ_FLUSH_BLOCK) for event in EVENTS]
@@ -290,13 +290,13 @@ def test_optional_flushed(optional: Any) -> None:
 
 @pytest.mark.parametrize("optional", INSTALLED, indirect=True)
 def test_optional_faults(optional: ModuleType) -> None:
-    """What is neither br nor zstd is a fault."""
+    """Data that is neither br nor zstd is a fault."""
     assert decoded(coding_with(optional), b"\xff" * 40) == (b"", False, True)
 
 
 @pytest.mark.parametrize("optional", [name for name in INSTALLED if "zst" in name], indirect=True)
 def test_zstd_in_frames(optional: ModuleType) -> None:
-    """A body of several zstd frames is one body; what else comes after an end mark is ignored."""
+    """A body of several zstd frames is one body; other data after an end mark is ignored."""
     compress = compress_with(optional)
     packed = compress(EVENTS[0]) + compress(b"") + compress(b"".join(EVENTS[1:]))
     for whole in (packed, packed + b"\x28\xb5", packed + b"garbage"):
@@ -306,7 +306,7 @@ def test_zstd_in_frames(optional: ModuleType) -> None:
 
 @pytest.mark.parametrize("optional", INSTALLED, indirect=True)
 def test_optional_bomb(optional: ModuleType) -> None:
-    """A bomb comes in pieces that are smaller than what it grows to."""
+    """A bomb is returned in pieces that are smaller than its full size."""
     decoder = decoder_for(coding_with(optional))
     assert decoder is not None
     decoder.feed(compress_with(optional)(bytes(40_000_000)))

@@ -1,4 +1,4 @@
-"""Coming back after a fault: retries, redirects and resumes as a server sees them, over real sockets."""
+"""Reconnecting after a fault: retries, redirects and resumes as a server sees them, over real sockets."""
 
 import logging
 import re
@@ -51,7 +51,7 @@ class Tokens:
 
 
 def test_401_asks_for_the_headers_anew(shell: Shell) -> None:
-    """A 401 to headers from a function asks that function once more, and tries once more, at once."""
+    """After a 401, a headers function is called once more, and the request is sent again at once."""
     with EventServer(status(401), OK) as server:
         result = shell.read(server.url, headers=(tokens := Tokens()), retry=None)
     assert result.data == ["ok"]
@@ -61,7 +61,7 @@ def test_401_asks_for_the_headers_anew(shell: Shell) -> None:
 
 
 def test_401_twice(shell: Shell) -> None:
-    """A second 401 is the answer: the headers are not asked for for ever."""
+    """A second 401 is raised: the headers function is not called for ever."""
     with EventServer(status(401)) as server:
         result = shell.read(server.url, client={"headers": Tokens(), "retry": QUICK})
     assert isinstance(result.error, StatusError)
@@ -70,7 +70,7 @@ def test_401_twice(shell: Shell) -> None:
 
 
 def test_401_to_fixed_headers(shell: Shell) -> None:
-    """Headers that cannot change are not sent again."""
+    """After a 401, fixed headers are not sent again."""
     with EventServer(status(401), OK) as server:
         result = shell.read(server.url, headers={"Authorization": "Bearer 1"})
     assert isinstance(result.error, StatusError)
@@ -78,7 +78,7 @@ def test_401_to_fixed_headers(shell: Shell) -> None:
 
 
 def test_each_attempt_asks_for_its_headers(shell: Shell) -> None:
-    """A function for the headers is asked before each attempt, not once for the call."""
+    """A headers function is called before each attempt, not once per call."""
     with EventServer(status(503), status(503), OK) as server:
         result = shell.read(server.url, headers=Tokens(), retry=QUICK)
     assert result.data == ["ok"]
@@ -86,7 +86,7 @@ def test_each_attempt_asks_for_its_headers(shell: Shell) -> None:
 
 
 def test_retry_after_is_waited_for(shell: Shell) -> None:
-    """`Retry-After: 1` is a floor under the delay."""
+    """`Retry-After: 1` is a minimum for the delay."""
     with EventServer(status(429, Retry_After="1"), OK) as server:
         result = shell.read(server.url, retry=QUICK)
     assert result.data == ["ok"]
@@ -94,7 +94,7 @@ def test_retry_after_is_waited_for(shell: Shell) -> None:
 
 
 def test_retry_after_an_hour_is_raised(shell: Shell) -> None:
-    """A server that asks for an hour is not waited for, and the error says so at once."""
+    """If the server asks for an hour, the error is raised at once, and says so."""
     with EventServer(status(429, Retry_After="3600"), OK) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
@@ -104,7 +104,7 @@ def test_retry_after_an_hour_is_raised(shell: Shell) -> None:
 
 
 def test_503_503_200(shell: Shell) -> None:
-    """Two refusals that pass are never seen by the user."""
+    """The user does not see two refusals that pass."""
     with EventServer(status(503), status(503), OK) as server:
         result = shell.read(server.url, json={"a": 1}, retry=QUICK)
     assert (result.error, result.data) == (None, ["ok"])
@@ -126,7 +126,7 @@ def test_503_for_ever(shell: Shell) -> None:
 
 
 def test_400_is_final(shell: Shell) -> None:
-    """What is wrong with the request itself is not sent again."""
+    """A 400 is not retried."""
     with EventServer(status(400), OK) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
@@ -135,7 +135,7 @@ def test_400_is_final(shell: Shell) -> None:
 
 @every_shell
 def test_a_refused_connection(shell: Shell) -> None:
-    """A server that is not up yet is tried again: no request has reached it, so that is safe for a POST."""
+    """A server that is not up yet is retried: no request has reached it, so that is safe for a POST."""
     failures: list[SSEError] = []
     heads: list[bytes] = []
 
@@ -153,7 +153,7 @@ def test_a_refused_connection(shell: Shell) -> None:
         server.start()
 
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))  # bound, and not listening: nobody else gets this port
+        listener.bind(("127.0.0.1", 0))  # bound, and not listening: no other process gets this port
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         result = shell.read(url, retry=replace(QUICK, on=on))
         server.join()
@@ -166,7 +166,7 @@ def test_a_refused_connection(shell: Shell) -> None:
 
 @every_shell
 def test_a_lost_answer_to_a_post(shell: Shell) -> None:
-    """A POST that may have reached the server is not sent again, and the error names the switches that allow it."""
+    """A POST that may have reached the server is not sent again, and the error names the options that allow it."""
     with EventServer(Answer(RST, framing="raw"), OK) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, ConnectionFailed)
@@ -178,7 +178,7 @@ def test_a_lost_answer_to_a_post(shell: Shell) -> None:
 
 @every_shell
 def test_a_lost_answer_to_a_get(shell: Shell) -> None:
-    """A GET that was lost is sent again: twice means the same as once."""
+    """A GET that was lost is sent again, because it is idempotent."""
     with EventServer(Answer(RST, framing="raw"), OK) as server:
         result = shell.read(server.url, method="GET", retry=QUICK)
     assert result.data == ["ok"]
@@ -186,7 +186,7 @@ def test_a_lost_answer_to_a_get(shell: Shell) -> None:
 
 
 def test_a_body_that_is_used_up(shell: Shell) -> None:
-    """A body from an iterator can be sent once only, and the error says that this is why."""
+    """A body from an iterator can be sent only once, and the error says so."""
 
     def pieces() -> Iterator[bytes]:
         yield b"one-shot"
@@ -203,7 +203,7 @@ def test_a_body_that_is_used_up(shell: Shell) -> None:
 
 
 def test_one_idempotency_key_for_all_attempts(shell: Shell) -> None:
-    """`idempotency_key_header=` sends one key with all attempts of a call, which makes a lost answer repeatable."""
+    """`idempotency_key_header=` sends one key with all attempts of a call, which makes a lost response retryable."""
     client = {"idempotency_key_header": "Idempotency-Key", "retry": QUICK}
     with EventServer(status(503), Answer(FIN, framing="raw"), OK, OK) as server:
         assert shell.read(server.url, client=client).data == ["ok"]
@@ -227,7 +227,7 @@ def redirect(code: int, location: str) -> Answer:
 
 @pytest.mark.parametrize("code", [307, 308])
 def test_a_redirect_to_another_origin_is_refused(shell: Shell, code: int) -> None:
-    """Another origin is not asked without `cross_origin_redirects=True`; nothing of the request reaches it."""
+    """Without `cross_origin_redirects=True`, a redirect to another origin is refused, and nothing reaches it."""
     with EventServer(OK) as other, EventServer(redirect(code, f"{other.url}/b?key=k-secret")) as server:
         result = shell.read(server.url, **SECRETS)
     assert isinstance(result.error, StatusError)
@@ -240,7 +240,7 @@ def test_a_redirect_to_another_origin_is_refused(shell: Shell, code: int) -> Non
 
 
 def test_a_redirect_to_another_origin_is_followed_without_credentials(shell: Shell) -> None:
-    """With `cross_origin_redirects=True` it gets the body, Accept and Content-Type, and no other header of the user."""
+    """With `cross_origin_redirects=True`, the other origin gets the body, but none of the user's credentials."""
     with EventServer(OK) as other, EventServer(redirect(307, f"{other.url}/b")) as server:
         result = shell.read(server.url, cross_origin_redirects=True, **SECRETS)
     assert (result.error, result.data) == (None, ["ok"])
@@ -257,7 +257,7 @@ def test_a_redirect_to_another_origin_is_followed_without_credentials(shell: She
 
 
 def test_a_redirect_within_the_origin(shell: Shell) -> None:
-    """A 307 within the origin is followed with all that the request had."""
+    """A 307 within the origin is followed with everything that the request had."""
     with EventServer(redirect(307, "/b?c=d"), OK) as server:
         result = shell.read(f"{server.url}/a", **SECRETS)
     assert (result.error, result.data) == (None, ["ok"])
@@ -289,7 +289,7 @@ def test_a_redirect_to_nowhere(shell: Shell) -> None:
 
 
 def test_a_circle_of_redirects(shell: Shell) -> None:
-    """A circle ends after as many redirects as a browser follows."""
+    """A loop of redirects ends after as many as a browser follows."""
     with EventServer(redirect(307, "/again")) as server:
         result = shell.read(server.url)
     assert isinstance(result.error, StatusError)
@@ -309,7 +309,7 @@ CUT = Answer("retry: 1\n", events(1, 2), "id: 3\ndata: lost", RST)
 
 
 def test_resume_with_the_same_request(shell: Shell) -> None:
-    """`LastEventID()` sends the same request again, with the ID of the last event, and nothing is lost."""
+    """`LastEventID()` sends the same request again, with the ID of the last event, and no event is lost."""
     with EventServer(CUT, Answer(events(3, 4))) as server:
         result = shell.read(f"{server.url}/a?b=c", json={"a": 1}, headers={"X-Call": "1"}, resume=LastEventID())
     assert (result.error, result.data) == (None, ["1", "2", "3", "4"])
@@ -320,7 +320,7 @@ def test_resume_with_the_same_request(shell: Shell) -> None:
 
 
 def test_resume_waits_for_the_server_s_time(shell: Shell) -> None:
-    """The stream's own `retry` says when to come back."""
+    """The stream's own `retry` is the delay before a resume."""
     with EventServer(Answer("retry: 400\n", events(1), RST), Answer(events(2))) as server:
         result = shell.read(server.url, resume=LastEventID())
     assert result.data == ["1", "2"]
@@ -328,7 +328,7 @@ def test_resume_waits_for_the_server_s_time(shell: Shell) -> None:
 
 
 def test_resume_with_a_get(shell: Shell) -> None:
-    """`LastEventID(method="GET")` drops the body, as MCP has it, and keeps the headers."""
+    """`LastEventID(method="GET")` drops the body, as in MCP, and keeps the headers."""
     with EventServer(CUT, Answer(events(3))) as server:
         result = shell.read(
             server.url, json={"a": 1}, headers={"X-Call": "1"}, resume=LastEventID(method="GET", url=f"{server.url}/r")
@@ -356,7 +356,7 @@ def test_resume_at_a_url_of_the_response(shell: Shell) -> None:
 
 
 def test_resume_with_a_cursor(shell: Shell) -> None:
-    """A `Cursor` makes the request that the server wants, as OpenAI's `starting_after`."""
+    """A `Cursor` makes the request that the server expects, such as OpenAI's `starting_after`."""
 
     def response(*numbers: int) -> str:
         return "".join(f'data: {{"response": "resp_1", "sequence_number": {number}}}\n\n' for number in numbers)
@@ -384,7 +384,7 @@ def test_resume_with_a_cursor(shell: Shell) -> None:
 
 
 def test_resume_outlives_refusals(shell: Shell) -> None:
-    """A refused attempt to resume, and one that is no event stream, are attempts, and the ID stays."""
+    """A resume that is refused, or gets no event stream, is a failed attempt, and the ID stays."""
     login = Answer("<html>", headers={"Content-Type": "text/html"})
     with EventServer(CUT, status(503), login, Answer(events(3))) as server:
         result = shell.read(server.url, resume=LastEventID())
@@ -393,7 +393,7 @@ def test_resume_outlives_refusals(shell: Shell) -> None:
 
 
 def test_resume_gives_up(shell: Shell) -> None:
-    """Without success in the attempts that it has, the stream is interrupted, because of the last failure."""
+    """If all attempts to resume fail, the stream is interrupted, with the last failure as the cause."""
     with EventServer(CUT, status(503), status(502)) as server:
         result = shell.read(server.url, resume=LastEventID(retry=RetryPolicy(max_retries=2, initial_delay=0, jitter=0)))
     assert isinstance(result.error, StreamInterrupted)
@@ -405,7 +405,7 @@ def test_resume_gives_up(shell: Shell) -> None:
 
 
 def test_resume_that_has_nothing_more(shell: Shell) -> None:
-    """A 204 to a resume says that there is nothing more: the stream is complete."""
+    """A 204 to a resume means that there is nothing more: the stream is completed."""
     with EventServer(CUT, Answer(status=204)) as server:
         result = shell.read(server.url, resume=LastEventID())
     assert (result.error, result.data) == (None, ["1", "2"])
@@ -415,7 +415,7 @@ def test_resume_that_has_nothing_more(shell: Shell) -> None:
 
 
 def test_a_new_client_goes_on(shell: Shell) -> None:
-    """`last_event_id=` sends what an earlier stream ended with, from the first request on."""
+    """`last_event_id=` sends the last ID of an earlier stream, from the first request on."""
     with EventServer(CUT, Answer(events(3)), CUT, Answer(events(3))) as server:
         first = shell.read(server.url)
         assert isinstance(first.error, StreamInterrupted)
@@ -427,14 +427,14 @@ def test_a_new_client_goes_on(shell: Shell) -> None:
 
 
 class Trouble(Exception):
-    """The user's own."""
+    """The user's own exception."""
 
 
 def handle(shell: Shell, url: str, handler: Callable[[ServerSentEvent], bool], **options: Any) -> tuple[list[str], str]:
     """
-    Give each event to a handler, until that returns True or raises `Trouble`.
+    Pass each event to a handler, until it returns True or raises `Trouble`.
 
-    Return what was handed out, and the ID that the stream has in the end.
+    Return the events' data, and the stream's last event ID in the end.
     """
     seen: list[str] = []
 
@@ -481,7 +481,7 @@ def one_by_one(request: RecordedRequest) -> Answer:
 def test_an_event_that_the_user_failed_at_comes_again(
     shell: Shell, answer: Callable[[RecordedRequest], Answer]
 ) -> None:
-    """Who fails at an event, and comes back with the stream's last event ID, gets that event again."""
+    """A user whose code fails at an event gets that event again with the stream's last event ID."""
 
     def fail_at_3(event: ServerSentEvent) -> bool:
         if event.data == "3":
@@ -499,7 +499,7 @@ def test_an_event_that_the_user_failed_at_comes_again(
 def test_an_event_that_the_user_left_behind_does_not_come_again(
     shell: Shell, answer: Callable[[RecordedRequest], Answer]
 ) -> None:
-    """Who leaves the loop after an event has finished with it, and goes on behind it."""
+    """A user who leaves the loop after an event has finished it, and resumes after it."""
     with EventServer(answer) as server:
         seen, last = handle(shell, server.url, lambda event: event.data == "3")
         assert (seen, last) == (["1", "2", "3"], "3")
@@ -512,7 +512,7 @@ def own_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 def test_each_retry_is_logged(shell: Shell, caplog: pytest.LogCaptureFixture) -> None:
-    """Each retry is one line at INFO: what happened, to which request, which attempt follows, and when."""
+    """Each retry is one line at INFO: the failure, the request, the next attempt and its delay."""
     caplog.set_level(logging.DEBUG)
     last = Answer(events(2), "data: [DONE]\n\n")
     with EventServer(status(503), Answer("retry: 70\n", events(1), RST), status(502), last) as server:
@@ -530,7 +530,7 @@ def test_each_retry_is_logged(shell: Shell, caplog: pytest.LogCaptureFixture) ->
 
 
 def test_what_goes_well_is_not_logged(shell: Shell, caplog: pytest.LogCaptureFixture) -> None:
-    """There is nothing to say at INFO about a stream that just works."""
+    """A stream without faults logs nothing at INFO."""
     caplog.set_level(logging.INFO)
     with EventServer(OK) as server:
         shell.read(server.url)
@@ -550,7 +550,7 @@ SCRIPTS: dict[str, list[Answer]] = {
 
 @in_turn("script", SCRIPTS)
 def test_nothing_secret_is_said(shell: Shell, caplog: pytest.LogCaptureFixture, script: str) -> None:
-    """No log line, error or `repr` holds a header's value, a query, the user of a URL, a cookie or the body."""
+    """No log line, error or `repr` contains a header's value, a query, the user of a URL, a cookie or the body."""
     caplog.set_level(logging.DEBUG)
     tokens = {"Authorization": "Bearer token-secret"}
     with EventServer(*SCRIPTS[script]) as server:
@@ -570,7 +570,7 @@ def test_nothing_secret_is_said(shell: Shell, caplog: pytest.LogCaptureFixture, 
 
 
 def test_clients_keep_their_secrets(shell: Shell) -> None:
-    """The `repr` of a client holds nothing of what it was given."""
+    """The `repr` of a client contains none of its arguments."""
     client = {"headers": {"X-Extension-Token": "tok-secret"}}
 
     async def arepr() -> str:
@@ -586,7 +586,7 @@ def test_clients_keep_their_secrets(shell: Shell) -> None:
 
 
 def test_results_are_typed_errors(shell: Shell) -> None:
-    """Whatever lies below, what comes out is of one family, with the client's own error as its cause."""
+    """A failure is one of our errors, with the HTTP client's error as its cause."""
     with EventServer(Answer(RST, framing="raw")) as server:
         result: Run = shell.read(server.url)
     assert isinstance(result.error, ConnectionFailed)

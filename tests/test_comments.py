@@ -1,7 +1,7 @@
 """
 Comments in the loop: with `comments=True` they are delivered between the events, in the order of the bytes.
 
-They are no events: not to clocks, IDs, numbers, marks or folds.
+They are not events for clocks, IDs, stats, marks or folds.
 """
 
 import inspect
@@ -39,7 +39,7 @@ class Text(BaseModel):
 
 
 def shown(value: Any) -> str:
-    """A comment as it is on the wire, an event as its data."""
+    """A comment as it is sent, an event as its data."""
     return f":{value.text}" if isinstance(value, Comment) else value.data
 
 
@@ -109,7 +109,7 @@ def test_any_cut(shell: Shell, size: int) -> None:
 
 
 def test_next_and_for(shell: Shell) -> None:
-    """`next()` has comments too, and a loop goes on where it left off."""
+    """`next()` returns comments too, and a loop continues after it."""
 
     async def test(stream: Any) -> None:
         assert [await following(stream) for _ in range(3)] == [": 1", "a", ": 2"]
@@ -119,7 +119,7 @@ def test_next_and_for(shell: Shell) -> None:
 
 
 def test_without_them(shell: Shell) -> None:
-    """By default there are none."""
+    """By default comments are not delivered."""
 
     async def main() -> None:
         async with shell.any_client(http={"transport": scripted_transport(Answer(": 1\ndata: a\n\n"))}) as client:
@@ -145,7 +145,7 @@ def test_they_are_no_events(shell: Shell) -> None:
 
 
 def test_they_feed_no_clock(shell: Shell) -> None:
-    """Comments do not keep the idle clock from running out."""
+    """Comments do not restart the idle clock."""
     pings = (": ping\n\n", Pause(4)) * 5
 
     async def test(stream: Any) -> None:
@@ -160,7 +160,7 @@ def test_they_feed_no_clock(shell: Shell) -> None:
 
 
 def test_they_are_no_marks(shell: Shell) -> None:
-    """The text of a comment ends nothing."""
+    """The text of a comment never matches a mark."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == [":end", ": [DONE]", "a", "end"]
@@ -169,7 +169,7 @@ def test_they_are_no_marks(shell: Shell) -> None:
 
 
 def test_they_are_not_folded(shell: Shell) -> None:
-    """A fold has the events alone; iterating its accumulation has the comments too."""
+    """A fold gets only the events; iterating its accumulation delivers the comments too."""
 
     async def test(stream: Any) -> None:
         reply = stream.accumulate(join, "")
@@ -190,7 +190,7 @@ def test_pings_and_comments(shell: Shell) -> None:
 
 
 def test_a_resumed_stream(shell: Shell) -> None:
-    """The comments of each connection come in their place; the stream resumes without another sign in the loop."""
+    """The comments of each connection come in their place, and the loop does not notice the resume."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == [": 1", "a", ": 2", ": 3", "b"]
@@ -201,7 +201,7 @@ def test_a_resumed_stream(shell: Shell) -> None:
 
 
 def test_comments_before_an_error(shell: Shell) -> None:
-    """What came before a lost connection is delivered; then the error is raised."""
+    """Events and comments before a lost connection are delivered; then the error is raised."""
 
     async def test(stream: Any) -> None:
         assert [await following(stream) for _ in range(2)] == ["a", ": 1"]
@@ -212,7 +212,7 @@ def test_comments_before_an_error(shell: Shell) -> None:
 
 
 def test_closed_among_comments(shell: Shell) -> None:
-    """A loop ends at once if its stream is closed, whatever comments have been read."""
+    """A loop ends at once if its stream is closed, even if comments were already read."""
 
     async def test(stream: Any) -> None:
         assert await following(stream) == ": 1"
@@ -224,7 +224,7 @@ def test_closed_among_comments(shell: Shell) -> None:
 
 
 def test_dispatch(shell: Shell) -> None:
-    """In a dispatch they are for `on.comment`, as always; one that a loop has left is not lost."""
+    """A dispatch passes comments to `on.comment`; one that a loop has not delivered is not lost."""
 
     async def test(stream: Any) -> None:
         seen: list[str] = []
@@ -245,7 +245,7 @@ def test_dispatch(shell: Shell) -> None:
     ids=["events", "dialect", "keep"],
 )
 def test_only_raw_events(options: Any) -> None:
-    """A typed stream has no room for comments, and says so before anything is sent."""
+    """`comments=True` on a typed stream raises before anything is sent."""
     response = httpx.Response(200, request=httpx.Request("GET", "http://test/"))
     with SSEClient() as client:
         calls: list[Callable[..., object]] = [client.post, client.get, client.subscribe]
@@ -258,7 +258,7 @@ def test_only_raw_events(options: Any) -> None:
 
 
 def test_a_raw_dialect(shell: Shell) -> None:
-    """A dialect without a type is no hindrance."""
+    """A dialect without a type allows comments."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == [": 1", "a"]
@@ -267,7 +267,7 @@ def test_a_raw_dialect(shell: Shell) -> None:
 
 
 def test_every_call() -> None:
-    """All calls take it, and so do responses that the user has."""
+    """All calls and `iter_events` accept `comments=`."""
     http = httpx.Client(transport=scripted_transport(*[Answer(": 1\ndata: a\n\n")] * 5))
     with http, SSEClient(http_client=http) as client:
         for call in (client.post, client.get, client.subscribe):
@@ -280,7 +280,7 @@ def test_every_call() -> None:
 
 
 def test_every_async_call() -> None:
-    """The same in async."""
+    """All async calls and `aiter_events` accept `comments=`."""
 
     async def main() -> None:
         http = httpx.AsyncClient(transport=scripted_transport(*[Answer(": 1\ndata: a\n\n")] * 4))
@@ -296,7 +296,7 @@ def test_every_async_call() -> None:
 
 
 def test_a_relay(shell: Shell) -> None:
-    """A proxy that encodes what it reads sends the same events, and the same keep-alives between them."""
+    """A proxy that encodes the values that it reads sends the same events, and the same keep-alives between them."""
     data = ": keep-alive\ndata: a\n\n:\nid: 1\ndata: b\n\n: last\n"
 
     async def test(stream: Any) -> None:
@@ -317,7 +317,7 @@ def test_a_relay(shell: Shell) -> None:
 
 
 def test_the_record() -> None:
-    """A comment is compared by its text, and shows it."""
+    """A comment compares by its text, and its repr shows it."""
     assert Comment(" ping") == Comment(text=" ping") != Comment("")
     assert repr(Comment(" ping")) == "Comment(text=' ping')"
     assert not hasattr(Comment(""), "__dict__")

@@ -1,4 +1,4 @@
-"""The clocks of a request up to its headers: which of them it is under, and when that runs out."""
+"""The clocks of a request up to its headers: which of them apply in each phase, and when they run out."""
 
 from math import inf
 
@@ -55,13 +55,13 @@ def deadlines(connect: float | None, response: float | None, total: float, phase
     ],
 )
 def test_deadlines(connect: float, response: float, total: float, phases: str, expected: list[float]) -> None:
-    """Each phase has its own clock: both together until it is known which one is next; never more than the total."""
+    """Each phase has its own clock. Both apply until the next phase is known, and the total always does."""
     assert deadlines(connect, response, total, phases) == expected
 
 
 @pytest.mark.parametrize(("total", "expected"), [(inf, (4, 20)), (10, (4, 9)), (3, (2, 2))])
 def test_limits_of_the_transport(total: float, expected: tuple[float, float]) -> None:
-    """What a transport is told is left of each clock, within the total."""
+    """The transport's limits are the rest of each clock, within the total."""
     countdown = Countdown(5, 20, total)
     countdown.wait_for_connection(0.0)
     assert (countdown.left_to_connect(1.0), countdown.left_to_respond(1.0)) == expected

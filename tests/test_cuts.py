@@ -2,9 +2,9 @@
 The cut matrix: one stream, cut after every single byte of its response, head and chunk framing included.
 
 The stream has thirty events of all shapes: LF and CRLF, named, without data, with characters of several bytes. The
-server resumes after the `Last-Event-ID`. Every byte is cut in virtual time, without a socket, and every third byte in
-the async client; all shells see a sample of each framing over real sockets, each with a phase of its own. That both
-mean the same is shown by `testing/test_transport.py`.
+server resumes after the `Last-Event-ID`. The sync client sees every cut in virtual time, without a socket, and the
+async client every third. All shells see a sample of each framing over real sockets, each with its own offset.
+`testing/test_transport.py` shows that both give the same results.
 """
 
 import random
@@ -53,15 +53,15 @@ def block(number: int) -> bytes:
 
 BLOCKS = [b"retry:10\n\n", *(block(number) for number in range(1, COUNT + 1))]
 EVENTS = parse(b"".join(BLOCKS)).events
-# With `Connection: close`, so that no thread finds a connection in the pool that is cut behind its last byte.
+# With `Connection: close`, so that no thread gets a connection from the pool that is cut after its last byte.
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type:text/event-stream\r\nConnection:close\r\n"
 
 END = b"event: end\ndata:\n\n"
-"""A terminator, behind the events, where a test wants one."""
+"""A terminator after the events, for tests that use one."""
 
 
 def answer(framing: Framing, after: int, end: bytes = b"") -> bytes:
-    """The whole answer with the events behind that one."""
+    """The whole response with the events after the event `after`."""
     blocks = [BLOCKS[0], *BLOCKS[after + 1 :]]
     if end:
         blocks.append(end)
@@ -78,7 +78,7 @@ def answer(framing: Framing, after: int, end: bytes = b"") -> bytes:
 
 
 def body(framing: Framing, answer: bytes) -> bytes | None:
-    """What of the body is in an answer that was cut; `None` where the head is not whole."""
+    """The part of the body in a response that was cut; `None` if the head is incomplete."""
     _, blank, rest = answer.partition(b"\r\n\r\n")
     if not blank:
         return None
@@ -96,7 +96,7 @@ def body(framing: Framing, answer: bytes) -> bytes | None:
 
 @dataclass(frozen=True)
 class Cut:
-    """Where the answers to the requests of one stream are cut, one after the other; the next ones are whole."""
+    """The positions where the successive responses of one stream are cut. Later responses are whole."""
 
     framing: Framing
     how: How
@@ -109,7 +109,7 @@ class Cut:
 
     @property
     def received(self) -> bytes:
-        """The first answer, up to its cut."""
+        """The first response, up to its cut."""
         return answer(self.framing, 0, self.end)[: self.at[0]]
 
     @property
@@ -118,12 +118,12 @@ class Cut:
 
     @property
     def arrived(self) -> list[ServerSentEvent]:
-        """The events that were whole before the cut."""
+        """The events that were complete before the cut."""
         return parse(body(self.framing, self.received) or b"").events
 
 
 class Script:
-    """It cuts each stream as its path says, and resumes, unless it `starts_over`."""
+    """A server that cuts each stream as its path says, and resumes unless it `starts_over`."""
 
     def __init__(self, cuts: Sequence[Cut], *, starts_over: bool = False) -> None:
         self.cuts = {cut.path: cut for cut in cuts}
@@ -146,7 +146,7 @@ class Script:
 
 @dataclass(frozen=True)
 class World:
-    """A shell, and what is below it: real sockets, or a transport in virtual time."""
+    """A shell on real sockets, or on a transport in virtual time."""
 
     shell: Shell
     has_sockets: bool
@@ -155,7 +155,7 @@ class World:
         return f"{self.shell}-{'sockets' if self.has_sockets else 'virtual'}"
 
     def all_cuts(self, *framings: Framing, hows: Sequence[How] = ("FIN", "RST")) -> list[Cut]:
-        """All cuts that are to be seen here."""
+        """All cuts to test here."""
         phase = SHELLS.index(self.shell) if self.has_sockets else 0
         return [
             Cut(framing, how, (at,))
@@ -167,8 +167,8 @@ class World:
     def _step(self, how: How) -> int:
         if self.has_sockets:
             return SAMPLE
-        # FIN and RST differ in the transport's error only, which is the same after each byte. Both clients leave it to
-        # the session to tell how a stream has ended: the sync one has seen each byte.
+        # FIN and RST differ only in the transport's error, which is the same after each byte. In both clients the
+        # session decides how a stream has ended, so every byte in the sync client is enough.
         return (1 if how == "FIN" else 9) * (1 if self.shell.kind == "sync" else 3)
 
     def read_all(self, script: Script, client: dict[str, Any], **options: Any) -> list[Run]:
@@ -221,7 +221,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def test_every_cut_is_resumed(world: World) -> None:
-    """Whatever byte the connection breaks behind: with `resume=` all events come, each once and in order."""
+    """Wherever the connection is cut, all events come with `resume=`, each once and in order."""
     cuts = world.all_cuts("chunked", "length")
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
     script = Script(cuts)
@@ -234,9 +234,9 @@ def test_every_cut_is_resumed(world: World) -> None:
 
 def test_every_cut_is_told(world: World) -> None:
     """
-    By default every event that was whole is handed out, the error says what was lost, and there is no second POST.
+    By default every complete event is delivered, the error says how the stream ended, and there is no second POST.
 
-    Nothing but a whole answer counts as completed.
+    Only a whole response counts as completed.
     """
     cuts = world.all_cuts("chunked", "length")
     script = Script(cuts)
@@ -251,7 +251,7 @@ def test_every_cut_is_told(world: World) -> None:
 
 
 def test_every_cut_is_told_without_retries(world: World) -> None:
-    """The same with `retry=None`, which has no more to say about why it is not tried again."""
+    """With `retry=None` the result is the same, but the error does not mention `retry_ambiguous`."""
     cuts = world.all_cuts("chunked", "length")[::13]
     script = Script(cuts)
     results = world.read_all(script, {"retry": None})
@@ -272,7 +272,7 @@ def check_told(cut: Cut, result: Run) -> None:
 
 
 def test_two_cuts(world: World) -> None:
-    """A stream that is cut, resumed, and cut again loses and repeats nothing either."""
+    """A stream that is cut, resumed, and cut again still loses and repeats nothing."""
     dice = random.Random(str(world))
     framings: list[Framing] = ["chunked", "length"]
     hows: list[How] = ["FIN", "RST"]
@@ -291,7 +291,7 @@ def test_two_cuts(world: World) -> None:
 
 
 def test_a_body_up_to_the_close_without_a_terminator(world: World) -> None:
-    """Where only the close ends the body, a cut inside a block is seen, and one between two blocks cannot be."""
+    """If only the close ends the body, a cut inside a block is noticed, and one between two blocks cannot be."""
     cuts = world.all_cuts("close", hows=["FIN"])
     script = Script(cuts)
     results = world.read_all(script, {}, retry=None)
@@ -307,14 +307,14 @@ def test_a_body_up_to_the_close_without_a_terminator(world: World) -> None:
 
 
 def is_between_blocks(received: bytes) -> bool:
-    """Whether nothing of an event has come since the last blank line: comments and `retry` are no part of one."""
+    """Whether no part of an event has come since the last blank line; comments and `retry` are not part of one."""
     text = received.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     *lines, open_line = text.rpartition(b"\n\n")[2].split(b"\n")
     return all(line.partition(b":")[0] in (b"", b"retry") for line in [*lines, open_line])
 
 
 def test_a_body_up_to_the_close_with_a_terminator(world: World) -> None:
-    """A required terminator makes every cut seen, and so every cut is resumed."""
+    """With a required terminator, every cut is noticed and resumed."""
     cuts = [Cut(cut.framing, cut.how, cut.at, END) for cut in world.all_cuts("close")[::3]]
     retry = RetryPolicy(retry_ambiguous=True, initial_delay=0, jitter=0)
     terminator = Terminator(event="end")
@@ -328,7 +328,7 @@ def test_a_body_up_to_the_close_with_a_terminator(world: World) -> None:
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_nothing_fails_behind_the_terminator(world: World, framing: Framing) -> None:
-    """Once the terminator has come, no cut matters: not of its last line end, and not of the last chunk."""
+    """After the terminator, no cut matters: neither in its last line end nor in the last chunk."""
     whole = answer(framing, 0, END)
     first = whole.index(END) + len(END)
     hows: list[How] = ["FIN", "RST"]
@@ -342,9 +342,9 @@ def test_nothing_fails_behind_the_terminator(world: World, framing: Framing) -> 
 
 
 def test_a_server_that_starts_over(world: World) -> None:
-    """A server that does not know `Last-Event-ID` and starts over is noticed, and no event is handed out twice."""
+    """A server that ignores `Last-Event-ID` and starts over is noticed, and no event is delivered twice."""
     sample = world.all_cuts("chunked", "length")[::7]
-    # Behind one event, its ID alone is no proof: some servers give several events the same.
+    # After a single event, its ID is not enough proof: some servers give several events the same ID.
     cuts = [cut for cut in sample if len(cut.arrived) >= 2 and not cut.is_whole]
     script = Script(cuts, starts_over=True)
     results = world.read_all(script, {}, resume=LastEventID())

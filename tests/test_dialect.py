@@ -36,7 +36,7 @@ END = Terminator(event="end")
     ids=["alone", "with-events", "with-its-type"],
 )
 def test_a_terminator_alone(dialect: Dialect[ServerSentEvent]) -> None:
-    """Without `events`, a dialect hands out events as they are, and its terminator is required."""
+    """Without `events`, a dialect delivers events as they are, and its terminator is required."""
 
     def read(body: str) -> list[ServerSentEvent]:
         http = httpx.Client(base_url="http://test", transport=scripted_transport(Answer(body)))
@@ -52,7 +52,7 @@ def test_a_terminator_alone(dialect: Dialect[ServerSentEvent]) -> None:
 
 
 def test_a_dialect_says_its_type_in_brackets() -> None:
-    """A dialect may name its type, and is a value like any other: equal, copied, pickled and never changed."""
+    """`Dialect[int]` gives the type of a dialect. A dialect is a value: equal, copied, pickled and frozen."""
     dialect = Dialect[int](events=int, terminator=END)
     assert dialect == Dialect(events=int, terminator=END)
     assert dialect == pickle.loads(pickle.dumps(dialect)) == deepcopy(dialect)
@@ -64,7 +64,7 @@ def test_a_dialect_says_its_type_in_brackets() -> None:
 
 
 class Mistake(Exception):
-    """An exception of the user's own."""
+    """An exception of the user's code."""
 
 
 def fail(event: ServerSentEvent) -> bool:
@@ -103,7 +103,7 @@ def test_a_test_that_raises(marks: dict[str, Any], last: str) -> None:
 @pytest.mark.anyio
 @BAD
 async def test_a_test_that_raises_async(marks: dict[str, Any], last: str) -> None:
-    """In an async loop it is the same."""
+    """An exception in the `test` of a mark propagates from an async loop too, and the response is closed."""
     http = httpx.AsyncClient(transport=scripted_transport(Answer("data: 1\n\n", last)))
     async with http, AsyncSSEClient(http_client=http) as client, client.post("http://test/chat", **marks) as stream:
         events = aiter(stream)
@@ -116,7 +116,7 @@ async def test_a_test_that_raises_async(marks: dict[str, Any], last: str) -> Non
 
 
 def test_a_subscription_with_a_test() -> None:
-    """A test is never called before there is an event."""
+    """A test is called only with events of the stream."""
     http = httpx.Client(transport=scripted_transport(Answer("data: [DONE]\n\ndata: 1\n\n")))
     with http, SSEClient(http_client=http) as client:
         stream = client.subscribe("http://test/feed", terminator=Terminator(test=lambda event: event.json() == 1))
@@ -148,7 +148,7 @@ BOTH = "application/json;q=0.9, text/event-stream"
     ],
 )
 def test_accept(dialect: dict[str, Any], options: dict[str, Any], accept: str, takes_json: bool) -> None:
-    """A dialect says what it accepts; an argument or a header of the call wins."""
+    """A dialect sets the Accept header; an argument or a header of the call overrides it."""
     transport = scripted_transport(Answer(JSON, headers={"Content-Type": "application/json"}))
     with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
         stream = client.post("http://test/chat", dialect=Dialect(**dialect), **options)
@@ -161,7 +161,7 @@ def test_accept(dialect: dict[str, Any], options: dict[str, Any], accept: str, t
 
 
 def test_accept_of_a_client() -> None:
-    """A header of the client wins over that of the dialect, whichever client has it."""
+    """An Accept header of either client overrides the dialect's."""
     dialect = Dialect(accept=BOTH)
     transport = scripted_transport(*[Answer("data: 1\n\n")] * 2)
     with httpx.Client(transport=transport, headers={"Accept": "a/b"}) as http, SSEClient(http_client=http) as client:
@@ -174,7 +174,7 @@ def test_accept_of_a_client() -> None:
 
 @pytest.mark.parametrize(("body", "is_told"), [({"n": 1}, True), ({"stream": True}, False)], ids=["absent", "true"])
 def test_a_request_without_its_stream_field(body: Any, is_told: bool) -> None:
-    """A JSON response to a request that asks for no stream says what the request lacks."""
+    """If a request without `"stream": true` gets a JSON response, the error says so."""
     transport = scripted_transport(Answer(JSON, headers={"Content-Type": "application/json"}))
     with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
         with pytest.raises(ContentTypeError) as caught:
@@ -183,7 +183,7 @@ def test_a_request_without_its_stream_field(body: Any, is_told: bool) -> None:
 
 
 def test_a_response_of_ones_own_in_json() -> None:
-    """A response that the user has is JSON to a dialect that accepts it."""
+    """`iter_events` reads a JSON response as one event if the dialect accepts JSON."""
     response = httpx.Response(200, json={"id": 1}, request=httpx.Request("POST", "http://test/chat"))
     (event,) = iter_events(response, dialect=Dialect(accept_json=True))
     assert event.json() == {"id": 1}
@@ -208,7 +208,7 @@ class Count:
 
 
 def test_events_replace_the_reader() -> None:
-    """Both say what a loop yields: `events=` in the call takes the place of the dialect's reader."""
+    """`events=` in the call replaces the dialect's reader, because both set the values of a loop."""
     dialect: Dialect[int, int] = Dialect(reader=Count)
     assert dialect_of(None, dialect, None).reader is Count
     assert dialect_of(None, dialect, "keep").reader is Count

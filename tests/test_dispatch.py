@@ -1,7 +1,7 @@
 """
-A stream dispatched to callbacks: which are called, in which order, when, and where; sync, on asyncio and on trio.
+A stream dispatched to callbacks: which are called, in which order, when, and on which thread or task.
 
-The order of callbacks is a table: `ENDS` has one line for each way that a stream can end.
+The order of callbacks is a table: `ENDS` has one row for each way that a stream can end.
 """
 
 import math
@@ -52,20 +52,20 @@ Stream: TypeAlias = EventStream[Any] | AsyncEventStream[Any]
 FOREVER = Pause(math.inf)
 QUICK = RetryPolicy(initial_delay=0.01, jitter=0)
 
-# A batch whose time never comes: what is pending is handed over at the end alone.
+# An interval that never ends: a batch's pending events are delivered only at the end.
 NEVER = 60.0
 
-# Nothing here takes so long, unless it does not work.
+# Nothing here takes this long unless it is broken.
 AT_ONCE = 0.3
 
 
 class Mine(Exception):
-    """What a handler raises."""
+    """The exception that a handler raises."""
 
 
 @dataclass
 class Dispatched(Run):
-    """What came of a dispatch."""
+    """The result of a dispatch."""
 
     error: Any = None
     stats: StreamStats | None = None
@@ -93,7 +93,7 @@ def run(
     dispatch: Callable[[Stream, Handlers], Awaitable[StreamStats]] = dispatched,
     **options: Any,
 ) -> Dispatched:
-    """Dispatch one POST; close it, from another thread or task, as soon as `closes_at()` says so."""
+    """Dispatch one POST; close it from another thread or task as soon as `closes_at()` is true."""
     result = Dispatched()
 
     async def main() -> None:
@@ -164,7 +164,7 @@ class Log:
             raise self.mine
 
     def handlers(self, *, batch: Any = None, is_async: bool = False) -> Handlers:
-        """A handler for everything; with `batch` one for many of that kind too."""
+        """A handler for everything; with `batch`, also a batch handler for events of that kind."""
         on = Handlers()
 
         def asynchronous(handler: Callable[[Any], None]) -> Callable[[Any], Any]:
@@ -196,11 +196,11 @@ with_batch = pytest.mark.parametrize("has_batch", [False, True], ids=["", "batch
 
 @dataclass(frozen=True)
 class End:
-    """One way to end. A line of `calls` that begins with "batch" is there where a batch is registered."""
+    """One way to end. In `calls`, entries that begin with "batch" are expected only if a batch is registered."""
 
     name: str
     answer: Answer | None
-    """`None` if there are no listeners."""
+    """`None` if no server listens."""
     calls: str
     outcome: str
     error: type[Exception] | None = None
@@ -303,7 +303,7 @@ def nobody() -> str:
 @with_batch
 @in_turn("end", ENDS, ids=str)
 def test_ends(shell: Shell, end: End, has_batch: bool) -> None:
-    """However a stream ends: what is pending, then one of complete, error and cancel, then close, and the truth."""
+    """However a stream ends, pending events come first, then one of complete, error and cancel, then close."""
     log = Log(raises_in=end.raises_in)
     on = log.handlers(batch=ServerSentEvent if has_batch else None, is_async=shell.kind != "sync")
     closes_at = (lambda: end.closes_behind in log.calls) if end.closes_behind else None
@@ -337,7 +337,7 @@ LAST_EVENTS: dict[str, tuple[Answer, dict[str, Any]]] = {
 def test_raises_at_the_last_event(
     shell: Shell, answer: Answer, options: dict[str, Any], waits: bool, has_batch: bool
 ) -> None:
-    """A handler that raises at the very last event has abandoned the stream, however far it was read by then."""
+    """If a handler raises at the very last event, the stream is abandoned, however far it was read by then."""
     log = Log()
     mine = Mine()
     streams: list[Stream] = []
@@ -379,7 +379,7 @@ def test_raises_at_the_last_event(
 
 @pytest.mark.parametrize("answer", [Answer(*TWO), Answer(*TWO, FIN)], ids=["completed", "interrupted"])
 def test_raises_with_the_last_batch(shell: Shell, answer: Answer) -> None:
-    """What raises when the pending events are handed over at the end has abandoned the stream too."""
+    """If a batch handler raises at the end, the stream is abandoned too."""
     log = Log(raises_in="batch 2")
     with EventServer(answer) as server:
         result = run(shell, server.url, log.handlers(batch="message"))
@@ -390,7 +390,7 @@ def test_raises_with_the_last_batch(shell: Shell, answer: Answer) -> None:
 @with_batch
 @pytest.mark.parametrize("rest", [(), ("data: [DONE]\n\n",), (FOREVER,)], ids=["end", "[DONE]", "more"])
 def test_decode_error_at_the_last_event(shell: Shell, rest: tuple[Any, ...], has_batch: bool) -> None:
-    """A last event that does not fit its type fails the stream; `on.error` and the outcome agree."""
+    """A last event that does not match its type fails the stream, and `on.error` and the outcome agree."""
     log = Log()
     on = log.handlers(batch=int if has_batch else None)
     with EventServer(Answer("data: 1\n\n", "data: x\n\n", *rest)) as server:
@@ -401,7 +401,7 @@ def test_decode_error_at_the_last_event(shell: Shell, rest: tuple[Any, ...], has
 
 @with_batch
 def test_decode_error(shell: Shell, has_batch: bool) -> None:
-    """An event that does not fit its type ends a dispatch, as an error of the stream."""
+    """An event that does not match its type ends a dispatch with an error of the stream."""
     log = Log()
     on = log.handlers(batch=int if has_batch else None)
     with EventServer(Answer("data: 1\n\ndata: 2\n\ndata: x\n\n", FOREVER)) as server:
@@ -415,7 +415,7 @@ def test_decode_error(shell: Shell, has_batch: bool) -> None:
 @with_batch
 @pytest.mark.parametrize("dispatch", [dispatched, entering])
 def test_returns_the_numbers(shell: Shell, dispatch: Any, has_batch: bool) -> None:
-    """A dispatch returns the stream's numbers; it connects where that has not been done, and `open` is called once."""
+    """A dispatch returns the stream's stats. It connects if the stream was not entered, and calls `open` once."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
     with EventServer(Answer(*TWO)) as server:
@@ -439,7 +439,9 @@ MOMENTS = [
 @with_batch
 @pytest.mark.parametrize(("moment", "outcome", "options"), MOMENTS)
 def test_last_handlers_raise(shell: Shell, moment: str, outcome: str, options: Any, has_batch: bool) -> None:
-    """What a handler raises at the end comes out as it is; `close` is still called, once, and nothing else."""
+    """
+    An exception of a handler at the end reaches the user unchanged. `close` is still called, once, and nothing else.
+    """
     log = Log(raises_in=moment)
     with EventServer(Answer(*TWO)) as server:
         result = run(shell, server.url, log.handlers(batch="message" if has_batch else None), **options)
@@ -451,7 +453,7 @@ def test_last_handlers_raise(shell: Shell, moment: str, outcome: str, options: A
 
 @with_batch
 def test_cancel_handler_raises(shell: Shell, has_batch: bool) -> None:
-    """What `on.cancel` raises on a stream that was closed comes out as it is, behind `close`."""
+    """If `on.cancel` raises on a stream that was closed, its exception reaches the user after `close`."""
     log = Log(raises_in="cancel")
     with EventServer(Answer(*TWO, FOREVER)) as server:
         on = log.handlers(batch="message" if has_batch else None)
@@ -461,7 +463,7 @@ def test_cancel_handler_raises(shell: Shell, has_batch: bool) -> None:
 
 
 def test_batch_raises_at_the_end(shell: Shell) -> None:
-    """A batch that raises while it is flushed stops the stream like any handler: cancel, close, and its exception."""
+    """A batch handler that raises at the end stops the stream like any handler: cancel, close, and its exception."""
     log = Log(raises_in="batch 2")
     with EventServer(Answer(*TWO)) as server:
         result = run(shell, server.url, log.handlers(batch="message"))
@@ -470,7 +472,7 @@ def test_batch_raises_at_the_end(shell: Shell) -> None:
 
 
 def test_batch_raises_behind_a_handler(shell: Shell) -> None:
-    """Where a handler has raised and what is pending raises too, there still is one cancel, then one close."""
+    """If a handler raises and the pending batch raises too, there is still one cancel and then one close."""
     log = Log(raises_in="batch 2")
     on = log.handlers(batch="message")
     first = Mine()
@@ -487,7 +489,7 @@ def test_batch_raises_behind_a_handler(shell: Shell) -> None:
 
 @with_batch
 def test_handler_closes(shell: Shell, has_batch: bool) -> None:
-    """A handler may close the stream itself: no event more, cancel, close, and no error."""
+    """A handler may close the stream: no further event, then cancel and close, and no error."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
     streams: list[Stream] = []
@@ -509,7 +511,7 @@ def test_handler_closes(shell: Shell, has_batch: bool) -> None:
 
 
 def test_comments_and_retries(shell: Shell) -> None:
-    """`open` is called for each connection, `retry` before each further attempt, `comment` as comments come."""
+    """`open` is called for each connection, `retry` before each further attempt, `comment` for each comment."""
     log = Log()
     answers = [
         Answer(status=503, framing="length"),
@@ -533,7 +535,7 @@ IN_ORDER = ["event 1", "comment  a", "comment  b", "event 2", "comment  c", "com
 @with_batch
 @in_turn("size", [1, 7, 16, 1000])
 def test_comments_in_order(shell: Shell, size: int, has_batch: bool) -> None:
-    """Comments and events are told in the order of their bytes, however these come."""
+    """Comments and events are delivered in the order of their bytes, however the stream is cut into pieces."""
     log = Log()
     on = log.handlers(batch="ping" if has_batch else None)
     pieces = [MIXED[at : at + size] for at in range(0, len(MIXED), size)]
@@ -583,7 +585,7 @@ COMMENTED: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 def test_comments_at_the_end(
     shell: Shell, body: str, options: dict[str, Any], calls: list[str], size: int, has_batch: bool
 ) -> None:
-    """A comment that comes before the event that ends a stream is told; one that comes after it is not."""
+    """A comment before the event that ends a stream is delivered; a comment after it is not."""
     log = Log()
     on = log.handlers(batch="none" if has_batch else None)
     with EventServer(Answer(*(body[at : at + size] for at in range(0, len(body), size)))) as server:
@@ -593,7 +595,7 @@ def test_comments_at_the_end(
 
 
 def test_comments_over_a_resume(shell: Shell) -> None:
-    """The order holds over connections too: what came before a cut is told before what follows it."""
+    """The order holds over connections too: a comment before a cut is delivered before everything after it."""
     log = Log()
     answers = [
         Answer(": a\nid: 1\ndata: 1\n\n: b\n", "id: 2\ndata: 2\nretry: 50\n\n: c\n", Pause(0.02), FIN),
@@ -610,7 +612,7 @@ def test_comments_over_a_resume(shell: Shell) -> None:
 
 @with_batch
 def test_a_comment_after_the_event_that_closes(shell: Shell, has_batch: bool) -> None:
-    """A stream that a handler closes tells no comment more, even of what came in one piece."""
+    """After a handler closes the stream, no comment is delivered, even from the same piece."""
     log = Log()
     on = log.handlers(batch="none" if has_batch else None)
     streams: list[Stream] = []
@@ -641,7 +643,7 @@ def test_gives_up(shell: Shell) -> None:
 
 @with_batch
 def test_twice(shell: Shell, has_batch: bool) -> None:
-    """A stream is dispatched once, whatever has become of it; asking again disturbs nothing."""
+    """A stream can be dispatched only once. A second call raises, and changes nothing."""
     log = Log()
 
     async def twice(stream: Stream, on: Handlers) -> StreamStats:
@@ -658,7 +660,7 @@ def test_twice(shell: Shell, has_batch: bool) -> None:
 
 
 def test_behind_some_events(shell: Shell) -> None:
-    """What is left of a stream that was iterated before can be dispatched."""
+    """The rest of a stream that was partly iterated can be dispatched."""
     log = Log()
 
     async def begin(stream: Stream, on: Handlers) -> StreamStats:
@@ -677,7 +679,7 @@ def test_behind_some_events(shell: Shell) -> None:
 
 
 def test_async_handlers_one_at_a_time(shell: Shell) -> None:
-    """A handler has ended before the next begins, also where it waits."""
+    """A handler finishes before the next begins, even if it waits."""
     if shell.kind == "sync":
         pytest.skip("the sync client has no async handlers")
     calls: list[str] = []
@@ -701,7 +703,7 @@ def readers() -> list[threading.Thread]:
 
 @with_batch
 def test_threads(shell: Shell, has_batch: bool) -> None:
-    """Handlers run on the caller's own thread; a sync dispatch with a batch reads on another one, and leaves none."""
+    """Handlers run on the caller's thread. A sync dispatch with a batch reads on another thread, and leaves none."""
     seen: list[tuple[int, int]] = []
     on = Handlers()
 
@@ -724,7 +726,7 @@ def test_threads(shell: Shell, has_batch: bool) -> None:
 
 @pytest.mark.parametrize("interval", [math.inf, 1e300, 1e10])
 def test_a_batch_whose_time_is_far_away(shell: Shell, interval: float) -> None:
-    """A batch may wait for longer than any system can: behind the first event it is handed over at the end."""
+    """An interval may be longer than any system can wait: after the first event, the rest is delivered at the end."""
     batches: list[list[str]] = []
     on = Handlers()
     on.batch("message", interval=interval)(lambda events: batches.append([event.data for event in events]))
@@ -738,7 +740,7 @@ tenant = ContextVar("tenant", default="nobody")
 
 @with_batch
 def test_context(shell: Shell, has_batch: bool) -> None:
-    """Headers, `auth`, hooks and validators see the context variables of the caller, whatever thread they run on."""
+    """Headers, `auth`, hooks and validators see the caller's context variables, on whatever thread they run."""
     seen: dict[str, str] = {}
 
     def note(where: str) -> None:
@@ -783,7 +785,7 @@ def test_context(shell: Shell, has_batch: bool) -> None:
 @with_batch
 @pytest.mark.anyio
 async def test_task(has_batch: bool) -> None:
-    """Handlers run in the caller's own task."""
+    """Handlers run in the caller's task."""
     tasks: set[int] = set()
     on = Handlers()
     on.event(lambda event: tasks.add(anyio.get_current_task().id))
@@ -798,7 +800,7 @@ async def test_task(has_batch: bool) -> None:
 
 @pytest.mark.parametrize("how", ["raises", "closed", "cut"])
 def test_no_thread_is_left(how: str) -> None:
-    """The reader of a sync dispatch ends with it, however that ends."""
+    """The reader thread of a sync dispatch ends with it, however it ends."""
     on = Handlers()
     on.batch("message")(lambda events: None)
     with EventServer(Answer(*TWO, FIN if how == "cut" else FOREVER)) as server, KINDS[0].client({}, {}) as client:
@@ -818,7 +820,7 @@ def test_no_thread_is_left(how: str) -> None:
 
 @dataclass
 class Screen:
-    """What was drawn, and when."""
+    """The batches that were drawn, and when."""
 
     draws: list[tuple[float, list[str]]] = field(default_factory=list[tuple[float, list[str]]])
 
@@ -835,7 +837,7 @@ class Screen:
 
 
 def test_a_batch_fires_while_nothing_comes(shell: Shell) -> None:
-    """Three tokens, then silence: all are shown as soon as the interval is over, and not with the next byte."""
+    """Three tokens, then silence: all are shown as soon as the interval is over, without waiting for a byte."""
     screen = Screen()
     on = Handlers()
     on.batch("message", interval=0.05)(screen.draw)
@@ -851,7 +853,7 @@ def test_a_batch_fires_while_nothing_comes(shell: Shell) -> None:
 
 
 def test_a_batch_keeps_to_its_interval(shell: Shell) -> None:
-    """The first event is shown at once, then there is at most one call in each interval, and nothing is lost."""
+    """The first event is shown at once. Then there is at most one call per interval, and nothing is lost."""
     screen = Screen()
     on = Handlers()
     on.batch("message", interval=0.05)(screen.draw)
@@ -863,13 +865,13 @@ def test_a_batch_keeps_to_its_interval(shell: Shell) -> None:
     assert screen.shown == [str(number) for number in range(30)]
     assert screen.sizes[0] == 1
     times = [at for at, _ in screen.draws]
-    inner = pairwise(times[:-1])  # the last one is the end's
+    inner = pairwise(times[:-1])  # the last one comes at the end
     assert all(later - earlier > 0.04 for earlier, later in inner)
     assert 3 <= len(times) <= 10
 
 
 def test_max_items(shell: Shell) -> None:
-    """With `max_items` a batch is handed over as soon as it is full, before its time."""
+    """With `max_items`, a batch is delivered as soon as it is full, before its interval is over."""
     screen = Screen()
     on = Handlers()
     on.batch("message", interval=NEVER, max_items=3)(screen.draw)
@@ -880,7 +882,7 @@ def test_max_items(shell: Shell) -> None:
 
 
 def test_batches_of_several(shell: Shell) -> None:
-    """Each batch has its own interval and its own events; a handler for single ones is called at once."""
+    """Each batch has its own interval and events, and a handler for single events is called at once."""
     slow, quick = Screen(), Screen()
     singles: list[str] = []
     on = Handlers()
@@ -897,7 +899,7 @@ def test_batches_of_several(shell: Shell) -> None:
 
 
 def test_a_slow_batch_loses_nothing(shell: Shell) -> None:
-    """Where handlers are slower than the server, reading waits for them: nothing is lost, all in order."""
+    """If handlers are slower than the server, reading waits for them: no event is lost or out of order."""
     screen = Screen()
     on = Handlers()
     on.batch("message", interval=0.001)(screen.draw)
@@ -909,7 +911,7 @@ def test_a_slow_batch_loses_nothing(shell: Shell) -> None:
 
 
 def test_last_event_id_with_batches(shell: Shell) -> None:
-    """What is pending in a batch is not finished; once it was handed over, it is."""
+    """An event that is pending in a batch is not finished; once the batch is delivered, it is."""
     ids: list[tuple[str, str]] = []
     on = Handlers()
     streams: list[Stream] = []
@@ -936,7 +938,9 @@ def test_last_event_id_with_batches(shell: Shell) -> None:
 
 
 def test_last_event_id_of_an_error_with_batches(shell: Shell) -> None:
-    """A stream that breaks hands over what is pending first: its error's `last_event_id` is that of the last of it."""
+    """
+    A stream that breaks delivers the pending batch first, and its error's `last_event_id` is that of the last event.
+    """
     screen = Screen()
     seen: list[str] = []
     on = Handlers()
@@ -956,7 +960,7 @@ def test_last_event_id_of_an_error_with_batches(shell: Shell) -> None:
 
 
 def test_last_event_id_without_batches(shell: Shell) -> None:
-    """Without a batch, what a handler is called with is not finished, and what it has raised on neither."""
+    """Without a batch, an event is not finished while its handler runs, nor if its handler raised."""
     ids: list[str] = []
     on = Handlers()
     streams: list[Stream] = []
@@ -979,7 +983,7 @@ def test_last_event_id_without_batches(shell: Shell) -> None:
 
 
 def test_resume_with_a_batch(shell: Shell) -> None:
-    """A stream that comes back goes on behind the last event, and what is pending stays pending over it."""
+    """A stream resumes after the last event that was read, and pending events stay pending over the resume."""
     log = Log()
     with EventServer(Answer("id: a\ndata: 1\n\n", "id: b\ndata: 2\n\n", FIN), Answer("id: c\ndata: 3\n\n")) as server:
         result = run(shell, server.url, log.handlers(batch="message"), resume=LastEventID(retry=QUICK))
@@ -992,7 +996,7 @@ def test_resume_with_a_batch(shell: Shell) -> None:
 
 
 async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tuple[Dispatched, anyio.CancelScope]:
-    """Dispatch one POST, and cancel that as soon as `moment()` says so."""
+    """Dispatch one POST, and cancel it as soon as `moment()` is true."""
 
     async def cancel() -> None:
         while not moment():  # noqa: ASYNC110 - one question for threads and tasks
@@ -1017,7 +1021,7 @@ async def cancelled_at(moment: Callable[[], bool], url: str, on: Handlers) -> tu
 @with_batch
 @pytest.mark.anyio
 async def test_cancellation(has_batch: bool) -> None:
-    """A cancelled dispatch hands over what is pending, then calls cancel and close, which may wait; then it is over."""
+    """A cancelled dispatch delivers pending events, then calls cancel and close, which may wait."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None, is_async=True)
     waited: list[str] = []
@@ -1038,7 +1042,7 @@ async def test_cancellation(has_batch: bool) -> None:
 @with_batch
 @pytest.mark.anyio
 async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: bool) -> None:
-    """A handler that hangs holds a cancellation up for a second, and no longer."""
+    """A handler that hangs delays a cancellation by at most `MAX_FAREWELL`, a second."""
     assert async_dispatch.MAX_FAREWELL == 1.0
     monkeypatch.setattr(async_dispatch, "MAX_FAREWELL", 0.2)
     log = Log()
@@ -1057,7 +1061,9 @@ async def test_a_farewell_is_short(monkeypatch: pytest.MonkeyPatch, has_batch: b
 @with_batch
 @pytest.mark.anyio
 async def test_a_farewell_raises(has_batch: bool) -> None:
-    """What `on.cancel` raises in a cancellation is not lost: it comes out, behind close, as from any `finally`."""
+    """
+    An exception of `on.cancel` during a cancellation is not lost: it is raised after close, as from any `finally`.
+    """
     log = Log(raises_in="cancel")
     on = log.handlers(batch="message" if has_batch else None)
     with EventServer(Answer(*TWO, FOREVER)) as server:
@@ -1105,7 +1111,7 @@ async def test_cancelled_before_the_headers(has_batch: bool) -> None:
 @with_batch
 @pytest.mark.anyio
 async def test_cancelled_in_complete(has_batch: bool) -> None:
-    """A cancellation behind the end calls no other end: close, once."""
+    """A cancellation after the end calls only close, once."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 
@@ -1122,7 +1128,7 @@ async def test_cancelled_in_complete(has_batch: bool) -> None:
 
 @with_batch
 def test_keyboard_interrupt_in_a_handler(has_batch: bool) -> None:
-    """Ctrl-C in a handler comes out as it is, behind cancel and close."""
+    """Ctrl-C in a handler is raised as it is, after cancel and close."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 
@@ -1141,7 +1147,7 @@ def test_keyboard_interrupt_in_a_handler(has_batch: bool) -> None:
 
 @with_batch
 def test_keyboard_interrupt_while_reading(has_batch: bool) -> None:
-    """Ctrl-C while nothing comes ends the dispatch at once, behind cancel and close."""
+    """Ctrl-C while nothing comes ends the dispatch at once, after cancel and close."""
     log = Log()
     on = log.handlers(batch="message" if has_batch else None)
 
@@ -1166,7 +1172,7 @@ def test_keyboard_interrupt_while_reading(has_batch: bool) -> None:
 @pytest.mark.anyio
 @with_batch
 async def test_an_exception_is_not_wrapped(has_batch: bool) -> None:
-    """What a handler raises is the same object outside, alone, and in no group; the library adds no cause to it."""
+    """A handler's exception reaches the user as the same object: in no group, and with no cause added."""
     mine = Mine()
     on = Handlers()
 
@@ -1187,7 +1193,7 @@ async def test_an_exception_is_not_wrapped(has_batch: bool) -> None:
 
 @with_batch
 def test_headers_that_raise(shell: Shell, has_batch: bool) -> None:
-    """What a function of the user's raises while connecting is theirs too: cancel, close, and out."""
+    """An exception of the user's headers function is treated like a handler's: cancel, close, and it is raised."""
     log = Log()
     mine = Mine()
 
@@ -1203,7 +1209,7 @@ def test_headers_that_raise(shell: Shell, has_batch: bool) -> None:
 
 @with_batch
 def test_a_closed_stream(shell: Shell, has_batch: bool) -> None:
-    """A stream that was closed before is dispatched without a request: cancel, close."""
+    """Dispatching a stream that was already closed sends no request, and calls cancel and close."""
     log = Log()
 
     async def closed(stream: Stream, on: Handlers) -> StreamStats:
@@ -1223,7 +1229,7 @@ def test_a_closed_stream(shell: Shell, has_batch: bool) -> None:
 
 @with_batch
 def test_closed_while_waiting_for_a_retry(shell: Shell, has_batch: bool) -> None:
-    """Closing wakes a dispatch that waits for its next attempt, and none is made."""
+    """Closing wakes a dispatch that waits for its next attempt, and no attempt is made."""
     log = Log()
     long = RetryPolicy(initial_delay=30, max_delay=30, jitter=0)
     with EventServer(Answer(status=503, framing="length")) as server:
@@ -1236,7 +1242,7 @@ def test_closed_while_waiting_for_a_retry(shell: Shell, has_batch: bool) -> None
 
 
 def test_requests_are_those_of_an_iteration(shell: Shell) -> None:
-    """A dispatch sends what an iteration sends: method, body, headers."""
+    """A dispatch sends the same request as an iteration: method, body, headers."""
 
     def answer(request: RecordedRequest) -> Answer:
         return Answer(f"data: {request.method} {request.json()['x']} {request.headers['x-token']}\n\n")

@@ -1,4 +1,4 @@
-"""What is done after the terminator: the rest of the body is read if a read of it can be stopped."""
+"""After the terminator: the rest of the body is read if such a read can be stopped."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from sse_client._core.steps import Connect, Drain, Head, Read, Stop
 
 @pytest.mark.parametrize(("can_stop_reads", "step"), [(True, Drain), (False, Stop)])
 def test_only_if_reads_can_be_stopped(can_stop_reads: bool, step: type[Drain | Stop]) -> None:
-    """A shell that cannot end a read is not told to drain; the stream is complete either way."""
+    """A shell that cannot stop a read is not told to drain. The stream is completed either way."""
     plan = Plan(request=Request(method="POST", url="http://test/"))
     session = Session(plan, random=lambda: 0.0, utc_now=lambda: datetime.now(UTC))
     assert isinstance(session.next_step(0.0), Connect)

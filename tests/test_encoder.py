@@ -1,4 +1,4 @@
-"""`EventEncoder` writes what a parser reads back, and no value forges a field."""
+"""`EventEncoder` writes events that a parser reads back, and no value forges a field."""
 
 import enum
 import inspect
@@ -26,7 +26,7 @@ def encoded(*events: ServerSentEvent, last_event_id: str = "") -> bytes:
 
 
 class Read:
-    """All that a parser finds in a stream, in pieces of some sizes."""
+    """Everything that a parser finds in a stream, in pieces of some sizes."""
 
     def __init__(self, stream: bytes, sizes: Iterator[int] | None = None, last_event_id: str = "") -> None:
         self.events: list[ServerSentEvent] = []
@@ -69,7 +69,9 @@ class Read:
     ],
 )
 def test_bytes(events: list[ServerSentEvent], stream: bytes) -> None:
-    """The fields come in the order event, id, retry, data; one space follows a colon; defaults are not written."""
+    """
+    The fields are written in the order event, id, retry, data, with one space after the colon; defaults are omitted.
+    """
     assert encoded(*events) == stream
 
 
@@ -83,7 +85,7 @@ def test_bytes(events: list[ServerSentEvent], stream: bytes) -> None:
     ],
 )
 def test_an_id_that_the_receiver_has(last_event_id: str, id: str, stream: bytes) -> None:
-    """An ID is compared with the one that the receiver already has, and one that it must forget is reset."""
+    """An ID is written only if it differs from the receiver's, and an empty one resets it."""
     assert encoded(Event(data="a", id=id), last_event_id=last_event_id) == stream
 
 
@@ -108,13 +110,13 @@ def test_comment(text: str, stream: bytes) -> None:
     ("milliseconds", "stream"), [(0, b"retry: 0\n\n"), (3000, b"retry: 3000\n\n"), (True, b"retry: 1\n\n")]
 )
 def test_retry(milliseconds: int, stream: bytes) -> None:
-    """A reconnection time is sent in a block of its own."""
+    """A reconnection time is sent in its own block."""
     assert EventEncoder().retry(milliseconds) == stream
 
 
 @pytest.mark.parametrize("milliseconds", [1.5, "1", "1\ndata: forged", None])
 def test_retry_that_is_not_a_number_of_milliseconds(milliseconds: object) -> None:
-    """A reconnection time is an integer; nothing else is converted to one."""
+    """A reconnection time must be an integer; nothing else is converted to one."""
     with pytest.raises(TypeError):
         EventEncoder().retry(milliseconds)  # type: ignore[arg-type]
     if milliseconds is not None:
@@ -136,14 +138,14 @@ REFUSED = [
 
 @pytest.mark.parametrize(("event", "message"), REFUSED)
 def test_what_the_format_cannot_carry(event: ServerSentEvent, message: str) -> None:
-    """A value that a parser would read back as another, or as a field, is refused, with its field and itself."""
+    """A value that a parser would read back differently is an error that names the field and the value."""
     with pytest.raises(ValueError) as caught:
         encoded(event)
     assert str(caught.value) == message
 
 
 def test_a_refused_value_is_shortened() -> None:
-    """A refused value of any size fits a log line."""
+    """The error about a value of any size fits in a log line."""
     with pytest.raises(ValueError) as caught:
         encoded(Event(event="\n" * 1_000_000))
     assert len(str(caught.value)) < 1000
@@ -151,7 +153,7 @@ def test_a_refused_value_is_shortened() -> None:
 
 @pytest.mark.parametrize("event", [Event(data="\ud800"), Event("\ud800"), Event(id="\ud800")])
 def test_half_of_a_surrogate_pair(event: ServerSentEvent) -> None:
-    """UTF-8 has no lone surrogates, so they are refused in every field, and in comments."""
+    """UTF-8 has no lone surrogates, so they are an error in every field, and in comments."""
     with pytest.raises(UnicodeEncodeError):
         encoded(event)
     with pytest.raises(UnicodeEncodeError):
@@ -160,7 +162,7 @@ def test_half_of_a_surrogate_pair(event: ServerSentEvent) -> None:
 
 @pytest.mark.parametrize("event", [*(event for event, _ in REFUSED), Event(data="\ud800", id="2")])
 def test_an_error_changes_nothing(event: ServerSentEvent) -> None:
-    """After a refused event the encoder goes on as if it had not been given."""
+    """After an error the encoder continues as if the event had not been given."""
     encoder = EventEncoder(last_event_id="1")
     with pytest.raises(ValueError):
         encoder.encode(event)
@@ -187,7 +189,7 @@ def test_repr() -> None:
     assert repr(encoder) == "<EventEncoder last_event_id='7'>"
 
 
-# Few characters, so that those that mean something to a parser are met often.
+# Few characters, so that those with a meaning for a parser are frequent.
 anything = st.text(st.sampled_from(" :\n\r\0\ufeff\u2028\x85aé😀") | st.characters(codec="utf-8")) | st.sampled_from(
     ["\ndata: forged\n\n", "\r\rdata: forged\r\r", "\0\nid: forged", "\nevent: forged", "\n: forged", "\nretry: 1\n\n"]
 )
@@ -219,7 +221,7 @@ def test_round_trip(events: list[ServerSentEvent], sizes: list[int], last_event_
 @settings(deadline=None)
 @given(st.lists(events | anything | st.integers(0, 10**18)), sizes)
 def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | int], sizes: list[int]) -> None:
-    """Comments and reconnection times between events change no event, and come through themselves."""
+    """Comments and reconnection times between events change no event, and are read back too."""
     encoder = EventEncoder()
     stream = b""
     for part in parts:
@@ -243,7 +245,7 @@ def test_comments_and_times_between_events(parts: list[ServerSentEvent | str | i
 @settings(deadline=None)
 @given(anything, anything, anything, st.integers(-1, 1))
 def test_nothing_forges_a_field(name: str, data: str, id: str, retry: int) -> None:
-    """Whatever the values are, a parser reads one event with just these values, or none was written."""
+    """For any values, a parser reads one event with exactly these values, or encoding raises."""
     is_refused = name == "" or set(name) & {"\r", "\n", "\0"} or set(id) & {"\r", "\n", "\0"} or retry < 0
     try:
         stream = encoded(Event(name, data, id, retry))
@@ -260,7 +262,7 @@ UPSTREAM = b": hi\n\nid: 1\ndata: a\r\n\r\nevent: note\rdata: b\rdata: c\r\rid\n
 
 
 def test_a_relay() -> None:
-    """The docstring's relay sends on the events of another server, with names, IDs, resets, and the `[DONE]`."""
+    """The relay in the docstring forwards the events of another server, with names, IDs, resets, and the `[DONE]`."""
     text = inspect.getdoc(EventEncoder)
     assert text is not None
     scope: dict[str, Any] = {"AsyncIterator": AsyncIterator, **vars(sse_client)}
@@ -278,7 +280,7 @@ def test_a_relay() -> None:
 
 
 def test_a_relay_of_a_cut_stream() -> None:
-    """What a relay has sent of a stream that is cut is whole events."""
+    """A relay of a stream that is cut has sent only complete events."""
     encoder = EventEncoder()
     sent = b""
     transport = scripted_transport(Answer("data: a\n\nid: 2\ndata: b", RST))

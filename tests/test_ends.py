@@ -1,7 +1,7 @@
 """
-How a stream ends, and which answers are streams at all: over real sockets, the same in all shells.
+How a stream ends, and which responses are streams: over real sockets, the same in all shells.
 
-Every test reads one answer to a POST, and looks at what was handed out, what was raised, and what the stream says.
+Every test reads one response to a POST, and checks the events, the exception, and the stream's state and outcome.
 """
 
 import time
@@ -33,13 +33,13 @@ FRAMINGS: list[Any] = ["chunked", "length", "close"]
 
 
 def read(shell: Shell, *steps: Any, framing: Any = "chunked", **options: Any) -> Run:
-    """Read one answer to its end."""
+    """Read one response to its end."""
     with EventServer(Answer(*steps, framing=framing)) as server:
         return shell.read(server.url, client=NO_RETRY, **options)
 
 
 def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | None = None) -> None:
-    """Check what came of a stream; whatever it was, the stream is closed, and so is its response."""
+    """Check the events and the end of a stream. However it ended, the stream is closed, and so is its response."""
     assert result.data == data
     assert type(result.error) is (error or type(None)), repr(result.error)
     assert result.stream is not None
@@ -53,18 +53,18 @@ def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | No
 
 @in_turn("framing", FRAMINGS)
 def test_done_ends_a_stream(shell: Shell, framing: Any) -> None:
-    """An unnamed [DONE] completes a stream, is not handed out, and nothing behind it is."""
+    """An unnamed `[DONE]` completes a stream. Neither it nor anything after it is delivered."""
     check(read(shell, "data: 1\n\n", DONE, "data: 2\n\n", framing=framing), ["1"], "completed")
 
 
 def test_done_in_one_piece(shell: Shell) -> None:
-    """It ends the stream also in the middle of a piece, and where it is the very first event."""
+    """`[DONE]` also ends the stream in the middle of a piece, and if it is the very first event."""
     check(read(shell, f"data: 1\n\n{DONE}data: 2\n\n"), ["1"], "completed")
     check(read(shell, f"{DONE}data: 2\n\n"), [], "completed")
 
 
 def test_done_by_another_name(shell: Shell) -> None:
-    """A named event with the data [DONE] is an event like any other; so is one that merely holds it."""
+    """A named event with the data `[DONE]` is delivered like any other, and so are data that differ from `[DONE]`."""
     stream = "event: x\ndata: [DONE]\n\ndata: [DONE] \n\ndata: [done]\n\n"
     check(read(shell, stream), ["[DONE]", "[DONE] ", "[done]"], "completed")
 
@@ -75,17 +75,17 @@ def test_done_named_message(shell: Shell) -> None:
 
 
 def test_done_is_no_terminator(shell: Shell) -> None:
-    """`terminator=None` takes [DONE] for an event like any other."""
+    """With `terminator=None`, `[DONE]` is delivered like any other event."""
     check(read(shell, "data: 1\n\n", DONE, "data: 2\n\n", terminator=None), ["1", "[DONE]", "2"], "completed")
 
 
 def test_clean_end_without_done(shell: Shell) -> None:
-    """Where no terminator is asked for, the end of the body completes the stream too."""
+    """Without a required terminator, the end of the body completes the stream too."""
     check(read(shell, "data: 1\n\n", "data: 2\n\n"), ["1", "2"], "completed")
 
 
 def test_clean_end_at_once(shell: Shell) -> None:
-    """An event stream without a single byte is an empty, completed one."""
+    """An event stream without a single byte is empty and completed."""
     check(read(shell), [], "completed")
 
 
@@ -111,26 +111,26 @@ NEAR_MISSES_DATA = ["byebye", "1", '{"type": "z", "last": 1}']
 
 @in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
-    """A terminator is handed out, and nothing behind it."""
+    """A terminator is delivered, and nothing after it is."""
     result = read(shell, NEAR_MISSES, text, "data: behind\n\n", terminator=terminator)
     check(result, [*NEAR_MISSES_DATA, data], "completed")
 
 
 @in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_missing(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
-    """A clean end without it is a truncated stream."""
+    """A clean end without the required terminator is a truncated stream."""
     check(read(shell, NEAR_MISSES, terminator=terminator), NEAR_MISSES_DATA, "truncated", StreamTruncated)
 
 
 @in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_in_the_last_block(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
-    """A server may forget the last blank line: the terminator counts, but is not handed out."""
+    """If the server forgets the last blank line, the terminator counts but is not delivered."""
     check(read(shell, NEAR_MISSES, text[:-1], terminator=terminator), NEAR_MISSES_DATA, "completed")
 
 
 @in_turn(("terminator", "text", "data"), TERMINATORS)
 def test_terminator_in_the_last_line(shell: Shell, terminator: Terminator, text: str, data: str) -> None:
-    """If the line's end is missing too, the terminator counts only in whole JSON: more may have been cut off."""
+    """If the line end is missing too, the terminator counts only in complete JSON: other data may have been cut."""
     result = read(shell, NEAR_MISSES, text[:-2], terminator=terminator)
     if data.startswith("{"):
         check(result, NEAR_MISSES_DATA, "completed")
@@ -139,44 +139,44 @@ def test_terminator_in_the_last_line(shell: Shell, terminator: Terminator, text:
 
 
 def test_done_before_the_terminator(shell: Shell) -> None:
-    """[DONE] ends a stream also where another terminator is asked for; without that one, it is truncated."""
+    """`[DONE]` ends a stream even if another terminator is required, and the stream is truncated without that one."""
     result = read(shell, "data: 1\n\n", DONE, "data: bye\n\n", terminator=Terminator(data="bye"))
     check(result, ["1"], "truncated", StreamTruncated)
 
 
 def test_done_as_the_terminator(shell: Shell) -> None:
-    """[DONE] may be required like any other; it is not handed out then either."""
+    """`[DONE]` may be required like any other terminator. It is not delivered then either."""
     terminator = Terminator(data="[DONE]")
     check(read(shell, "data: 1\n\n", DONE, terminator=terminator), ["1"], "completed")
     check(read(shell, "data: 1\n\n", terminator=terminator), ["1"], "truncated", StreamTruncated)
 
 
 def test_nothing_but_an_end(shell: Shell) -> None:
-    """An empty body is truncated where a terminator is asked for."""
+    """An empty body is truncated if a terminator is required."""
     check(read(shell, terminator=Terminator(data="bye")), [], "truncated", StreamTruncated)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 @in_turn("end", ["data: 2", "data: 2\n", "dat", "event: x\n", "id: 7\n", "data: [DON"])
 def test_unfinished_block(shell: Shell, framing: Any, end: str) -> None:
-    """A clean end inside of an event is a truncated stream; what stands there is not handed out."""
+    """A clean end inside an event is a truncated stream. The unfinished event is not delivered."""
     check(read(shell, "data: 1\n\n", end, framing=framing), ["1"], "truncated", StreamTruncated)
 
 
 @in_turn("end", ["data: [DONE]", "data: [DONE]\n", "data:[DONE]\r"])
 def test_unfinished_done(shell: Shell, end: str) -> None:
-    """A [DONE] whose blank line was forgotten completes the stream."""
+    """A `[DONE]` without its blank line completes the stream."""
     check(read(shell, "data: 1\n\n", end), ["1"], "completed")
 
 
 @in_turn("end", ["retry: 5\n", ": a comment\n", "\n\n"])
 def test_unfinished_nothing(shell: Shell, end: str) -> None:
-    """A last line that is no part of an event leaves nothing unfinished."""
+    """A last line that is not part of an event leaves nothing unfinished."""
     check(read(shell, "data: 1\n\n", end), ["1"], "completed")
 
 
 def test_unfinished_done_that_is_no_terminator(shell: Shell) -> None:
-    """With `terminator=None`, an unfinished [DONE] is an unfinished event."""
+    """With `terminator=None`, an unfinished `[DONE]` is an unfinished event."""
     check(read(shell, "data: 1\n\n", "data: [DONE]\n", terminator=None), ["1"], "truncated", StreamTruncated)
 
 
@@ -184,9 +184,9 @@ def test_unfinished_done_that_is_no_terminator(shell: Shell) -> None:
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_cut(shell: Shell, framing: Any, how: Any) -> None:
-    """A cut in the middle of a chunked or length-delimited body is an interrupted stream, also between two events."""
+    """A cut in a chunked or length-delimited body interrupts the stream, even between two events."""
     headers = {"Content-Length": "1000"} if framing == "length" else {}
-    # A reset takes with it what the client has not read yet: the pause lets it.
+    # A reset discards data that the client has not read yet; the pause gives it the time to read.
     with EventServer(
         Answer("data: 1\n\n", "data: 2\n\n", Pause(0.05), how, headers=headers, framing=framing)
     ) as server:
@@ -199,7 +199,7 @@ def test_cut(shell: Shell, framing: Any, how: Any) -> None:
 
 
 def test_cut_inside_of_a_chunk(shell: Shell) -> None:
-    """Events before a cut are handed out, also those of a chunk that did not come whole; the one it hit is not."""
+    """Events before a cut are delivered, even those of an incomplete chunk. The event that was cut is not."""
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     result = read(shell, head, "ff\r\ndata: 1\n\ndata: 2\n\ndata: 3", framing="raw")
     check(result, ["1", "2"], "interrupted", StreamInterrupted)
@@ -207,12 +207,12 @@ def test_cut_inside_of_a_chunk(shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", ["data: [DONE]", "data: [DONE]\n"])
 def test_cut_inside_of_done(shell: Shell, end: str) -> None:
-    """An unfinished [DONE] counts only at a clean end: after a cut, more could have followed."""
+    """An unfinished `[DONE]` counts only at a clean end: after a cut, more could have followed."""
     check(read(shell, "data: 1\n\n", end, Pause(0.02), FIN), ["1"], "interrupted", StreamInterrupted)
 
 
 def test_cut_before_the_first_event(shell: Shell) -> None:
-    """A POST that was lost behind its headers is not sent again; the error says why, and which switch there is."""
+    """A POST that is lost after its headers is not sent again. The error names the switch that would allow it."""
     with EventServer(Answer(": hello\n\n", Pause(0.02), FIN)) as server:
         result = shell.read(server.url)
         assert len(server.requests) == 1
@@ -223,7 +223,7 @@ def test_cut_before_the_first_event(shell: Shell) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_cut_behind_the_first_event(shell: Shell, method: str) -> None:
-    """Once an event was handed out nothing is sent again by itself, not even where sending twice would be safe."""
+    """After the first event, nothing is sent again without `resume=`, even if sending it twice would be safe."""
     with EventServer(Answer("data: 1\n\n", Pause(0.02), FIN)) as server:
         result = shell.read(
             server.url, method=method, client={"retry": RetryPolicy(initial_delay=0, jitter=0, retry_ambiguous=True)}
@@ -235,19 +235,19 @@ def test_cut_behind_the_first_event(shell: Shell, method: str) -> None:
 
 
 def test_close_delimited(shell: Shell) -> None:
-    """Where only the connection's end ends the body, a cut between two events looks like the end of the stream."""
+    """If only the end of the connection ends the body, a cut between two events looks like the end of the stream."""
     check(read(shell, "data: 1\n\n", FIN, framing="close"), ["1"], "completed")
 
 
 @every_shell
 def test_close_delimited_and_reset(shell: Shell) -> None:
-    """A reset is no end, whatever the framing."""
+    """A reset is never a clean end, whatever the framing."""
     result = read(shell, "data: 1\n\n", Pause(0.05), RST, framing="close")
     check(result, ["1"], "interrupted", StreamInterrupted)
 
 
 def test_close_delimited_with_a_terminator(shell: Shell) -> None:
-    """A terminator that is asked for tells a whole close-delimited stream from a cut one."""
+    """A required terminator tells a complete close-delimited stream from one that was cut."""
     terminator = Terminator(data="bye")
     check(read(shell, "data: bye\n\n", framing="close", terminator=terminator), ["bye"], "completed")
     check(read(shell, "data: 1\n\n", framing="close", terminator=terminator), ["1"], "truncated", StreamTruncated)
@@ -268,7 +268,7 @@ BEHIND = [
 @in_turn("behind", BEHIND)
 @pytest.mark.parametrize("terminator", [None, Terminator(data="bye")], ids=["[DONE]", "bye"])
 def test_nothing_fails_behind_the_terminator(shell: Shell, behind: list[Any], terminator: Terminator | None) -> None:
-    """Behind the terminator nothing can fail, and nothing is waited for long."""
+    """After the terminator, nothing fails, and the stream does not wait long for the end of the body."""
     end, options, last = (
         (DONE, {}, []) if terminator is None else ("data: bye\n\n", {"terminator": terminator}, ["bye"])
     )
@@ -279,14 +279,14 @@ def test_nothing_fails_behind_the_terminator(shell: Shell, behind: list[Any], te
 
 
 def test_chunk_that_is_none(shell: Shell) -> None:
-    """Nor can a violation of HTTP's own rules."""
+    """A violation of HTTP's chunk framing after the terminator does not fail the stream."""
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     result = read(shell, head, f"{len(DONE):x}\r\n{DONE}\r\n", Pause(0.02), "no chunk\r\n", framing="raw")
     check(result, [], "completed")
 
 
 def test_the_call_after_the_terminator(shell: Shell) -> None:
-    """The terminator is handed out at once; the call after it returns soon, though the server never ends the body."""
+    """The terminator is delivered at once. The call after it returns soon, even if the server never ends the body."""
 
     async def main() -> None:
         async with (
@@ -319,19 +319,19 @@ def test_the_call_after_the_terminator(shell: Shell) -> None:
     ],
 )
 def test_connection_is_used_again(shell: Shell, steps: list[Any], options: dict[str, Any]) -> None:
-    """The connection of a stream that ended is used for the next, also where the last chunk comes a little late."""
+    """The connection of a stream that ended is used for the next one, even if the last chunk comes a little late."""
     with EventServer(Answer(*steps)) as server:
         assert calls(shell, server, 2, **options) == 1
 
 
 def test_connection_is_used_again_by_length(shell: Shell) -> None:
-    """A length-delimited body leaves its connection for the next call too."""
+    """The connection of a length-delimited body is used for the next call too."""
     with EventServer(Answer("data: 1\n\n", DONE, Pause(0.03), ": bye\n\n", framing="length")) as server:
         assert calls(shell, server, 2) == 1
 
 
 def test_connection_is_not_used_again(shell: Shell) -> None:
-    """A connection whose body does not end is given up, and costs no more than a moment."""
+    """A connection whose body does not end is given up after a moment."""
     with EventServer(Answer("data: 1\n\n", DONE, Pause(30))) as server:
         before = time.monotonic()
         assert calls(shell, server, 2) == 2
@@ -340,14 +340,14 @@ def test_connection_is_not_used_again(shell: Shell) -> None:
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["left at the terminator", "read to the end"])
 def test_left_at_the_terminator(shell: Shell, leaves: bool) -> None:
-    """Who leaves with the terminator in hand has a complete stream, and the connection is used again all the same."""
+    """A user who leaves at the terminator has a completed stream, and the connection is used again."""
     with EventServer(Answer("data: 1\n\n", "data: bye\n\n", Pause(0.03))) as server:
         limit = 2 if leaves else None
         assert calls(shell, server, 2, limit=limit, terminator=Terminator(data="bye")) == 1
 
 
 def calls(shell: Shell, server: EventServer, n: int, limit: int | None = None, **options: Any) -> int:
-    """Make so many calls on one client; return over how many connections they went."""
+    """Make `n` calls on one client; return the number of connections that they used."""
 
     async def main() -> None:
         async with shell.any_client(NO_RETRY) as client:
@@ -400,7 +400,7 @@ ERRORS = [
 
 @in_turn(("errors", "text", "said"), ERRORS)
 def test_error_event(shell: Shell, errors: ErrorEvent, text: str, said: tuple[Any, Any]) -> None:
-    """An error event is raised behind the events before it, with itself, its code and its message."""
+    """An error event is raised after the events before it, and has the event, its code and its message."""
     result = read(shell, "data: 1\n\n", f"data: 2\n\n{text}data: 3\n\n", errors=errors)
     check(result, ["1", "2"], "error_event", ErrorEventReceived)
     error = result.error
@@ -411,7 +411,7 @@ def test_error_event(shell: Shell, errors: ErrorEvent, text: str, said: tuple[An
 
 
 def test_error_event_first(shell: Shell) -> None:
-    """An error event before any other is raised alike, and nothing is sent again."""
+    """An error event that comes first is raised too, and nothing is sent again."""
     with EventServer(Answer("event: error\ndata: x\n\n")) as server:
         result = shell.read(server.url, errors=ErrorEvent(event="error"))
         assert len(server.requests) == 1
@@ -419,13 +419,13 @@ def test_error_event_first(shell: Shell) -> None:
 
 
 def test_error_event_is_stronger_than_the_terminator(shell: Shell) -> None:
-    """An event that matches both is an error."""
+    """An event that matches both the error and the terminator is an error."""
     options = {"errors": ErrorEvent(event="end"), "terminator": Terminator(event="end")}
     check(read(shell, "event: end\ndata: x\n\n", **options), [], "error_event", ErrorEventReceived)
 
 
 def test_error_event_not_asked_for(shell: Shell) -> None:
-    """Without `errors=`, an event named "error" is an event."""
+    """Without `errors=`, an event named "error" is delivered like any other."""
     check(read(shell, "event: error\ndata: x\n\n"), ["x"], "completed")
 
 
@@ -447,7 +447,7 @@ AGAIN: list[Any] = [
 
 @in_turn(("answer", "options", "expected"), AGAIN)
 def test_asked_again(shell: Shell, answer: Answer, options: dict[str, Any], expected: type[SSEError] | None) -> None:
-    """A stream that is over says the same thing each time it is asked, and nothing more goes out."""
+    """A stream that is over raises the same error on each call, or ends again, and sends nothing more."""
     told: list[SSEError | None] = []
 
     async def main() -> None:
@@ -482,13 +482,13 @@ def test_status_of_a_stream(shell: Shell, status: int) -> None:
     ["text/event-stream;charset=utf-8", "TEXT/Event-Stream", "text/event-stream ; x=y; charset=latin-1"],
 )
 def test_media_type_of_a_stream(shell: Shell, content_type: str) -> None:
-    """Case and parameters of the media type do not matter, a charset among them: it is always UTF-8."""
+    """Neither the case nor the parameters of the media type matter. The charset is ignored: it is always UTF-8."""
     with EventServer(Answer("data: é\n\n", headers={"Content-Type": content_type})) as server:
         check(shell.read(server.url), ["é"], "completed")
 
 
 def test_no_content(shell: Shell) -> None:
-    """204 is an empty stream, and a complete one."""
+    """204 is an empty, completed stream."""
     with EventServer(Answer(status=204, headers={"Content-Type": None})) as server:
         result = shell.read(server.url)
     check(result, [], "completed")
@@ -498,7 +498,7 @@ def test_no_content(shell: Shell) -> None:
 
 @in_turn("status", [205, 300, 301, 304, 307, 400, 401, 404, 422, 451, 499, 501, 505])
 def test_status_of_no_stream(shell: Shell, status: int) -> None:
-    """Any other status is an error, whatever the media type, and is not tried again."""
+    """Any other status is an error, even with the right media type, and is not retried."""
     with EventServer(Answer(status=status, framing="length")) as server:
         result = shell.read(server.url)
         assert len(server.requests) == 1
@@ -510,7 +510,7 @@ def test_status_of_no_stream(shell: Shell, status: int) -> None:
 
 @in_turn("status", [408, 409, 425, 429, 500, 502, 503, 504, 599])
 def test_status_that_may_pass(shell: Shell, status: int) -> None:
-    """`retry=None` takes also these for final."""
+    """With `retry=None`, the statuses that are otherwise retried are final too."""
     with EventServer(Answer(status=status, framing="length")) as server:
         result = shell.read(server.url, client=NO_RETRY)
         assert len(server.requests) == 1
@@ -551,7 +551,7 @@ def test_status_error(shell: Shell) -> None:
     ],
 )
 def test_message(shell: Shell, body: str | bytes, message: str | None) -> None:
-    """The server's words are found in the usual shapes; whatever the body is, the error is the same kind."""
+    """The server's message is found in the usual shapes. Whatever the body is, the error is a `StatusError`."""
     with EventServer(Answer(body, status=400, headers={"Content-Type": "x/y"}, framing="length")) as server:
         result = shell.read(server.url)
     check(result, [], "failed", StatusError)
@@ -562,7 +562,7 @@ def test_message(shell: Shell, body: str | bytes, message: str | None) -> None:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_long_body(shell: Shell, framing: Any) -> None:
-    """Of an error's body 64 KiB are read, and no more is waited for."""
+    """At most 64 KiB of an error's body are read."""
     with EventServer(Answer(b"x" * 10 * 1024 * 1024, status=500, framing=framing)) as server:
         before = time.monotonic()
         result = shell.read(server.url, client=NO_RETRY)
@@ -576,7 +576,7 @@ def test_long_body(shell: Shell, framing: Any) -> None:
 @every_shell
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_body_that_breaks_off(shell: Shell, how: Any) -> None:
-    """An error's body that breaks off is an error of the same status, with what has come."""
+    """An error's body that breaks off still gives the error of that status, with the bytes that came."""
     answer = Answer("half a", Pause(0.05), how, status=403, headers={"Content-Length": "99"}, framing="length")
     with EventServer(answer) as server:
         result = shell.read(server.url)
@@ -596,7 +596,7 @@ def test_body_that_breaks_off(shell: Shell, how: Any) -> None:
     ],
 )
 def test_media_type_of_no_stream(shell: Shell, content_type: str | None, body: str, text: str) -> None:
-    """Another media type, or none, is an error, though the status is good; it is not tried again."""
+    """Another media type, or none, is an error even if the status is 200, and is not retried."""
     with EventServer(Answer(body, headers={"Content-Type": content_type}, framing="length")) as server:
         result = shell.read(f"{server.url}/chat", json={"n": 1})
         assert len(server.requests) == 1
@@ -610,7 +610,7 @@ def test_media_type_of_no_stream(shell: Shell, content_type: str | None, body: s
 
 @in_turn("url", ["127.0.0.1/chat", "ftp://127.0.0.1/chat", "http://", "http://[::1", "http://127.0.0.1/\x00", ""])
 def test_url_that_is_none(shell: Shell, url: str) -> None:
-    """A URL that cannot be asked is an error of the call, and no connection that failed."""
+    """An invalid URL is a `ValueError` of the call, not a failed connection."""
     with pytest.raises(ValueError, match="expected a URL"):
         shell.read(url)
 
@@ -630,7 +630,9 @@ def test_refused(shell: Shell) -> None:
 @every_shell
 @pytest.mark.parametrize("how", [FIN, RST], ids=str)
 def test_no_headers(shell: Shell, how: Any) -> None:
-    """A connection that is lost before the headers is ambiguous: the server may have acted, nothing is sent again."""
+    """
+    A connection that is lost before the headers is ambiguous: the server may have acted, so nothing is sent again.
+    """
     with EventServer(Answer(how, framing="raw")) as server:
         result = shell.read(server.url)
         assert len(server.requests) == 1
@@ -640,30 +642,30 @@ def test_no_headers(shell: Shell, how: Any) -> None:
 
 
 def test_answer_that_is_no_http(shell: Shell) -> None:
-    """An answer in another language is no answer."""
+    """A response that is not HTTP is a failed connection."""
     check(read(shell, "SSH-2.0-OpenSSH_9.6\r\n\r\n", framing="raw"), [], "failed", ConnectionFailed)
 
 
 def test_too_large(shell: Shell) -> None:
-    """An event beyond the limit fails the stream behind the events before it, also those of the same piece."""
+    """An event beyond the limit fails the stream after the events before it, even those of the same piece."""
     result = read(shell, f"data: 1\n\ndata: 2\n\ndata: {'x' * 100}\n\n", "data: 3\n\n", max_event_size=60)
     check(result, ["1", "2"], "failed", EventTooLarge)
 
 
 def test_too_large_without_an_end(shell: Shell) -> None:
-    """A line that never ends is too large as soon as it is, not when it ends."""
+    """A line without an end fails the stream as soon as it is too large."""
     result = read(shell, "data: 1\n\n", "x" * 100, Pause(30), max_event_size=60)
     check(result, ["1"], "failed", EventTooLarge)
 
 
 def test_too_large_at_the_end(shell: Shell) -> None:
-    """It is noticed also where the body ends behind it."""
+    """An event that is too large is also noticed if the body ends right after it."""
     result = read(shell, f"data: 1\n\ndata: {'x' * 100}", max_event_size=60)
     check(result, ["1"], "failed", EventTooLarge)
 
 
 def test_ill_formed(shell: Shell) -> None:
-    """Ill-formed UTF-8 becomes U+FFFD and fails nothing; characters that are cut by a chunk are whole."""
+    """Ill-formed UTF-8 becomes U+FFFD and fails nothing. Characters that a chunk boundary splits stay whole."""
     check(read(shell, b"data: \xff\xfe|\xc3", b"\xa9|\xf0\x9f", b"\x98\x80|\xc3\n\n"), ["��|é|😀|�"], "completed")
 
 
@@ -685,7 +687,7 @@ FAILURES: list[Any] = [
 
 @in_turn(("answers", "options"), FAILURES)
 def test_no_secret_in_an_error(shell: Shell, answers: list[Answer], options: dict[str, Any]) -> None:
-    """No text of an error holds the value of a request's header, nor the URL's query or user, at any depth."""
+    """No text of an error, at any depth, contains the value of a request header, or the URL's query or user."""
     headers = {"Authorization": f"Bearer {SECRET}", "X-Key": SECRET}
     with EventServer(*answers) as server:
         url = f"http://user:{SECRET}@127.0.0.1:{server.port}/chat?key={SECRET}"
@@ -703,7 +705,7 @@ def test_no_secret_in_an_error(shell: Shell, answers: list[Answer], options: dic
 
 @every_shell
 def test_header_that_cannot_be_sent(shell: Shell) -> None:
-    """Not even one that HTTP cannot carry."""
+    """The error about a header that HTTP cannot carry does not contain the header's value either."""
     with EventServer(Answer()) as server:
         result = shell.read(server.url, headers={"Authorization": f"Bearer {SECRET}\n"})
         assert not server.requests

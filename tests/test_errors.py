@@ -1,4 +1,4 @@
-"""The tree of errors: its shape, its texts, and that each of them survives pickle."""
+"""The tree of errors: its shape and its texts, and that each error survives pickle."""
 
 import pickle
 from typing import Any
@@ -47,7 +47,7 @@ TREE: dict[type[Exception], tuple[type[Exception], ...]] = {
 
 @pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
 def test_tree(kind: type[Exception]) -> None:
-    """One family, whatever lies below."""
+    """Each error has the base classes of the tree."""
     assert kind.__bases__ == TREE[kind]
 
 
@@ -61,7 +61,7 @@ def test_no_other_errors() -> None:
 
 
 def test_a_timeout_is_the_builtin_one() -> None:
-    """Who catches `TimeoutError` catches ours."""
+    """`except TimeoutError` catches a `StreamTimeout`."""
     with pytest.raises(TimeoutError):
         raise StreamTimeout("late", clock="idle")
 
@@ -96,7 +96,7 @@ NAMES = [f"{type(error).__name__}-{number}" for number, error in enumerate(EXAMP
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("error", EXAMPLES, ids=NAMES)
 def test_pickle(error: SSEError, protocol: int) -> None:
-    """An error comes back from pickle with its text, all of its attributes and its notes."""
+    """An error keeps its text, all of its attributes and its notes through pickle."""
     error.__notes__ = ["in the middle of the night"]
     again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is type(error)
@@ -112,7 +112,7 @@ def test_all_errors_are_pickled_here() -> None:
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=NAMES)
 def test_stats(error: SSEError) -> None:
-    """Every error has the numbers of its stream, none of which are known before the stream sets them."""
+    """Every error has the stats of its stream, which are empty until the stream sets them."""
     assert error.stats in (STATS, StreamStats())
     error.stats = STATS
     assert pickle.loads(pickle.dumps(error)).stats == STATS
@@ -126,7 +126,7 @@ def test_text(error: SSEError) -> None:
 
 
 def test_what_is_not_said() -> None:
-    """What is not known has a value too."""
+    """Attributes that are not known have a default."""
     failed = ConnectionFailed("text")
     assert (failed.ambiguous, failed.clock) == (False, None)
     cut = StreamInterrupted("text")
@@ -159,12 +159,12 @@ def answered(body: bytes, **headers: str) -> StatusError:
     ids=lambda value: str(value)[:60],
 )
 def test_the_servers_message(body: bytes, message: str | None) -> None:
-    """The server's own words are found in JSON of the usual shapes; any other body has none, and raises nothing."""
+    """The server's message is found in JSON of the usual shapes. Any other body has none, and raises nothing."""
     assert answered(body).message == message
 
 
 def test_json() -> None:
-    """`json` parses the body, and raises `ValueError` where it is none."""
+    """`json` parses the body, and raises `ValueError` if it is not JSON."""
     assert answered(b'{"a": [1]}').json() == {"a": [1]}
     with pytest.raises(ValueError):
         answered(b"<html>").json()
@@ -183,13 +183,13 @@ def test_json() -> None:
     ],
 )
 def test_request_id(headers: dict[str, str], request_id: str | None) -> None:
-    """The ID that a server's support asks for."""
+    """`request_id` is the value of `X-Request-Id`, or else of `Request-Id`."""
     assert answered(b"", **headers).request_id == request_id
 
 
 @pytest.mark.parametrize("text", ["x" * 100_000, "\x00" * 100_000, "😀" * 100_000, "\\'\"" * 100_000])
 def test_quotes_are_bounded(text: str) -> None:
-    """A quotation fits a log line, whatever it quotes."""
+    """A quotation fits in a log line, however long the text is."""
     assert len(quote(text)) <= 4 * MAX_QUOTED + 3
     assert "…" in quote(text)
 
@@ -201,7 +201,7 @@ def test_quotes(text: str, quoted: str) -> None:
 
 
 def test_message_in_deep_json() -> None:
-    """Messages within messages are found at any depth that JSON is parsed to."""
+    """A message within messages is found at any depth that JSON is parsed to."""
     value: Any = "busy"
     for _ in range(100):
         value = {"error": value}

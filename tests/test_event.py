@@ -1,4 +1,4 @@
-"""The record of one event: what it holds, how it compares, and its data as JSON."""
+"""The record of one event: its fields, its equality, and its data as JSON."""
 
 import json
 import pickle
@@ -10,13 +10,13 @@ from sse_client._event import ServerSentEvent
 
 
 def test_defaults() -> None:
-    """What the wire does not say is what the standard's buffers begin with."""
+    """Fields that are not sent have the initial values of the standard's buffers."""
     event = ServerSentEvent()
     assert (event.event, event.data, event.id, event.retry) == ("message", "", "", None)
 
 
 def test_equality() -> None:
-    """Two events are equal when all of their fields are."""
+    """Two events are equal if all of their fields are."""
     event = ServerSentEvent("token", "a", "1", 5)
     assert event == ServerSentEvent(event="token", data="a", id="1", retry=5)
     assert event != ServerSentEvent("done", "a", "1", 5)
@@ -43,7 +43,7 @@ def test_pattern_matching() -> None:
 
 
 def test_pickle_and_copy() -> None:
-    """An event comes back from pickle, and from copy, as it was."""
+    """An event survives pickle and copy unchanged."""
     event = ServerSentEvent("token", "é\u2028", "1", 5)
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         assert pickle.loads(pickle.dumps(event, protocol)) == event
@@ -70,13 +70,13 @@ def test_no_other_attributes() -> None:
     ],
 )
 def test_json(data: str, expected: object) -> None:
-    """`json` gives the value of the data, of any kind."""
+    """`json` returns the value of the data, of any kind."""
     assert ServerSentEvent(data=data).json() == expected
 
 
 @pytest.mark.parametrize("data", ["", "[DONE]", "{", '{"a": 1', '{"a": 1} x', "{'a': 1}", '"\\ud83"', "\ufeff{}"])
 def test_json_of_something_else(data: str) -> None:
-    """What is not JSON raises `ValueError`, the one of the standard library, which says where."""
+    """Data that is not JSON raises the standard library's `JSONDecodeError`, a `ValueError`."""
     with pytest.raises(ValueError) as caught:
         ServerSentEvent(data=data).json()
     assert isinstance(caught.value, json.JSONDecodeError)
@@ -85,13 +85,13 @@ def test_json_of_something_else(data: str) -> None:
 
 @pytest.mark.parametrize("half", ["\\ud83d", "\\ude00"])
 def test_json_with_half_a_surrogate_pair(half: str) -> None:
-    """Half an emoji, as a server sends it that cuts text into tokens by UTF-16, is taken as it is."""
+    """Half an emoji is accepted: some servers cut text into tokens by UTF-16."""
     event = ServerSentEvent(data=f'{{"token": "a{half}"}}')
     assert event.json() == {"token": "a" + json.loads(f'"{half}"')}
 
 
 def test_json_twice() -> None:
-    """Each call gives a value of its own, so a caller may change it."""
+    """Each call returns a new value, so the caller may change it."""
     event = ServerSentEvent(data="[]")
     event.json().append(1)
     assert event.json() == []

@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.py"))
 
-# What each example of a dialect prints that it could not print if anything of its streams were lost or changed.
+# Output of each example of a dialect that depends on its streams being complete and unchanged.
 PRINTED = {
     "agent": r"^Let me look\. \[price\(\{\"product\": \"oat milk\"\}\) = 2\]\n \[price.* = 7\]\n"
     r"Together they cost 9 euros\. \(stop after 2 requests\)\n$",
@@ -23,7 +23,7 @@ PRINTED = {
 
 
 def run(path: Path) -> str:
-    """Run an example, without the keys of any provider; return what it printed."""
+    """Run an example without any provider's keys; return its output."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     done = subprocess.run(
         [sys.executable, "-W", "error", path],
@@ -40,7 +40,7 @@ def run(path: Path) -> str:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example_runs(path: Path) -> None:
-    """An example ends well by itself, prints something, and warns of nothing."""
+    """An example exits cleanly, prints something, and causes no warning."""
     assert run(path).strip()
 
 
@@ -52,12 +52,12 @@ def test_quickstart_shows_what_happens() -> None:
 
 
 def test_all_dialects_are_here() -> None:
-    """Each example of a dialect is run here."""
+    """Each example of a dialect is tested here."""
     assert {path.stem for path in (FOLDER / "dialects").glob("[a-z]*.py")} == set(PRINTED)
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_dialect_runs(name: str) -> None:
-    """It ends well by itself, warns of nothing, and prints what it computed from its streams."""
+    """An example of a dialect exits cleanly, causes no warning, and prints the expected results."""
     output = run(FOLDER / "dialects" / f"{name}.py")
     assert re.search(PRINTED[name], output), output

@@ -1,4 +1,6 @@
-"""The last callbacks of a cancelled dispatch after their time is over: those that are called, and what comes out."""
+"""
+The last callbacks of a cancelled dispatch after their time is over: which are called, and which exception comes out.
+"""
 
 from inspect import unwrap
 
@@ -9,14 +11,14 @@ from sse_client._core.dispatch import Call, Dispatch, Leave, Next, Received
 
 
 class Cancelled(BaseException):
-    """What an event loop cancels with."""
+    """The exception that an event loop cancels with."""
 
 
 def played(on: Handlers, raising: dict[str, BaseException]) -> tuple[list[str], BaseException]:
     """
-    Cancel a dispatch after two events, and again in its first last call; make the calls that are left.
+    Cancel a dispatch after two events, and again in its first last call; make the remaining calls.
 
-    Returns the names of the handlers that were called in the end, and what came out.
+    Returns the names of the handlers that were called in the end, and the exception that came out.
     """
     dispatch = Dispatch(on, lambda: 0.0, StreamStats, lambda outcome: None, is_typed=False)
     steps = iter(dispatch)
@@ -63,7 +65,7 @@ def handlers() -> Handlers:
 
 
 def test_only_plain_functions() -> None:
-    """Handlers that need a loop are left out, the others are called in order; the cancellation comes out."""
+    """Handlers that need a loop are skipped, the others are called in order, and the cancellation comes out."""
     called, error = played(handlers(), {})
     assert called == ["close", "last"]
     assert isinstance(error, Cancelled)
@@ -71,7 +73,7 @@ def test_only_plain_functions() -> None:
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
 def test_an_error_is_not_lost(kind: type[BaseException]) -> None:
-    """What one of them raises comes out: an error, and Ctrl-C too."""
+    """An exception of one of the handlers comes out, even a Ctrl-C."""
     mine = kind("mine")
     called, error = played(handlers(), {"close": mine})
     assert called == ["close"]
@@ -79,7 +81,7 @@ def test_an_error_is_not_lost(kind: type[BaseException]) -> None:
 
 
 def test_close_after_an_error() -> None:
-    """If a batch has hung and on.cancel raises, on.close is called all the same."""
+    """If a batch has hung and `on.cancel` raises, `on.close` is still called."""
     on = Handlers()
 
     @on.batch("message", interval=60)

@@ -1,7 +1,7 @@
 """
-A fork in the middle of a stream: the parent's streams go on as if there had been none, and the child has its own.
+A fork in the middle of a stream: the parent's streams continue as if there had been none, and the child has its own.
 
-The program that forks is `forking.py`, in a process of its own: pytest's has threads of many kinds.
+The program that forks is `forking.py`, in its own process, because pytest's process has many threads.
 """
 
 import json
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 PROGRAM = Path(__file__).with_name("forking.py")
 
 DATA = [str(number) for number in range(10)]
-# What is left at the fork of a clock of 0.5 s passes while the longer one is read.
+# The rest of a clock of 0.5 s at the fork passes while the longer one is read.
 PAUSES = {"/short": 0.03, "/long": 0.1}
 
 
@@ -45,7 +45,7 @@ Run: TypeAlias = Callable[[str, str], list[object]]
 
 @pytest.fixture(params=[("tcp", "httpx"), ("tls", "httpx2")], ids="-".join)
 def run(request: pytest.FixtureRequest, authority: trustme.CA, tmp_path: Path) -> Iterator[Run]:
-    """Run the program; it gives what it printed, each line from JSON."""
+    """Run the program; it returns the output, each line parsed as JSON."""
     wire, library = request.param
     context, ca = None, []
     if wire == "tls":
@@ -77,7 +77,7 @@ UNAFFECTED = {"data": DATA, "outcome": "completed", "child": 0}
 @pytest.mark.parametrize("who", ["other", "multiprocessing", "locked"])
 @pytest.mark.parametrize("run", [("tcp", "httpx")], indirect=True, ids="-".join)
 def test_the_child_s_clocks_are_its_own(run: Run, who: str) -> None:
-    """A clock in the child runs out, also if the fork came at a bad time, and shuts down nothing of the parent's."""
+    """A clock in the child runs out, even after an untimely fork, and does not affect the parent's connections."""
     assert run(who, "use_a_clock") == [UNAFFECTED]
 
 
@@ -96,13 +96,13 @@ def test_the_child_s_clocks_are_its_own(run: Run, who: str) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else value,
 )
 def test_the_child_lets_go(run: Run, who: str, what: str) -> None:
-    """An inherited stream that is collected, left or closed in the child ends nothing for the parent."""
+    """If the child collects, leaves or closes an inherited stream, the parent's stream continues."""
     assert run(who, what) == [UNAFFECTED]
 
 
 @pytest.mark.parametrize("run", [("tcp", "httpx")], indirect=True, ids="-".join)
 def test_the_child_reads(run: Run) -> None:
-    """A child that reads an inherited stream takes what it reads from the parent, and no more."""
+    """A child that reads an inherited stream takes only its own reads from the parent."""
     taken, rest = run("reader", "read")
     assert isinstance(taken, str)
     assert rest == {**UNAFFECTED, "data": [number for number in DATA if number != taken]}

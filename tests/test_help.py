@@ -1,4 +1,4 @@
-"""`help()` of each call lists every option that it takes, with its default."""
+"""`help()` of each call lists every option that it accepts, with its default."""
 
 import inspect
 import subprocess
@@ -35,7 +35,7 @@ def test_every_option(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_defaults(name: str) -> None:
-    """The defaults that are listed are those of the code."""
+    """The listed defaults are those of the code."""
     text = str(inspect.getdoc(CALLS[name][0]))
     assert f"max_event_size: int = {DEFAULT_MAX_EVENT_SIZE}\n" in text
     assert inspect.signature(CALLS[name][0]).parameters["comments"].default is False
@@ -43,7 +43,7 @@ def test_defaults(name: str) -> None:
 
 
 def test_without_docstrings() -> None:
-    """The package can be imported where Python leaves docstrings out."""
+    """The package can be imported with `-OO`, without docstrings."""
     code = "import sse_client; print(sse_client.SSEClient.post.__doc__)"
     ran = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "None\n"

@@ -1,11 +1,11 @@
 """
-Event hooks of the user's own client: what they raise, and what they find.
+Event hooks of the user's HTTP client: the exceptions that they raise, and the state that they see.
 
-The states, each with sync and async, httpx and httpx2:
+The cases, each with sync and async, httpx and httpx2:
 
-- which hook raises: of the request, or of the response
-- what: an `HTTPStatusError` for the response, another one, an error as a transport's, an `OSError`, any other
-- the response: a stream, a 401, a refusal that is retried or not, a redirect, on the first attempt or in a resume
+- the hook that raises: of the request, or of the response
+- the exception: an `HTTPStatusError` for the response, another one, a transport's error, an `OSError`, any other
+- the response: a stream, a 401, a refusal that is retried or not, a redirect, on the first attempt or on a resume
 - the body: not read by the hook, read, read in part, endless
 """
 
@@ -34,7 +34,7 @@ def status(code: int, **headers: str) -> Answer:
 
 
 def hook(shell: Shell, run: Callable[[Any], object], *, reads: bool = False) -> Any:
-    """A hook as the shell's client wants it, that reads the body before if told so."""
+    """A hook for the shell's client. With `reads`, it reads the body first."""
 
     def sync(message: Any) -> None:
         if reads:
@@ -73,7 +73,7 @@ class Tokens:
 
 
 def play(shell: Shell, *script: Answer, response: Any, reads: bool = False, **options: Any) -> tuple[Run, list[str]]:
-    """What a stream comes to, and which requests it made."""
+    """Read a stream; return its result and the requests that it made."""
     transport = scripted_transport(*script, Answer("too many", status=418))
     http = with_hooks(shell, transport, {} if response is None else {"response": response}, reads=reads)
     result = shell.read(URL, http=http, **options)
@@ -125,7 +125,9 @@ SCRIPTS: dict[str, tuple[list[Answer], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_raise_for_status(shell: Shell, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """With a hook that raises for the status all is as without: retries, the 401 refresh, redirects, errors, bodies."""
+    """
+    A hook that raises for the status changes nothing: not retries, the 401 refresh, redirects, errors, bodies or logs.
+    """
     caplog.set_level(logging.INFO, "sse_client")
     script, options = SCRIPTS[name]
 
@@ -144,7 +146,7 @@ def test_raise_for_status(shell: Shell, name: str, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("name", ["401-refreshed", "403", "503-retried", "redirect", "no-body", "large-body"])
 def test_a_hook_that_reads_first(shell: Shell, name: str) -> None:
-    """The same of a hook that reads the body before it raises, as httpx's documentation has it."""
+    """A hook that reads the body before it raises, as in httpx's documentation, changes nothing either."""
     script, options = SCRIPTS[name]
 
     def run(response: Any) -> None:
@@ -160,7 +162,7 @@ def test_a_hook_that_reads_first(shell: Shell, name: str) -> None:
 
 
 def test_the_body_that_a_hook_did_not_read(shell: Shell) -> None:
-    """Over a real connection too the error has the server's words, and the connection is used again."""
+    """Over a real connection, too, the error has the server's message."""
     http = {"event_hooks": {"response": [hook(shell, raise_for_status)]}}
     with EventServer(status(503), status(403)) as server:
         result = shell.read(server.url, http=http, retry=QUICK)
@@ -171,7 +173,7 @@ def test_the_body_that_a_hook_did_not_read(shell: Shell) -> None:
 
 
 def test_a_hook_that_read_a_part(shell: Shell) -> None:
-    """What a hook has begun to read is not read on: the body is empty, the status is there."""
+    """A body that a hook has begun to read is not read further: the error has the status and an empty body."""
 
     def run(response: Any) -> None:
         next(response.iter_bytes())
@@ -192,7 +194,7 @@ def test_a_hook_that_read_a_part(shell: Shell) -> None:
 
 
 def test_a_hook_that_makes_an_error_of_a_stream(shell: Shell) -> None:
-    """An `HTTPStatusError` is the response that it carries, also if its status is a good one."""
+    """An `HTTPStatusError` counts as the response that it carries, even if that is a success."""
 
     def run(response: Any) -> None:
         raise shell.library.HTTPStatusError("mine", request=response.request, response=response)
@@ -205,7 +207,7 @@ def test_a_hook_that_makes_an_error_of_a_stream(shell: Shell) -> None:
 
 
 class Mine(Exception):
-    """The user's own."""
+    """The user's own exception."""
 
 
 def other_status_error(library: Any) -> Exception:
@@ -235,7 +237,7 @@ ERRORS: dict[str, Callable[[Any], Exception]] = {
 @pytest.mark.parametrize("place", ["request", "response"])
 @pytest.mark.parametrize("name", ERRORS)
 def test_any_other_error_is_the_users(shell: Shell, name: str, place: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What else a hook raises comes out as the very exception, of one request, and is not logged."""
+    """Any other exception of a hook reaches the user as the same object, is not retried, and is not logged."""
     caplog.set_level(logging.DEBUG, "sse_client")
     error = ERRORS[name](shell.library)
 
@@ -252,7 +254,7 @@ def test_any_other_error_is_the_users(shell: Shell, name: str, place: str, caplo
 
 
 def test_an_error_of_a_hook_in_a_resume(shell: Shell) -> None:
-    """The same later in a stream: the user's exception ends it, with the events that came before."""
+    """A hook's exception on a resume reaches the user too."""
     seen: list[int] = []
 
     def run(_: Any) -> None:
@@ -265,7 +267,7 @@ def test_an_error_of_a_hook_in_a_resume(shell: Shell) -> None:
 
 
 def test_the_outcome(library: ModuleType) -> None:
-    """A stream that a hook's exception ended was abandoned, as by any exception of the user's."""
+    """A stream that a hook's exception ended is abandoned, as with any exception of the user's code."""
 
     def run(_: Any) -> None:
         raise OSError("mine")
@@ -280,7 +282,7 @@ def test_the_outcome(library: ModuleType) -> None:
 
 @pytest.mark.parametrize("place", ["request", "response"])
 def test_an_error_of_the_transport_is_not_the_users(shell: Shell, place: str) -> None:
-    """Hooks that raise nothing change nothing: a lost connection is one, and is retried or resumed as ever."""
+    """Hooks that raise nothing change nothing: a lost connection is retried or resumed as usual."""
     transport = scripted_transport(Answer(RST, framing="raw"), CUT, Answer("id: 2\ndata: 2\n\n"))
     http = with_hooks(shell, transport, {place: lambda _: None})
     result = shell.read(URL, http=http, retry=EAGER, resume=LastEventID())
@@ -288,14 +290,14 @@ def test_an_error_of_the_transport_is_not_the_users(shell: Shell, place: str) ->
 
 
 def test_an_error_of_the_transport_after_one_of_a_hook_was_answered(shell: Shell) -> None:
-    """A response that a hook refused does not make the next failure the user's."""
+    """After a response that a hook refused, a transport's error is retried as usual."""
     script = status(503), Answer(RST, framing="raw"), OK
     result, requests = play(shell, *script, response=raise_for_status, retry=EAGER)
     assert (result.error, result.data, len(requests)) == (None, ["ok"], 3)
 
 
 def test_hooks_run_in_their_order(shell: Shell) -> None:
-    """All hooks of the client run, once per request, in their order; also those that were added later."""
+    """All hooks of the client run once per request, in their order."""
     seen: list[str] = []
 
     def note(name: str) -> Any:
@@ -308,7 +310,7 @@ def test_hooks_run_in_their_order(shell: Shell) -> None:
 
 
 def test_hooks_that_are_changed(library: ModuleType) -> None:
-    """A hook that was added, or set, between two calls is as good as the first; none of ours is there twice."""
+    """A hook that is added or replaced between two calls works like the first, and the library adds no hook twice."""
     seen: list[str] = []
     http = library.Client(transport=scripted_transport(OK), event_hooks={"response": [lambda _: seen.append("first")]})
     with http, SSEClient(http_client=http) as client:
@@ -332,7 +334,7 @@ def test_hooks_that_are_changed(library: ModuleType) -> None:
 
 
 def test_a_client_without_hooks_stays_without(library: ModuleType) -> None:
-    """Nothing is put into a client that has no hooks."""
+    """The library adds nothing to a client that has no hooks."""
     http = library.Client(transport=scripted_transport(OK))
     with http, SSEClient(http_client=http) as client:
         list(client.post(URL))
@@ -340,7 +342,7 @@ def test_a_client_without_hooks_stays_without(library: ModuleType) -> None:
 
 
 def test_requests_of_others(library: ModuleType) -> None:
-    """The client's own requests are as they were: a hook's error comes out, and its response is closed."""
+    """Other requests of the HTTP client are unchanged: a hook's error is raised, and its response is closed."""
     http = library.Client(transport=scripted_transport(OK, status(403)), event_hooks={"response": [raise_for_status]})
     with http, SSEClient(http_client=http) as client:
         list(client.post(URL))
@@ -350,7 +352,7 @@ def test_requests_of_others(library: ModuleType) -> None:
 
 
 def test_nothing_of_ours_stays_with_a_response(shell: Shell) -> None:
-    """A response that the hooks have seen is closed as any other, by whatever way it is left."""
+    """A response that the hooks have seen is closed however the stream ends, and keeps nothing of the library's."""
     responses: list[Any] = []
 
     def run(response: Any) -> None:
@@ -372,7 +374,7 @@ def test_nothing_of_ours_stays_with_a_response(shell: Shell) -> None:
 
 
 def auth_of(library: Any, after: Callable[[Any], object], *, asks: bool = False) -> Any:
-    """An auth that looks at the response, and may ask for a token first."""
+    """An auth that checks the response, and requests a token first if `asks`."""
 
     class Auth(library.Auth):  # type: ignore[misc]
         def auth_flow(self, request: Any) -> Any:
@@ -386,7 +388,7 @@ def auth_of(library: Any, after: Callable[[Any], object], *, asks: bool = False)
 
 
 def test_an_auth_that_raises_for_the_status(shell: Shell) -> None:
-    """An auth that raises for the status of the answer is as a hook that does; httpx has closed the body, though."""
+    """An auth that raises for the status is handled like such a hook."""
     transport = scripted_transport(status(503), OK)
     auth = auth_of(shell.library, raise_for_status)
     result = shell.read(URL, http={"transport": transport}, auth=auth, retry=QUICK)
@@ -398,7 +400,7 @@ def test_an_auth_that_raises_for_the_status(shell: Shell) -> None:
 
 
 def test_an_auth_whose_own_request_is_refused(shell: Shell) -> None:
-    """A status error about an auth's own request is no answer to ours: it is the user's, and not retried."""
+    """A status error about an auth's own request reaches the user, and is not retried."""
     transport = scripted_transport(status(503))
     auth = auth_of(shell.library, lambda _: None, asks=True)
     with pytest.raises(shell.library.HTTPStatusError):
@@ -407,7 +409,7 @@ def test_an_auth_whose_own_request_is_refused(shell: Shell) -> None:
 
 
 def test_digest_auth_with_hooks(shell: Shell) -> None:
-    """An auth that answers a challenge works with hooks that do not raise."""
+    """Digest auth works with hooks that do not raise."""
     challenge = Answer(
         "no", status=401, headers={"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'}
     )
@@ -417,7 +419,7 @@ def test_digest_auth_with_hooks(shell: Shell) -> None:
 
 
 def test_an_error_in_a_resume_is_told(shell: Shell) -> None:
-    """A resume that a hook refused is an interrupted stream, because of that status."""
+    """A resume that a hook refused is an interrupted stream, with that status as its cause."""
     result, _ = play(shell, CUT, status(404), response=raise_for_status, resume=LastEventID())
     assert isinstance(result.error, StreamInterrupted)
     cause = result.error.__cause__

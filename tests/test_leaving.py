@@ -1,8 +1,8 @@
 """
-However a stream is left, it is closed at once, says how, and asks the server for nothing any more.
+However the user leaves a stream, it is closed at once, has the right outcome, and sends nothing more.
 
-The server's side of it is looked at too: it must see its client go. What is left open is found by the garbage
-collector, whose warnings are errors here.
+The tests also check that the server sees its client go. The garbage collector finds streams that are left open; its
+warnings are errors here.
 """
 
 import asyncio
@@ -39,13 +39,13 @@ FOREVER = Pause(math.inf)
 STREAM = Answer("data: 1\n\n", "data: 2\n\n", FOREVER)
 GOOD = Answer("data: good\n\n")
 
-# Long enough to be sure that a thread or a task is blocked, short enough to be waited for often.
+# Long enough to be sure that a thread or a task is blocked, short enough to wait for often.
 MOMENT = 0.05
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stream is when it is left: what the server answers to bring it there."""
+    """The state of a stream when the user leaves it, and the server's response that leads to it."""
 
     name: str
     answer: Answer
@@ -85,7 +85,7 @@ async def aclient_of(library: ModuleType) -> AsyncIterator[AsyncSSEClient]:
 
 
 def is_closed(stream: EventStream | AsyncEventStream) -> bool:
-    """Whether the stream's response is closed, where there was one."""
+    """Whether the stream's response is closed, or there was none."""
     try:
         return bool(stream.response.is_closed)  # type: ignore[attr-defined]
     except RuntimeError:
@@ -93,7 +93,7 @@ def is_closed(stream: EventStream | AsyncEventStream) -> bool:
 
 
 def check(stream: EventStream | AsyncEventStream, server: EventServer, outcome: str, *, answered: bool = False) -> None:
-    """The stream is closed, its server saw that, and got no other request."""
+    """Check that the stream is closed, and that its server saw that and got no other request."""
     assert (stream.outcome, stream.state) == (outcome, "closed")
     assert is_closed(stream)
     assert len(server.requests) == 1
@@ -102,20 +102,22 @@ def check(stream: EventStream | AsyncEventStream, server: EventServer, outcome: 
 
 
 async def blocked(server: EventServer) -> None:
-    """Wait until a task that has asked that server is blocked: the request has come, and a moment has passed."""
+    """
+    Wait until the task that sent a request to that server is blocked: the request has come, and a moment has passed.
+    """
     await anyio.to_thread.run_sync(server.wait_for_requests, 1)
     await anyio.sleep(MOMENT)
 
 
 def check_silence(server: EventServer, place: Place) -> None:
-    """No request goes out any more, also when its time would have come."""
+    """Check that no further request is sent, even after the time of the next attempt."""
     if place.is_answered:
         time.sleep(4 * MOMENT)
     assert len(server.requests) == 1
 
 
 def test_break(library: ModuleType) -> None:
-    """Leaving the `with` early closes the response: the stream is abandoned, and over."""
+    """A user who leaves the `with` early closes the response: the stream is abandoned, and over."""
     with EventServer(STREAM) as server, client_of(library) as client:
         with client.post(server.url) as stream:
             for event in stream:
@@ -129,7 +131,7 @@ def test_break(library: ModuleType) -> None:
 
 
 def test_never_iterated(library: ModuleType) -> None:
-    """A stream that was entered and not read is abandoned too."""
+    """A stream that was entered but not read is abandoned too."""
     with EventServer(STREAM) as server, client_of(library) as client:
         with client.post(server.url) as stream:
             pass
@@ -137,7 +139,7 @@ def test_never_iterated(library: ModuleType) -> None:
 
 
 def test_never_entered(library: ModuleType) -> None:
-    """A stream that was neither entered nor iterated asks for nothing, and has nothing to close."""
+    """A stream that was neither entered nor iterated sends nothing, and has nothing to close."""
     with EventServer(STREAM) as server, client_of(library) as client:
         stream = client.post(server.url)
         assert (stream.outcome, stream.state) == (None, "waiting")
@@ -147,7 +149,7 @@ def test_never_entered(library: ModuleType) -> None:
 
 
 def test_exception(library: ModuleType) -> None:
-    """An exception of the user's own comes out unchanged, behind a closed response."""
+    """An exception of the user's code comes out unchanged, and the response is closed."""
     with EventServer(STREAM) as server, client_of(library) as client:
         with pytest.raises(ZeroDivisionError) as caught, client.post(server.url) as stream:
             for _ in stream:
@@ -157,7 +159,7 @@ def test_exception(library: ModuleType) -> None:
 
 
 def test_close_in_the_loop(library: ModuleType) -> None:
-    """`close()` ends the loop, also in the middle of a piece, any number of times; the response is closed at once."""
+    """`close()` ends the loop, even in the middle of a piece, and may be repeated. It closes the response at once."""
     with EventServer(Answer("data: 1\n\ndata: 2\n\n", FOREVER)) as server, client_of(library) as client:
         with client.post(server.url) as stream:
             data = []
@@ -172,7 +174,7 @@ def test_close_in_the_loop(library: ModuleType) -> None:
 
 
 def test_close_behind_the_end(library: ModuleType) -> None:
-    """A stream that is complete stays complete when it is closed."""
+    """A stream that is completed stays completed when it is closed."""
     with EventServer(Answer("data: 1\n\n", "data: [DONE]\n\n")) as server, client_of(library) as client:
         with client.post(server.url) as stream:
             assert [event.data for event in stream] == ["1"]
@@ -192,7 +194,7 @@ def test_close_before_the_beginning(library: ModuleType) -> None:
 
 
 def test_closed_client(library: ModuleType) -> None:
-    """A response that somebody else has closed is a lost connection."""
+    """A response that is closed by other code is a lost connection."""
     with EventServer(STREAM) as server, client_of(library) as client:
         with pytest.raises(StreamInterrupted), client.post(server.url) as stream:
             assert next(stream).data == "1"
@@ -203,7 +205,7 @@ def test_closed_client(library: ModuleType) -> None:
 
 @places
 def test_close_from_another_thread(library: ModuleType, place: Place) -> None:
-    """`close()` from another thread wakes whatever the stream is blocked in; its loop simply ends."""
+    """`close()` from another thread wakes the stream, whatever it is blocked in, and its loop ends."""
     closed_at: list[float] = []
 
     def close() -> None:
@@ -227,7 +229,7 @@ def test_close_from_another_thread(library: ModuleType, place: Place) -> None:
 
 @places
 def test_leave_from_another_thread(library: ModuleType, place: Place) -> None:
-    """A stream that one thread iterates is closed from another; both go on, and the client can be used again."""
+    """A stream that one thread iterates can be closed from another. Both continue, and the client stays usable."""
     with EventServer(place.answer, GOOD) as server, client_of(library) as client:
         stream = client.post(server.url)
         data: list[str] = []
@@ -258,7 +260,7 @@ def test_iterated_without_with(library: ModuleType) -> None:
 
 
 def test_error_without_with(library: ModuleType) -> None:
-    """It closes at an error too."""
+    """Iterated without `with`, a stream closes at an error too."""
     with EventServer(Answer("data: 1\n\n", Pause(MOMENT), FIN)) as server, client_of(library) as client:
         stream = client.post(server.url)
         with pytest.raises(StreamInterrupted):
@@ -267,7 +269,7 @@ def test_error_without_with(library: ModuleType) -> None:
 
 
 def test_collected_without_with(library: ModuleType) -> None:
-    """It closes when it is collected."""
+    """Iterated without `with`, a stream closes when it is collected."""
     with EventServer(STREAM) as server, client_of(library) as client:
         stream = client.post(server.url)
         assert next(stream).data == "1"
@@ -281,7 +283,7 @@ def test_collected_without_with(library: ModuleType) -> None:
 
 
 def test_broken_off_without_with(library: ModuleType) -> None:
-    """So a `break` out of `for event in client.post(…)` leaves nothing open."""
+    """A `break` out of `for event in client.post(…)` leaves nothing open."""
     with EventServer(STREAM) as server, client_of(library) as client:
         for event in client.post(server.url):
             assert event.data == "1"
@@ -309,7 +311,7 @@ def read_on(stream: EventStream, how: str) -> None:
 @pytest.mark.parametrize("has_clock", [False, True], ids=["no clock", "clock"])
 @pytest.mark.parametrize("how", ["next", "for", "enter", "dispatch", "final"])
 def test_two_threads(library: ModuleType, how: str, has_clock: bool) -> None:
-    """A second thread that reads the same stream is told so; the first goes on, and gets all events."""
+    """A second thread that reads the same stream gets an error. The first continues, and gets all events."""
     answer = Answer("data: 1\n\n", lambda: told.wait(5) or pytest.fail("it was not told"), "data: 2\n\n")
     told, data = threading.Event(), list[str]()
     with EventServer(answer) as server, client_of(library) as client:
@@ -329,7 +331,7 @@ def test_two_threads(library: ModuleType, how: str, has_clock: bool) -> None:
 
 
 def test_close_behind_a_second_thread(library: ModuleType) -> None:
-    """A second thread that was turned away leaves the first where `close()` can wake it."""
+    """After a second thread was refused, `close()` still wakes the first."""
     with EventServer(STREAM) as server, client_of(library) as client:
         stream = client.post(server.url)
         thread = threading.Thread(target=lambda: list(stream))
@@ -345,7 +347,7 @@ def test_close_behind_a_second_thread(library: ModuleType) -> None:
 
 
 def test_threads_take_turns(library: ModuleType) -> None:
-    """Threads that read one after the other, as those of a pool do, have nothing to be told."""
+    """Threads that read one after the other, like those of a pool, get no error."""
     with EventServer(Answer("data: 1\n\n", "data: 2\n\n", "data: 3\n\n")) as server, client_of(library) as client:
         with client.post(server.url) as stream, ThreadPoolExecutor(3) as pool:
             data = [pool.submit(next, stream).result().data for _ in range(3)]
@@ -353,7 +355,7 @@ def test_threads_take_turns(library: ModuleType) -> None:
 
 
 def test_threads_at_the_same_time(library: ModuleType) -> None:
-    """However threads meet on one stream, each event is delivered once, and no thread gets any other exception."""
+    """However threads meet on one stream, each event is delivered once, and the error is always the same."""
     count = 3000
     taken: list[str] = []
     errors: list[BaseException] = []
@@ -399,7 +401,7 @@ def interrupting(server: EventServer) -> Iterator[None]:
 
 
 def test_interrupt_in_the_loop(library: ModuleType) -> None:
-    """A KeyboardInterrupt in the user's own code comes out, and the stream is cancelled."""
+    """A KeyboardInterrupt in the user's code comes out, and the stream is cancelled."""
     with EventServer(STREAM) as server, client_of(library) as client:
         with pytest.raises(KeyboardInterrupt), client.post(server.url) as stream:
             for _ in stream:
@@ -410,7 +412,7 @@ def test_interrupt_in_the_loop(library: ModuleType) -> None:
 @interrupts
 @places
 def test_interrupt_while_blocked(library: ModuleType, place: Place) -> None:
-    """Ctrl-C comes out of whatever a stream is blocked in; nothing is sent again, and the client can be used again."""
+    """Ctrl-C interrupts the stream, whatever it is blocked in. Nothing is sent again, and the client stays usable."""
     with EventServer(place.answer, GOOD) as server, client_of(library) as client:
         stream = client.post(server.url)
         with pytest.raises(KeyboardInterrupt), interrupting(server), stream:
@@ -423,7 +425,7 @@ def test_interrupt_while_blocked(library: ModuleType, place: Place) -> None:
 
 @interrupts
 def test_interrupt_without_with(library: ModuleType) -> None:
-    """Also where the stream is iterated without `with`: the response is closed when the interrupt comes out."""
+    """Ctrl-C also closes the response if the stream is iterated without `with`."""
     with EventServer(STREAM) as server, client_of(library) as client:
         stream = client.post(server.url)
         with pytest.raises(KeyboardInterrupt), interrupting(server):
@@ -434,7 +436,7 @@ def test_interrupt_without_with(library: ModuleType) -> None:
 @interrupts
 @places
 def test_interrupt_async(library: ModuleType, place: Place, anyio_backend: tuple[str, dict[str, Any]]) -> None:
-    """Ctrl-C ends an async program behind a closed response."""
+    """Ctrl-C ends an async program and closes the response."""
     streams: list[AsyncEventStream] = []
 
     async def main() -> None:
@@ -453,7 +455,7 @@ def test_interrupt_async(library: ModuleType, place: Place, anyio_backend: tuple
 
 @asynchronous
 async def test_break_async(library: ModuleType) -> None:
-    """Leaving the `async with` early closes the response: the stream is abandoned, and over."""
+    """A user who leaves the `async with` early closes the response: the stream is abandoned, and over."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             async with client.post(server.url) as stream:
@@ -469,7 +471,7 @@ async def test_break_async(library: ModuleType) -> None:
 
 @asynchronous
 async def test_never_iterated_async(library: ModuleType) -> None:
-    """A stream that was entered and not read is abandoned too; one that was not entered asks for nothing."""
+    """A stream that was entered but not read is abandoned too; one that was not entered sends nothing."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             client.post(server.url)
@@ -481,7 +483,7 @@ async def test_never_iterated_async(library: ModuleType) -> None:
 
 @asynchronous
 async def test_exception_async(library: ModuleType) -> None:
-    """An exception of the user's own comes out unchanged, behind a closed response."""
+    """An exception of the user's code comes out unchanged, and the response is closed."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             with pytest.raises(ZeroDivisionError) as caught:
@@ -494,7 +496,7 @@ async def test_exception_async(library: ModuleType) -> None:
 
 @asynchronous
 async def test_aclose_in_the_loop(library: ModuleType) -> None:
-    """`aclose()` ends the loop, also in the middle of a piece, any number of times; the response is closed at once."""
+    """`aclose()` ends the loop, even in the middle of a piece, and may be repeated. It closes the response at once."""
     with EventServer(Answer("data: 1\n\ndata: 2\n\n", FOREVER)) as server:
         async with aclient_of(library) as client:
             async with client.post(server.url) as stream:
@@ -511,7 +513,7 @@ async def test_aclose_in_the_loop(library: ModuleType) -> None:
 
 @asynchronous
 async def test_aclose_behind_the_end(library: ModuleType) -> None:
-    """A stream that is complete stays complete when it is closed."""
+    """A stream that is completed stays completed when it is closed."""
     with EventServer(Answer("data: 1\n\n", "data: [DONE]\n\n")) as server:
         async with aclient_of(library) as client:
             async with client.post(server.url) as stream:
@@ -564,7 +566,7 @@ async def test_aclose_from_another_task(library: ModuleType, place: Place) -> No
 @asynchronous
 @pytest.mark.parametrize("place", PLACES[:2], ids=str)
 async def test_left_by_another_task(library: ModuleType, place: Place) -> None:
-    """The task that entered a stream may leave it while another one still reads: that one's loop ends."""
+    """If the task that entered a stream leaves it while another task still reads, the other task's loop ends."""
     data = []
 
     async def read() -> None:
@@ -586,7 +588,7 @@ async def test_left_by_another_task(library: ModuleType, place: Place) -> None:
 @places
 @pytest.mark.parametrize("how", ["scope", "group"])
 async def test_cancel_scope(library: ModuleType, place: Place, how: str) -> None:
-    """Cancellation by a scope, around the stream or far outside, propagates behind a closed response."""
+    """Cancellation by a scope, around the stream or further out, propagates, and the response is closed."""
 
     async def read() -> None:
         async with stream:
@@ -613,7 +615,7 @@ async def test_cancel_scope(library: ModuleType, place: Place, how: str) -> None
                     tasks.start_soon(read)
                     await cancel(tasks.cancel_scope)
             assert time.monotonic() - cancelled_at[0] < 0.5 * PATIENCE
-            assert not data  # the list was being made
+            assert not data  # the list comprehension was not finished
             check(stream, server, "cancelled", answered=place.is_answered)
             check_silence(server, place)
             async with client.post(server.url) as again:
@@ -622,7 +624,7 @@ async def test_cancel_scope(library: ModuleType, place: Place, how: str) -> None
 
 @places
 def test_task_cancel(library: ModuleType, place: Place) -> None:
-    """asyncio's own `task.cancel()` propagates likewise, and the task counts as cancelled."""
+    """asyncio's `task.cancel()` propagates too, and the task counts as cancelled."""
 
     async def read(stream: AsyncEventStream) -> None:
         async with stream:
@@ -650,7 +652,7 @@ def test_task_cancel(library: ModuleType, place: Place) -> None:
 
 
 def test_asyncio_timeout(library: ModuleType) -> None:
-    """`asyncio.timeout()` around a loop works as around any other."""
+    """`asyncio.timeout()` works around a loop over a stream."""
 
     async def main() -> None:
         async with aclient_of(library) as client:
@@ -666,7 +668,7 @@ def test_asyncio_timeout(library: ModuleType) -> None:
 
 @asynchronous
 async def test_cancelled_in_the_loop(library: ModuleType) -> None:
-    """Cancellation in the user's own code, inside of the loop, leaves the stream cancelled as well."""
+    """Cancellation in the user's code, inside the loop, cancels the stream too."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             with anyio.CancelScope() as scope:
@@ -684,7 +686,7 @@ async def test_cancelled_in_the_loop(library: ModuleType) -> None:
     ids=["aiter", "anext"],
 )
 async def test_without_async_with(library: ModuleType, use: Callable[[AsyncEventStream], Any]) -> None:
-    """Async iteration without `async with` raises at once, and says what to write; nothing is sent."""
+    """Async iteration without `async with` raises at once, with the code to write instead, and sends nothing."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             with pytest.raises(RuntimeError, match=r"async with client\.post\(…\) as stream"):
@@ -694,7 +696,7 @@ async def test_without_async_with(library: ModuleType, use: Callable[[AsyncEvent
 
 @asynchronous
 async def test_two_readers(library: ModuleType) -> None:
-    """A second task that reads the same stream is told so; the first goes on."""
+    """A second task that reads the same stream gets an error, and the first is not disturbed."""
     with EventServer(STREAM) as server:
         async with aclient_of(library) as client:
             async with client.post(server.url) as stream, anyio.create_task_group() as tasks:

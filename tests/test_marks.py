@@ -24,12 +24,12 @@ def says(data: str, event: str = "message") -> ServerSentEvent:
 
 
 def is_nested(event: ServerSentEvent) -> bool:
-    """Whether it is an error, or one of a subgraph, as LangGraph names them."""
+    """Whether the event is an error, or one of a subgraph, as LangGraph names them."""
     return event.event.partition("|")[0] == "error"
 
 
 class Absent:
-    """A test that is an object, without a hash."""
+    """A test that is an object without a hash."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -139,7 +139,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_match(kind: type[Mark], conditions: dict[str, Any], event: ServerSentEvent, is_match: bool) -> None:
-    """An event bears a mark when all of its conditions hold, each exactly."""
+    """An event matches a mark if all of the mark's conditions hold exactly."""
     if conditions.get("values") and not isinstance(conditions["values"], list | tuple | set | dict):
         conditions = {**conditions, "values": iter(["done"])}  # an iterator serves one test
     mark = kind(**conditions)
@@ -157,7 +157,7 @@ def test_match(kind: type[Mark], conditions: dict[str, Any], event: ServerSentEv
     ],
 )
 def test_escaped_json(data: str) -> None:
-    """Names and values are found however JSON writes them."""
+    """Names and values match however JSON writes them."""
     assert Terminator(field="type", values={"done"}).match(says(data))
 
 
@@ -167,7 +167,7 @@ def test_escaped_json(data: str) -> None:
 )
 @pytest.mark.parametrize("is_ascii", [True, False])
 def test_names_and_values_of_any_kind(name: str, value: str, is_ascii: bool) -> None:
-    """Names and values that JSON may write in several ways are found in each."""
+    """Names and values that JSON may write in several ways match in each."""
     mark = Terminator(field=name, values={value})
     data = json.dumps({name: value}, ensure_ascii=is_ascii)
     assert mark.match(says(data))
@@ -176,7 +176,7 @@ def test_names_and_values_of_any_kind(name: str, value: str, is_ascii: bool) -> 
 
 @given(st.lists(st.text(alphabet="ab0.é/", max_size=3) | st.integers(0, 2), min_size=1, max_size=4), st.booleans())
 def test_what_a_path_leads_to_is_found(steps: list[str | int], is_ascii: bool) -> None:
-    """The look at the raw text never misses what a path leads to."""
+    """The search in the raw text never misses a value that a path leads to."""
     value: Any = "there"
     for step in reversed(steps):
         value = [*"xyz"[:step], value] if isinstance(step, int) else {step: value}
@@ -189,7 +189,7 @@ def test_what_a_path_leads_to_is_found(steps: list[str | int], is_ascii: bool) -
 
 @given(st.text(), st.text(), st.booleans())
 def test_what_is_there_is_found(name: str, value: str, is_ascii: bool) -> None:
-    """The look at the raw text never misses what parsing would find."""
+    """The search in the raw text never misses a value that parsing would find."""
     event = says(json.dumps({"a": 1, name: value}, ensure_ascii=is_ascii))
     assert Terminator(field=name, values={value}).match(event)
 
@@ -219,13 +219,13 @@ def test_what_is_there_is_found(name: str, value: str, is_ascii: bool) -> None:
     ],
 )
 def test_values_are_those_of_json(value: Any, json_text: str, is_match: bool) -> None:
-    """True is not 1, text is no number, and what Python cannot hash can be a value too."""
+    """True is not 1, a string is not a number, and a value that Python cannot hash is allowed."""
     mark = Terminator(field="stop", values=[value])
     assert (mark.match(says(f'{{"stop": {json_text}}}')) is not None) is is_match
 
 
 def test_alternatives() -> None:
-    """`|` makes alternatives, of which the first that fits is found; the marks themselves stay as they are."""
+    """`|` makes alternatives, and the first that matches is returned. The marks themselves do not change."""
     a, b, c = Terminator(data="a"), Terminator(event="b"), Terminator(field="c")
     for mark in (a | b | c, a | (b | c), (a | b) | c):
         assert mark.match(says("a")) is not None
@@ -237,7 +237,7 @@ def test_alternatives() -> None:
 
 
 def test_the_alternative_that_fits_reads() -> None:
-    """Each alternative of an error event has its own places for the message and the code."""
+    """Each alternative of an error event has its own paths of the message and the code."""
     errors = ErrorEvent(event="error", message="text") | ErrorEvent(field="fault", message="fault.why", code="fault.no")
     event = says('{"fault": {"why": "busy", "no": 7}}')
     mark = errors.match(event)
@@ -250,13 +250,13 @@ def test_the_alternative_that_fits_reads() -> None:
 
 
 def test_a_test_that_raises() -> None:
-    """An exception of the test is the user's own: it propagates."""
+    """An exception of the user's test function propagates."""
     with pytest.raises(ValueError):
         Terminator(test=ABSENT).match(says("not JSON"))
 
 
 def test_done_is_asked_for_without_a_test() -> None:
-    """Whether a mark is for `[DONE]` is known without calling a test, which expects the events of a stream."""
+    """Whether a mark requires `[DONE]` is decided without calling a test."""
     done = Terminator(data="[DONE]")
     assert not asks_for_done(None)
     assert asks_for_done(done)
@@ -266,7 +266,7 @@ def test_done_is_asked_for_without_a_test() -> None:
 
 
 def test_kinds_do_not_mix() -> None:
-    """A terminator and an error event have no alternative in common."""
+    """A terminator and an error event cannot be alternatives of each other."""
     with pytest.raises(TypeError):
         Terminator(data="a") | ErrorEvent(data="b")  # type: ignore[operator]
     with pytest.raises(TypeError):
@@ -275,7 +275,7 @@ def test_kinds_do_not_mix() -> None:
 
 @pytest.mark.parametrize("kind", [Terminator, ErrorEvent])
 def test_what_is_refused(kind: type[Mark]) -> None:
-    """A mark needs a condition, values a field, and one text is no collection of texts."""
+    """A mark needs a condition, `values` needs a field, and a string is not a collection of strings."""
     with pytest.raises(TypeError, match=rf"{kind.__name__} needs data=, event=, field= or test="):
         kind()
     with pytest.raises(TypeError, match=r"needs the field= that holds them"):
@@ -289,7 +289,7 @@ def test_what_is_refused(kind: type[Mark]) -> None:
 
 
 def test_a_mark_is_a_value() -> None:
-    """Marks are frozen, and equal when they say the same."""
+    """Marks are frozen, and compare by value."""
     assert Terminator(field="type", values=["a"]) == Terminator(field="type", values=("a",))
     assert Terminator(data="a") != Terminator(data="b")
     with pytest.raises(FrozenInstanceError):
@@ -319,7 +319,7 @@ A, B, C = Terminator(field="t", values={"a"}), Terminator(event="b"), Terminator
     ids=[f"{number}" for number in range(13)],
 )
 def test_equal(one: Mark, other: Mark) -> None:
-    """Marks that mean the same are equal and hash alike, in whatever order their values and alternatives are."""
+    """Marks with the same meaning are equal and hash alike, whatever the order of their values and alternatives."""
     assert one == other
     assert hash(one) == hash(other)
 
@@ -357,7 +357,7 @@ def test_equal(one: Mark, other: Mark) -> None:
     ids=[f"{number}" for number in range(20)],
 )
 def test_not_equal(one: Mark, other: object) -> None:
-    """In JSON true is not 1; and the order of error events counts where the first that fits reads another message."""
+    """True is not 1, and the order of error events counts if the first that matches reads another message."""
     assert one != other
 
 
@@ -384,7 +384,7 @@ def test_not_equal(one: Mark, other: object) -> None:
     ids=[f"{number}" for number in range(10)],
 )
 def test_repr(mark: Mark, text: str) -> None:
-    """The repr is what was given, with all alternatives, in the same order in every run; it can be evaluated."""
+    """The repr has all arguments and alternatives, in the same order in every run, and can be evaluated."""
     assert repr(mark) == text
     assert eval(text) == mark
 
@@ -401,12 +401,12 @@ def test_repr(mark: Mark, text: str) -> None:
     ids=["function", "object", "method", "partial", "lambda"],
 )
 def test_repr_of_a_test(mark: Mark, text: str) -> None:
-    """A test is shown by its name, never by its address, which is another in each run."""
+    """A test function is shown by its name, never by its address, which differs between runs."""
     assert repr(mark) == text
 
 
 def test_values_that_json_cannot_have() -> None:
-    """A value that no JSON has, and Python cannot hash, is refused."""
+    """A value that JSON cannot have, and Python cannot hash, is an error."""
     with pytest.raises(TypeError, match=r"expected values that JSON can have, got \{1\}"):
         Terminator(field="t", values=[{1}])
 
@@ -436,12 +436,12 @@ def test_values_that_json_cannot_have() -> None:
     ids=[f"{number}" for number in range(18)],
 )
 def test_needles(marks: list[Mark | None], texts: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """Nearly every event is told by a look at its text and its name to bear no mark."""
+    """A search for a few strings and names is enough to rule out most events."""
     assert needles_of(*marks) == Needles(texts, frozenset(names) or None, None)
 
 
 def test_tests_among_needles() -> None:
-    """A test is asked of each event only where it is all that a mark goes by."""
+    """A test is called for every event only if the mark has no other condition."""
     named, texts = ErrorEvent(event="error", test=is_nested), ErrorEvent(field="error", test=is_nested)
     unnamed, alone = ErrorEvent(event="message", test=is_nested), ErrorEvent(test=is_nested)
     assert needles_of(named | texts) == Needles(("error",), frozenset({"error"}), None)
@@ -453,7 +453,7 @@ def test_tests_among_needles() -> None:
 
 @pytest.mark.parametrize("field", ["größe", "0", "", "0.1", ".", "größe.0"])
 def test_no_needles(field: str) -> None:
-    """A field that JSON can write in several ways is not searched for; nor is an index, which JSON does not write."""
+    """A field that JSON can write in several ways is not searched for, nor is an index, which JSON does not write."""
     assert needles_of(Terminator(event="end"), ErrorEvent(field=field)) is None
 
 
@@ -476,13 +476,13 @@ def test_no_needles(field: str) -> None:
     ids=str,
 )
 def test_no_json_is_parsed_in_vain(mark: Terminator, data: str, parsed: list[str]) -> None:
-    """Where the raw text cannot hold the name and a value, no JSON is parsed."""
+    """If the raw text cannot contain the name and a value, no JSON is parsed."""
     assert mark.match(says(data)) is None
     assert parsed == []
 
 
 def test_json_is_parsed_once(parsed: list[str]) -> None:
-    """However many alternatives look into the JSON of an event, it is parsed once."""
+    """However many alternatives need the JSON of an event, it is parsed once."""
     errors = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error") | ErrorEvent(field="object", values={"e"})
     data = '{"object": "e-1", "choices": [{"error": null}], "error": null}'
     assert errors.match(says(data)) is None
@@ -495,13 +495,13 @@ def test_json_is_parsed_once(parsed: list[str]) -> None:
     ids=["there", "perhaps", "escaped"],
 )
 def test_json_is_parsed_where_it_may_match(data: str, parsed: list[str]) -> None:
-    """Where the raw text may hold it, the JSON decides."""
+    """If the raw text may contain the name and a value, the JSON is parsed."""
     Terminator(field="type", values={"done"}).match(says(data))
     assert parsed == [data]
 
 
 def test_json_too_deep() -> None:
-    """JSON that is nested too deeply to be parsed bears no mark."""
+    """JSON that is nested too deeply to parse does not match."""
     assert Terminator(field="type").match(says('{"type":' + "[" * 100_000)) is None
 
 
@@ -529,7 +529,9 @@ def test_json_too_deep() -> None:
     ],
 )
 def test_the_usual_places_of_a_message(data: str, message: str | None) -> None:
-    """Without `message=`, the usual shapes are looked through; data that is no object is the message itself."""
+    """
+    Without `message=`, the message is searched in the usual shapes. Data that is not an object is the message itself.
+    """
     assert ErrorEvent(event="error").read(says(data, "error"))[0] == message
 
 
@@ -550,7 +552,7 @@ def test_the_usual_places_of_a_message(data: str, message: str | None) -> None:
     ],
 )
 def test_the_place_of_a_message(path: str, data: str, message: str | None) -> None:
-    """With `message=`, it is looked for there alone, with dots into objects and lists."""
+    """With `message=`, the message is read only from that path, with dots into objects and lists."""
     assert ErrorEvent(event="error", message=path).read(says(data))[0] == message
 
 
@@ -579,19 +581,21 @@ def test_the_place_of_a_message(path: str, data: str, message: str | None) -> No
     ids=str,
 )
 def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
-    """`code=` names where the code is, of any type; without it, a text or a number is searched in the usual places."""
+    """
+    `code=` is the path of the code, of any type. Without it, a string or a number is searched in the usual places.
+    """
     assert mark.read(says(data))[1] == code
 
 
 @pytest.mark.parametrize("value", ["null", "false", '""', "{}", "[]", " [ ] "])
 def test_an_error_that_is_none(value: str) -> None:
-    """A field that says that there is no error does not match; for a terminator it is present."""
+    """A field whose value is empty or null is not an error; for a terminator it is present."""
     event = says(f'{{"error": {value}, "text": "x"}}')
     assert ErrorEvent(field="error").match(event) is None
     assert ErrorEvent(event="message", field="error").match(event) is None
     assert (ErrorEvent(field="text") | ErrorEvent(field="error")).match(event) is not None
     assert Terminator(field="error").match(event) is not None
-    # Who asks for a value means it.
+    # An explicit value always counts.
     assert ErrorEvent(field="error", values=[None, False, "", {}, []]).match(event) is not None
 
 
@@ -621,7 +625,7 @@ def test_an_error_that_is_one(value: str) -> None:
     ids=[f"{number}" for number in range(13)],
 )
 def test_transient_codes(retry: Any, code: Any, is_transient: bool) -> None:
-    """`retry` lists the codes of errors that pass; any other JSON is the code of one that stays."""
+    """`retry` lists the codes of transient errors; any other JSON is the code of a permanent one."""
     mark = ErrorEvent(event="error", retry=retry)
     assert mark.is_transient(code) is is_transient
 
@@ -636,7 +640,7 @@ def test_transient_codes(retry: Any, code: Any, is_transient: bool) -> None:
     ids=["text", "true", "null"],
 )
 def test_codes_that_are_refused(retry: Any, text: str) -> None:
-    """One text is not a collection of codes, and codes are texts or numbers."""
+    """A string is not a collection of codes, and codes are strings or integers."""
     with pytest.raises(TypeError, match=text):
         ErrorEvent(event="error", retry=retry)
 
@@ -656,7 +660,7 @@ PATHS: list[dict[str, Any]] = [{}, {"message": "code", "code": "code"}, {"code":
 @pytest.mark.parametrize("paths", PATHS, ids=["usual", "code", "error"])
 @pytest.mark.parametrize("left", [None, 100, 60])
 def test_an_error_nested_deeply(shape: tuple[str, ...], paths: dict[str, Any], left: int | None) -> None:
-    """However deeply the JSON of an error is nested, it is read, even if Python's own stack is nearly full."""
+    """An error's JSON is read however deeply it is nested, even if Python's stack is nearly full."""
     before, begin, end, after = shape
     mark = ErrorEvent(event="error", **paths)
 
@@ -672,7 +676,7 @@ def test_an_error_nested_deeply(shape: tuple[str, ...], paths: dict[str, Any], l
 
 
 def with_frames(left: int | None, call: Callable[[], Any]) -> Any:
-    """Call it with so many frames left of Python's stack; `None` for as many as there are."""
+    """Call it with that many frames left on Python's stack; `None` for as many as there are."""
     if left is None:
         return call()
     depth = sum(1 for _ in walk_stack(None))
@@ -694,5 +698,5 @@ def with_frames(left: int | None, call: Callable[[], Any]) -> Any:
     ],
 )
 def test_is_done(event: ServerSentEvent, expected: bool) -> None:
-    """The end marker is an unnamed event of these six letters and no other."""
+    """The end marker is an unnamed event with exactly the data `[DONE]`."""
     assert is_done(event) is expected

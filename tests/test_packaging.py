@@ -120,7 +120,7 @@ def test_commands() -> None:
 def test_dependencies() -> None:
     """Each dependency has a lowest version and no highest one, and each extra has the bounds that `dev` has."""
     needed = [*PROJECT["dependencies"], *(each for extra in EXTRAS.keys() - {"bench"} for each in EXTRAS[extra])]
-    assert [each for each in needed if not re.fullmatch(r"[\w\[\]-]+>=\d[\w.]*(; .*)?", each)] == []
+    assert [each for each in needed if not re.fullmatch(r"[\w\[\]-]+>=[\d.]+(?:b\d+)?(; .*)?", each)] == []
     tools = {re.split(r"\W*>=", each)[0]: each for each in EXTRAS["dev"]}
     for extra in EXTRAS.keys() - FOR_DEVELOPERS:
         assert [each for each in EXTRAS[extra] if each != tools.get(re.split(r"\W*>=", each)[0], each)] == []

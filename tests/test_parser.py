@@ -1,7 +1,7 @@
 """
-The parser, three times over: what a browser did (`data/`), what the standard says (`reference.py`), rule by rule.
+The parser against three sources: a browser's results (`data/`), the standard (`reference.py`), and rules, one by one.
 
-Every stream comes whole, byte by byte and in other pieces: how the network cuts it must never show.
+Every stream is parsed whole, byte by byte and in other pieces: the result must not depend on how the network cuts it.
 """
 
 import json
@@ -25,7 +25,7 @@ from sse_client._parser import MAX_RECONNECTION_TIME, EventParser
 
 DATA = Path(__file__).parent / "data"
 
-# No clock counts a year of waiting: what a "huge" reconnection time comes to may be anything beyond.
+# No clock counts a year of waiting: a "huge" reconnection time may have any value beyond that.
 A_YEAR = 365 * 24 * 60 * 60 * 1000
 
 
@@ -61,7 +61,7 @@ RECORDINGS = cast("list[Recording]", json_lines("chromium.jsonl"))
 
 
 def run(pieces: Iterable[bytes]) -> Result:
-    """Let the parser take the pieces; tell what it made of them, in the reference's terms."""
+    """Parse the pieces; return the result in the reference's terms."""
     comments: list[str] = []
     parser = EventParser(on_comment=comments.append)
     events = [event for piece in pieces for event in parser.feed(piece)]
@@ -90,7 +90,7 @@ def by_sixteen(stream: bytes) -> Iterable[bytes]:
 
 
 def at_random(stream: bytes) -> Iterable[bytes]:
-    # Seeded by the stream: the same cuts whenever it fails.
+    # Seeded by the stream, so that a failure has the same cuts each time.
     generator = random.Random(stream)
     return cut(stream, *(generator.randint(0, len(stream)) for _ in range(generator.randint(1, 8))))
 
@@ -99,7 +99,7 @@ Cutter = Callable[[bytes], Iterable[bytes]]
 cutters = pytest.mark.parametrize("pieces", [whole, byte_by_byte, by_sixteen, at_random])
 
 
-# What a browser did
+# A browser's results
 
 
 def assert_is(result: Result, vector: Vector) -> None:
@@ -110,7 +110,7 @@ def assert_is(result: Result, vector: Vector) -> None:
 
 
 def differences(result: Result, recording: Recording) -> Iterator[str]:
-    """Compare with what the browser did with the same stream."""
+    """Compare with the browser's result for the same stream."""
     events = recording.get("spec_events", recording["events"])
     if (got := [[e.event, e.data, e.id] for e in result.events]) != events:
         yield f"events {got!r}, not {events!r}"
@@ -125,11 +125,11 @@ def differences(result: Result, recording: Recording) -> Iterator[str]:
         yield f"comments {result.comments!r}, not {recording['comments']} of them"
 
     if "spec_events" in recording:
-        # The header came out of the same bug as the events.
+        # The browser's header is affected by the same bug as its events.
         if result.last_event_id != events[-1][2]:
             yield f"last event ID {result.last_event_id!r}, not {events[-1][2]!r}"
     elif "leid" in recording:
-        # The header is UTF-8, and none is sent of an empty ID. One of nothing but blanks is sent, as an empty header.
+        # The header is UTF-8, and is not sent for an empty ID. An ID of nothing but blanks is sent as an empty header.
         header = result.last_event_id.encode() if result.last_event_id else None
         if header is not None and "leid_trim" in recording:
             header = header.strip(b" \t")
@@ -150,7 +150,9 @@ def assert_no_differences(read: Callable[[bytes], Result]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_vector(vector: Vector) -> None:
-    """Each named case comes to its events, ID, reconnection time and comments, each event with the piece it is due."""
+    """
+    Each named case has its events, ID, reconnection time and comments, and each event is returned with the right piece.
+    """
     comments: list[str] = []
     parser = EventParser(on_comment=comments.append)
     events: list[ServerSentEvent] = []
@@ -165,51 +167,51 @@ def test_vector(vector: Vector) -> None:
 
 @cutters
 def test_vectors_in_other_pieces(pieces: Cutter) -> None:
-    """The named cases come to the same, however their streams are cut."""
+    """The named cases have the same results however their streams are cut."""
     for vector in VECTORS:
         assert_is(run(pieces(b"".join(b64decode(chunk) for chunk in vector["chunks"]))), vector)
 
 
 @cutters
 def test_browser(pieces: Cutter) -> None:
-    """4,200 streams come to what Chromium made of them, or to what the standard says where Chromium has a bug."""
+    """4,200 streams have the same results as in Chromium, or the standard's if Chromium has a bug."""
     assert len(RECORDINGS) == 4200
     assert_no_differences(lambda stream: run(pieces(stream)))
 
 
 def test_reference_agrees_with_the_vectors() -> None:
-    """The reference that the tests below trust gives what the named cases say."""
+    """The reference that the tests below trust agrees with the named cases."""
     assert len(VECTORS) == 126
     for vector in VECTORS:
         assert_is(parse(b"".join(b64decode(chunk) for chunk in vector["chunks"])), vector)
 
 
 def test_reference_agrees_with_the_browser() -> None:
-    """The reference makes the same of the 4,200 streams as the browser."""
+    """The reference agrees with the browser on the 4,200 streams."""
     assert_no_differences(parse)
 
 
-# What the standard says, for streams that nobody thought of
+# The standard, for generated streams
 
 NEWLINES = st.sampled_from([b"\n", b"\r", b"\r\n"])
 NAMES = st.sampled_from([b"data", b"event", b"id", b"retry", b"", b"Data", b"foo", b" data", b"\xef\xbb\xbfdata"])
 COLONS = st.sampled_from([b": ", b":", b"", b":  ", b"::", b" :"])
 VALUES = st.one_of(
     st.sampled_from([b"", b"a", b" ", b"42", b"007", b"-1", b"1_0", b"9" * 19, b"0" * 20 + b"5", b"data: x"]),
-    # Line ends of str.splitlines(), digits of str.isdigit(), NUL, a BOM, a character of each length, and broken ones.
+    # Line ends of str.splitlines(), digits of str.isdigit(), NUL, a BOM, characters of each length, and broken ones.
     st.sampled_from("\x0b\x0c\x1c\x85\u2028\u2029٣２\0\ufeffé€😀").map(str.encode),
     st.sampled_from([b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\x80", b"\xc0\x80", b"\xed\xa0\x80"]),
     st.binary(max_size=3),
 )
 FIELD_LINES = st.tuples(NAMES, COLONS, VALUES, VALUES).map(b"".join)
-# The shapes that most servers send, over and over.
+# The lines that most servers send.
 COMMON_LINES = st.sampled_from([b"data: a", b"data: b", b"event: e", b"event: ", b"id: 1", b"retry: 5", b": ping", b""])
 CHUNKS = st.one_of(COMMON_LINES, COMMON_LINES, FIELD_LINES, VALUES, NEWLINES)
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """Streams near to the format: lines of fields, mostly with one sort of line end, with anything in between."""
+    """Streams close to the format: lines of fields, mostly with one kind of line end, with anything in between."""
     newline = draw(NEWLINES)
     newlines = st.sampled_from([newline, newline, newline, newline * 2, b"\n", b"\r", b"\r\n", b""])
     parts = draw(st.lists(st.tuples(CHUNKS, newlines), max_size=12))
@@ -219,7 +221,7 @@ def streams(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def streams_in_pieces(draw: st.DrawFn) -> list[bytes]:
-    """Streams cut anywhere, or cut behind each event and anywhere: most servers flush event by event."""
+    """Streams cut anywhere, or after each event and anywhere else: most servers flush event by event."""
     stream = draw(streams())
     flushes = [match.end() for match in re.finditer(rb"\n\n|\r\r|\r\n\r\n", stream)] if draw(st.booleans()) else []
     return cut(stream, *flushes, *draw(st.lists(st.integers(0, len(stream)), max_size=8)))
@@ -229,7 +231,7 @@ any_stream = settings(max_examples=150, deadline=None)
 
 
 def clamped(result: Result) -> Result:
-    """The reference counts without an end; the parser stops where no wait ends anyway."""
+    """The reference counts without a limit; the parser stops at a number that no clock reaches."""
     for event in result.events:
         if event.retry is not None:
             event.retry = min(event.retry, MAX_RECONNECTION_TIME)
@@ -241,28 +243,28 @@ def clamped(result: Result) -> Result:
 @any_stream
 @given(streams_in_pieces())
 def test_any_stream_in_any_pieces(pieces: list[bytes]) -> None:
-    """Any stream, cut anywhere, comes to what the standard says of the whole."""
+    """Any stream, cut anywhere, has the standard's result for the whole."""
     assert run(pieces) == clamped(parse(b"".join(pieces)))
 
 
 @any_stream
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_any_bytes_in_any_pieces(pieces: list[bytes]) -> None:
-    """Bytes of no sense at all raise nothing, and come to what the standard says of them."""
+    """Arbitrary bytes raise nothing, and have the standard's result."""
     assert run(pieces) == clamped(parse(b"".join(pieces)))
 
 
 @any_stream
 @given(streams())
 def test_any_stream_whole_and_byte_by_byte(stream: bytes) -> None:
-    """The two ends of the scale, the whole stream at once and each byte by itself, come to the same."""
+    """The whole stream at once and each byte by itself have the same result."""
     assert run([stream]) == run(byte_by_byte(stream))
 
 
 @any_stream
 @given(streams())
 def test_events_are_prompt(stream: bytes) -> None:
-    """Whatever byte the stream has come to, each event whose blank line is there has been handed out."""
+    """After each byte, every event whose blank line has come is returned."""
     comments: list[str] = []
     parser = EventParser(on_comment=comments.append)
     events: list[ServerSentEvent] = []
@@ -275,7 +277,7 @@ def test_events_are_prompt(stream: bytes) -> None:
 @any_stream
 @given(streams_in_pieces())
 def test_hooks_do_not_depend_on_the_cut(pieces: list[bytes]) -> None:
-    """Comments and unknown lines are told in the order of the stream, the same for any cut."""
+    """Comments and unknown lines are reported in the order of the stream, the same for any cut."""
 
     def told(pieces: Iterable[bytes]) -> list[tuple[str, str]]:
         calls: list[tuple[str, str]] = []
@@ -293,7 +295,7 @@ def test_hooks_do_not_depend_on_the_cut(pieces: list[bytes]) -> None:
 @any_stream
 @given(streams_in_pieces())
 def test_unfinished_is_what_a_blank_line_would_complete(pieces: list[bytes]) -> None:
-    """`unfinished` is the event that would be dispatched if the line and the block ended here; to ask is harmless."""
+    """`_unfinished` is the event that would be dispatched if the line and the block ended here, and changes nothing."""
     comments: list[str] = []
     parser = EventParser(on_comment=comments.append)
     events: list[ServerSentEvent] = []
@@ -304,7 +306,7 @@ def test_unfinished_is_what_a_blank_line_would_complete(pieces: list[bytes]) -> 
         completed = clamped(parse(stream + b"\r\r")).events[len(events) :]
         assert parser._unfinished() == (completed[0] if completed else None)
 
-    # Nor has looking changed anything.
+    # The calls have changed nothing.
     assert Result(events, parser.last_event_id, parser.reconnection_time, comments) == clamped(parse(stream))
 
 
@@ -330,12 +332,15 @@ def run_limited(pieces: Iterable[bytes], max_event_size: int) -> Outcome:
 
 
 def sizes(stream: bytes) -> Iterator[tuple[int, int]]:
-    """For each line, whole or not: where it begins, and what is kept when it has come: the block before it, and it."""
+    """
+    For each line, complete or not, its start and the bytes that are kept once it has come: its block so far, and
+    itself.
+    """
     committed = ""
     data, event_type, event_id = 0, "", ""
     start = len(BOM) if stream.startswith(BOM) else 0
     for line in re.split(rb"\r\n|\n|\r", stream[start:]):
-        # An ID is kept for the block only where it is another than the one that is kept anyway.
+        # An ID is kept for the block only if it differs from the one that is kept anyway.
         kept = data + utf8_length(event_type) + (utf8_length(event_id) if event_id != committed else 0)
         yield start, kept + len(line)
         field, _, value = line.decode("utf-8", "replace").partition(":")
@@ -360,10 +365,10 @@ def utf8_length(text: str) -> int:
 @given(streams_in_pieces(), st.integers(len(BOM), 40))
 @example([b"id: 1\n\nid: 1\nid: 1\n"], 5)
 def test_limit_does_not_depend_on_the_cut(pieces: list[bytes], max_event_size: int) -> None:
-    """Any cut of a stream has the same events before it is too large, at the same line, or is not too large."""
+    """However a stream is cut, it exceeds the limit at the same line, or never, after the same events."""
     stream = b"".join(pieces)
     ends = [start for start, size in sizes(stream) if size > max_event_size]
-    # What came before the line that was too much has been handed out: the reference does not look at an unfinished one.
+    # Events before the line that is too large are returned: the reference ignores an unfinished one.
     before = clamped(parse(stream[: ends[0]] if ends else stream))
 
     expected = Outcome(before.events, bool(ends), before.last_event_id, before.reconnection_time, before.comments)
@@ -391,13 +396,13 @@ def test_line_ends(newline: bytes) -> None:
 
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
 def test_no_other_line_ends(character: str) -> None:
-    """What `str.splitlines` takes for a line end is text, in each field."""
+    """The other line ends of `str.splitlines` are text, in each field."""
     stream = f"event: e{character}\nid: i{character}\ndata: a{character}data: b\n\n".encode()
     assert events_of(stream) == [ServerSentEvent(f"e{character}", f"a{character}data: b", f"i{character}")]
 
 
 def test_cr_acts_at_once() -> None:
-    """The event is returned with the CR of its blank line; the LF behind it may come later, and ends no line."""
+    """An event is returned with the CR of its blank line. The LF after it may come later, and ends no line."""
     parser = EventParser()
     assert parser.feed(b"data: a\r\n\r") == [message("a")]
     assert parser.feed(b"\n") == []
@@ -407,24 +412,24 @@ def test_cr_acts_at_once() -> None:
 
 
 def test_lf_after_cr_in_a_later_piece() -> None:
-    """A CR waits for its LF over empty pieces; only one LF belongs to it."""
+    """A CR waits for its LF over empty pieces, and only one LF belongs to it."""
     assert events_of(b"data: a\r", b"", b"\n", b"data: b\n\n") == [message("a\nb")]
     assert events_of(b"data: a\r", b"\n\n") == [message("a")]
 
 
 def test_bom_in_three_pieces() -> None:
-    """One leading BOM is dropped, also where each of its bytes comes by itself."""
+    """One leading BOM is dropped, even if each of its bytes comes by itself."""
     assert events_of(b"\xef", b"\xbb", b"\xbf", b"data: a\n\n") == [message("a")]
 
 
 def test_bom_before_a_blank_line() -> None:
-    """A line of nothing but the leading BOM is a blank line, and the line after it begins as any other."""
+    """A line of only the leading BOM is a blank line, and a BOM in the next line is text."""
     assert events_of(BOM + b"\ndata: a\n\n") == [message("a")]
     assert events_of(BOM + b"\n" + BOM + b"data: a\n\n") == []
 
 
 def test_second_bom_is_text() -> None:
-    """Only one BOM is dropped, and only where the stream begins."""
+    """Only one BOM is dropped, and only at the start of the stream."""
     assert events_of(BOM + BOM + b"data: a\n\n") == []
     assert events_of(b"data: a\n\n" + BOM + b"data: b\n\n") == [message("a")]
 
@@ -435,7 +440,7 @@ def test_half_a_bom_is_text() -> None:
 
 
 def test_ill_formed_bytes() -> None:
-    """Bytes that are no UTF-8 become U+FFFD, one for each maximal subpart, and swallow no line end."""
+    """Bytes that are not UTF-8 become U+FFFD, one for each maximal subpart, and swallow no line end."""
     assert events_of(b"data: \xf0\x9f\x98\ndata: \xff\xffa\xed\xa0\x80\n\n") == [
         message("\ufffd\n\ufffd\ufffda" + "\ufffd" * 3)
     ]
@@ -447,7 +452,7 @@ def test_character_in_pieces() -> None:
 
 
 def test_empty_data() -> None:
-    """`data:` alone, and `data` without a colon, is an event with empty data."""
+    """`data:` alone, or `data` without a colon, is an event with empty data."""
     assert events_of(b"data:\n\n", b"data\n\n", b"data: \n\n") == [message("")] * 3
 
 
@@ -457,7 +462,7 @@ def test_empty_data_lines() -> None:
 
 
 def test_one_space_is_removed() -> None:
-    """One space behind the colon is no part of the value; a second one is, and so is a tab."""
+    """One space after the colon is not part of the value; a second one is, and so is a tab."""
     assert events_of(b"data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n") == [
         message(data) for data in ("a", "a", " a", "\ta")
     ]
@@ -469,7 +474,7 @@ def test_block_without_data() -> None:
 
 
 def test_event_type() -> None:
-    """The last `event` of a block is its type, and an empty one is `message`; `data` may come before it."""
+    """The last `event` of a block is its type, and an empty one is `message`. `data` may come before it."""
     assert events_of(b"event: a\ndata: x\nevent: b\n\n") == [ServerSentEvent("b", "x")]
     assert events_of(b"event: a\ndata: x\nevent\n\n") == [message("x")]
     assert events_of(b"event: \ndata: x\n\n", b"event:\ndata: y\n\n") == [message("x"), message("y")]
@@ -492,17 +497,17 @@ def test_id_of_a_block_without_data() -> None:
 
 
 def test_id_of_an_unfinished_block() -> None:
-    """The ID of a block that never ends does not count, however much of the block is there."""
+    """The ID of an unfinished block does not count, even if only the blank line is missing."""
     assert run([b"id: 1\ndata: a\n\nid: 2\ndata: b\n"]).last_event_id == "1"
 
 
 def test_id_with_nul_is_ignored() -> None:
-    """An ID with a NUL in it is ignored, and the one before it stays; a NUL elsewhere is text."""
+    """An ID that contains NUL is ignored, and the one before it stays. NUL elsewhere is text."""
     assert events_of(b"id: 1\nid: 2\0\ndata: a\0\n\n") == [message("a\0", id="1")]
 
 
 def test_first_last_event_id() -> None:
-    """A parser seeded with an ID hands it out until the stream says another."""
+    """The events of a parser with an initial ID have it until the stream sends another."""
     parser = EventParser(last_event_id="7")
     assert parser.last_event_id == "7"
     assert parser.feed(b"data: a\n\n\n\nid: 8\ndata: b\n\n") == [message("a", id="7"), message("b", id="8")]
@@ -520,7 +525,7 @@ def test_retry() -> None:
 
 
 def test_retry_of_each_block() -> None:
-    """An event's `retry` is what its own block set, and `None` where it set nothing; the parser's stays."""
+    """An event's `retry` is that of its own block, or `None`; the parser's stays."""
     parser = EventParser()
     events = parser.feed(
         b"retry: 1\nretry: 2\ndata: a\n\ndata: b\n\nretry: 3\n\ndata: c\n\nretry: 0\ndata: d\n\ndata: e\n\n"
@@ -533,21 +538,21 @@ def test_retry_of_each_block() -> None:
     "value", ["", "+5", "-5", "1_0", " 5", "5 ", "5.0", "0x5", "1e3", "٣", "２", "²", "5\0", "5\ufeff"]
 )
 def test_retry_is_ascii_digits(value: str) -> None:
-    """A `retry` of anything but ASCII digits is ignored, also what `int()` or `str.isdigit()` would take."""
+    """A `retry` of anything but ASCII digits is ignored, even if `int()` or `str.isdigit()` would accept it."""
     result = run([f"retry: 7\ndata: a\n\nretry: {value}\ndata: b\n\n".encode()])
     assert result.events == [message("a", retry=7), message("b")]
     assert result.reconnection_time == 7
 
 
 def test_retry_of_5000_digits() -> None:
-    """A `retry` of more digits than `int()` takes is clamped, and raises nothing."""
+    """A `retry` of more digits than `int()` accepts is clamped, and raises nothing."""
     result = run([b"retry: " + b"9" * 5000 + b"\ndata: a\n\n"])
     assert result.reconnection_time == MAX_RECONNECTION_TIME
     assert result.events == [message("a", retry=MAX_RECONNECTION_TIME)]
 
 
 def test_retry_with_5000_zeros() -> None:
-    """Leading zeros are no size: the number is read in base ten."""
+    """Leading zeros do not count: the number is read in base ten."""
     assert run([b"retry: " + b"0" * 5000 + b"70\n"]).reconnection_time == 70
     assert run([b"retry: " + b"0" * 5000 + b"\n"]).reconnection_time == 0
 
@@ -558,7 +563,7 @@ def test_field_names_are_literal() -> None:
 
 
 def test_comments() -> None:
-    """`on_comment` gets what stands behind the colon, its space too, when the line ends."""
+    """`on_comment` gets the text after the colon, its space included, when the line ends."""
     comments: list[str] = []
     parser = EventParser(on_comment=comments.append)
     parser.feed(b": ping")
@@ -571,7 +576,7 @@ def test_comments() -> None:
     "pieces", [[b": a\n\ndata: 1\n\n: b\ndata: 2\n: c\n\n: d\n"], [b": a\n\ndata: 1\n", b"\n: b\n"]]
 )
 def test_where_a_comment_stands(pieces: list[bytes]) -> None:
-    """During `on_comment`, `completed` says how many events the same piece has completed before it."""
+    """During `on_comment`, `_completed` is the number of events that the same piece has completed before it."""
     places: list[tuple[str, int]] = []
     parser = EventParser(on_comment=lambda text: places.append((text, parser._completed)))
     for piece in pieces:
@@ -580,17 +585,17 @@ def test_where_a_comment_stands(pieces: list[bytes]) -> None:
 
 
 def test_comments_change_nothing() -> None:
-    """A comment in the middle of a block is no part of it."""
+    """A comment in the middle of a block is not part of it."""
     assert events_of(b"event: e\n: x\ndata: a\n: y\ndata: b\n: z\n\n") == [ServerSentEvent("e", "a\nb")]
 
 
 def test_comments_and_blank_lines_make_no_events() -> None:
-    """A keep-alive comment with its blank line is no event, also behind one with an ID."""
+    """A keep-alive comment with its blank line is not an event, even after an event with an ID."""
     assert events_of(b"id: 1\ndata: a\n\n: ping\n\n\n\n: ping\n\n") == [message("a", id="1")]
 
 
 def test_unknown_lines() -> None:
-    """`on_unknown` gets the whole line of each field that the standard does not know, and of no other."""
+    """`on_unknown` gets the whole line of each field that is not in the standard, and no other line."""
     unknown: list[str] = []
     parser = EventParser(on_unknown=unknown.append)
     parser.feed(b'error: {"a": 1}\n{"detail":"x"}\nfoo\n : x\nData:y\n')
@@ -599,7 +604,7 @@ def test_unknown_lines() -> None:
 
 
 def test_hooks_come_in_order() -> None:
-    """The hooks are called while the piece is taken, and before the events that are returned of it."""
+    """The hooks are called while the piece is parsed, before its events are returned."""
     calls: list[str] = []
     parser = EventParser(on_comment=calls.append, on_unknown=calls.append)
     calls += [event.data for event in parser.feed(b":1\n2\ndata: 4\n\n:3\n")]
@@ -615,12 +620,12 @@ def test_bom_is_no_part_of_the_first_line() -> None:
 
 
 def test_empty_piece() -> None:
-    """An empty piece completes nothing and disturbs nothing."""
+    """An empty piece completes nothing and changes nothing."""
     assert events_of(b"", b"data: a", b"", b"\n", b"", b"\n", b"") == [message("a")]
 
 
 def test_the_list_is_the_callers() -> None:
-    """The list that `feed` returns is never touched again."""
+    """The list that `feed` returns is never changed later."""
     parser = EventParser()
     first = parser.feed(b"data: a\n\n")
     parser.feed(b"data: b\n\n")
@@ -628,12 +633,12 @@ def test_the_list_is_the_callers() -> None:
 
 
 def test_unfinished_event_is_never_returned() -> None:
-    """Without its blank line an event is not handed out, whatever comes to an end."""
+    """Without its blank line, an event is never returned."""
     assert events_of(b"data: a\n\ndata: b\n") == [message("a")]
     assert events_of(b"data: a\n\ndata: b") == [message("a")]
 
 
-# What has begun and not ended
+# Unfinished events
 
 
 @pytest.mark.parametrize(
@@ -659,7 +664,7 @@ def test_unfinished_event_is_never_returned() -> None:
     ],
 )
 def test_unfinished(stream: bytes, expected: ServerSentEvent | None) -> None:
-    """`unfinished` is the open block as an event, its unfinished line as if it were whole; `None` without data."""
+    """`_unfinished` is the open block as an event, with its open line as if it were complete; `None` without data."""
     parser = EventParser()
     parser.feed(stream)
     assert parser._unfinished() == expected
@@ -667,7 +672,7 @@ def test_unfinished(stream: bytes, expected: ServerSentEvent | None) -> None:
 
 
 def test_unfinished_changes_nothing() -> None:
-    """Looking at the unfinished event commits no ID and no reconnection time, calls no hook, and the block goes on."""
+    """`_unfinished` commits no ID and no reconnection time, calls no hook, and the block continues."""
     calls: list[str] = []
     parser = EventParser(on_comment=calls.append, on_unknown=calls.append)
     parser.feed(b"id: 1\ndata: a\nretry: 5")
@@ -712,7 +717,7 @@ def test_unfinished_changes_nothing() -> None:
 )
 @pytest.mark.parametrize("pieces", [whole, byte_by_byte])
 def test_is_mid_block(stream: bytes, expected: bool, pieces: Cutter) -> None:
-    """A line of an event without its end, or a field of one without its blank line, is the middle of a block."""
+    """A block is open after a line of an event without its end, or a field of one without its blank line."""
     parser = EventParser()
     for piece in pieces(stream):
         parser.feed(piece)
@@ -720,7 +725,7 @@ def test_is_mid_block(stream: bytes, expected: bool, pieces: Cutter) -> None:
 
 
 def test_is_mid_block_with_the_same_id() -> None:
-    """An `id` that repeats the last one, or clears none, opens a block all the same."""
+    """An `id` that repeats the last one still opens a block."""
     parser = EventParser()
     parser.feed(b"id: 1\ndata: a\n\n")
     assert not parser.is_mid_block
@@ -753,22 +758,22 @@ def feed_until_too_large(parser: EventParser, pieces: Iterable[bytes]) -> list[S
         (b"foo: 0123456789\n", 15),
         (b"0123456789", 10),
         (b"retry: 0123456789\n", 17),
-        # What is kept of an ill-formed byte is U+FFFD, three bytes.
+        # An ill-formed byte is kept as U+FFFD, three bytes.
         (b"data: \xff\xff\xff\xff\n\n", 4 * 3 + 1),
         ("data: €€\n\n".encode(), 12),
-        # What was kept, and the line: 11 + 6, then 2 + 6 and so on.
+        # The bytes kept before, and the line: 11 + 6, then 2 + 6 and so on.
         (b"data: 0123456789\ndata:0\n\n", 11 + 6),
         (b"data:0\ndata: 0123456789\n\n", 2 + 16),
         (b"data\ndata\ndata\ndata\n\n", 3 + 4),
         (b"event: 0123\nid: 01234567\ndata:0\n\n", 4 + 8 + 6),
         (b"data: a\n: 0123456789\n\n", 2 + 12),
-        # The next block begins with nothing.
+        # The next block starts from zero.
         (b"data: 0123456789\n\ndata: 01234567890\n\n", 17),
         (b"id: 0123456789\ndata: 0\n\ndata: 0123\n\n", 10 + 7),
     ],
 )
 def test_max_event_size(stream: bytes, size: int, pieces: Cutter) -> None:
-    """What is kept for an event, with the line that comes, may be as large as the limit, and no byte larger."""
+    """The bytes kept for an event plus the current line may be as large as the limit, and no byte larger."""
     parser = EventParser(max_event_size=size)
     events = [event for piece in pieces(stream) for event in parser.feed(piece)]
     assert events == parse(stream).events
@@ -778,7 +783,7 @@ def test_max_event_size(stream: bytes, size: int, pieces: Cutter) -> None:
 
 @cutters
 def test_events_before_a_too_large_one(pieces: Cutter) -> None:
-    """The events that were complete before the one that is too large are handed out first."""
+    """The events that were complete before the one that is too large are returned first."""
     stream = b"data: a\n\nid: 1\ndata: b\n\ndata: 0123456789\n\ndata: c\n\n"
     parser = EventParser(max_event_size=15)
     assert feed_until_too_large(parser, pieces(stream)) == [message("a"), message("b", id="1")]
@@ -787,7 +792,9 @@ def test_events_before_a_too_large_one(pieces: Cutter) -> None:
 
 @pytest.mark.parametrize("too_large", [b"data: 0123456789\n\ndata: c\n\n", b"data: 0123456789"])
 def test_too_large_is_raised_by_the_next_feed(too_large: bytes) -> None:
-    """A piece that completes an event before one that is too large returns it; the next raises, also an empty one."""
+    """
+    A piece that completes an event before one that is too large returns it. The next `feed` raises, even if empty.
+    """
     parser = EventParser(max_event_size=15)
     assert parser.feed(b"data: a\n\n" + too_large) == [message("a")]
     with pytest.raises(EventTooLarge):
@@ -795,7 +802,7 @@ def test_too_large_is_raised_by_the_next_feed(too_large: bytes) -> None:
 
 
 def test_too_large_is_raised_again() -> None:
-    """After an event that is too large the parser takes nothing more, and says so each time."""
+    """After an event that is too large, the parser accepts nothing more, and raises each time."""
     parser = EventParser(max_event_size=15)
     feed_until_too_large(parser, [b"data: 0123456789\n\n"])
     for piece in [b"", b"data: a\n\n", b""]:
@@ -805,7 +812,7 @@ def test_too_large_is_raised_again() -> None:
 
 
 def test_unfinished_never_raises() -> None:
-    """Where only the end of the line would make the event too large, by its U+FFFD, there is still nothing to raise."""
+    """If only the end of the line would make the event too large, by its U+FFFD, `_unfinished` still raises nothing."""
     parser = EventParser(max_event_size=10)
     parser.feed(b"data: \xff\xff\xff\xff")
     assert parser._unfinished() in (None, message("\ufffd" * 4))
@@ -814,7 +821,7 @@ def test_unfinished_never_raises() -> None:
 @cutters
 @pytest.mark.parametrize("line", [b": ping\n", b"foo: bar\n", b"retry: 5\n", b"event: e\n", b"id: 1\n", b": ping\r\n"])
 def test_lines_that_nothing_is_kept_of(line: bytes, pieces: Cutter) -> None:
-    """A block without end of lines that are not kept, or replace one another, never grows too large."""
+    """An endless block of lines that are not kept, or that replace each other, is never too large."""
     stream = line * 100 + b"\ndata: a\n\n"
     parser = EventParser(max_event_size=20)
     events = [event for piece in pieces(stream) for event in parser.feed(piece)]
@@ -823,7 +830,7 @@ def test_lines_that_nothing_is_kept_of(line: bytes, pieces: Cutter) -> None:
 
 @pytest.mark.parametrize("start", [b"data: ", b": ", b"foo", BOM])
 def test_endless_line(start: bytes) -> None:
-    """A line that never ends is too large, whether anything of it would be kept or not."""
+    """A line without an end becomes too large, whether or not any of it would be kept."""
     parser = EventParser(max_event_size=1000)
     parser.feed(start)
     with pytest.raises(EventTooLarge):
@@ -832,7 +839,7 @@ def test_endless_line(start: bytes) -> None:
 
 
 def test_endless_block() -> None:
-    """A block that never ends is too large, however short its lines."""
+    """A block without an end becomes too large, however short its lines."""
     parser = EventParser(max_event_size=1000)
     with pytest.raises(EventTooLarge):
         for _ in range(1001):
@@ -840,7 +847,7 @@ def test_endless_block() -> None:
 
 
 def test_default_max_event_size() -> None:
-    """An event of some MiB, a picture say, is nothing special."""
+    """The default limit allows an event of several MiB, such as a picture."""
     data = b"x" * (4 * 1024 * 1024)
     [event] = events_of(b"data: " + data + b"\n\n")
     assert len(event.data) == len(data)
@@ -852,7 +859,7 @@ def test_default_max_event_size() -> None:
     ids=["one line", "lines", "lines with CR LF", "comments"],
 )
 def test_time_is_linear(line: bytes, newline: bytes) -> None:
-    """Four times the bytes take about four times as long in pieces of 16 bytes, not sixteen times."""
+    """In pieces of 16 bytes, four times the bytes take about four times as long, not sixteen times."""
 
     def seconds(size: int) -> float:
         body = (line + newline) * (size // len(line + newline)) if line else b"x" * size

@@ -1,4 +1,4 @@
-"""The request that takes a broken stream up again."""
+"""The request that resumes a broken stream."""
 
 import pickle
 from dataclasses import FrozenInstanceError, replace
@@ -48,7 +48,7 @@ WITHOUT_BODY = replace(POST, json=None)
     ],
 )
 def test_request(resume: LastEventID, expected: Request) -> None:
-    """The same request, or one of another method, or to another URL, which brings its own parameters."""
+    """A resume sends the same request, or uses another method or URL. Another URL replaces the parameters too."""
     assert resume.request(POST, 7) == expected
 
 
@@ -64,12 +64,12 @@ def test_no_body_is_left_to_a_get(field: str) -> None:
     "retry", [LastEventID().retry, Cursor(None, lambda cursor, _: cursor, lambda _, request: request).retry]
 )
 def test_the_policy(retry: RetryPolicy) -> None:
-    """Unless told otherwise, five attempts in a row, after 1 s, doubled up to 30 s, without jitter."""
+    """By default a resume makes up to five attempts in a row: after 1 s, doubled up to 30 s, without jitter."""
     assert retry == RetryPolicy(max_retries=5, initial_delay=1.0, max_delay=30.0, jitter=0.0)
 
 
 def test_values() -> None:
-    """Both ways are frozen values."""
+    """Both ways to resume are frozen values."""
     with pytest.raises(FrozenInstanceError):
         LastEventID().method = "GET"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
@@ -77,7 +77,7 @@ def test_values() -> None:
 
 
 def test_cursor_of_a_type() -> None:
-    """A cursor may say its type in brackets, and is a value like any other: equal, hashable, copied and pickled."""
+    """`Cursor[int]` gives the type of a cursor. A cursor is a value: equal, hashable, copied and pickled."""
     cursor = Cursor[int](0, max, min)  # type: ignore[arg-type]
     assert cursor == Cursor(0, max, min)  # type: ignore[arg-type]
     assert hash(cursor) == hash(pickle.loads(pickle.dumps(cursor)))
@@ -87,7 +87,9 @@ def test_cursor_of_a_type() -> None:
 
 
 def test_cursor() -> None:
-    """A cursor is three things of the user's: where it begins, how it moves, and what it asks for."""
+    """
+    A cursor has three parts: an initial value, a function that advances it, and a function that makes the request.
+    """
     cursor = Cursor(0, lambda cursor, event: cursor + len(event.data), lambda cursor, _: replace(POST, json=cursor))
     assert cursor.advance(cursor.initial, ServerSentEvent(data="abc")) == 3
     assert cursor.request(3, POST) == replace(POST, json=3)
@@ -106,7 +108,7 @@ def test_cursor() -> None:
     ],
 )
 def test_which_requests_are_idempotent(method: str, is_idempotent: bool) -> None:
-    """POST and PATCH, sent twice, may do their work twice (RFC 9110, section 9.2.2)."""
+    """POST and PATCH are not idempotent: sent twice, they may do their work twice (RFC 9110, section 9.2.2)."""
     assert replace(POST, method=method).is_idempotent is is_idempotent
 
 
@@ -123,7 +125,7 @@ def test_which_requests_are_idempotent(method: str, is_idempotent: bool) -> None
     ],
 )
 def test_which_bodies_can_be_sent_again(request_: Request, is_repeatable: bool) -> None:
-    """Whether a body can be sent again is told from the argument, before it is sent."""
+    """Whether a body can be sent again is known from the argument, before it is sent."""
     assert request_.is_repeatable is is_repeatable
 
 
@@ -135,7 +137,7 @@ RESUME: Cursor[int] = Cursor(0, lambda _, event: event.json(), after, retry=Retr
 
 
 def test_a_cursor_of_an_earlier_stream() -> None:
-    """A saved cursor resumes a stream in another call: the first request is the call's own, the next the cursor's."""
+    """A saved cursor resumes a stream in another call. The first request is the call's, later ones are the cursor's."""
     transport = scripted_transport(Answer("data: 3\n\n", RST), Answer(RST), Answer("data: 4\n\n"))
     http = httpx.Client(base_url="http://test", transport=transport)
     with http, SSEClient(http_client=http) as client:

@@ -1,4 +1,4 @@
-"""Which failures are worth another attempt, how often and after how long: pure functions, as tables."""
+"""Which failures are retried, how often and after how long: pure functions, as tables."""
 
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
@@ -47,7 +47,10 @@ NOW = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_delay(policy: dict[str, Any], failures: int, arguments: dict[str, float], seconds: float) -> None:
-    """The delay doubles from the first up to the most, above the server's floor, with the jitter on top."""
+    """
+    The delay doubles from `initial_delay` up to `max_delay`, but is at least the server's delay; jitter is added on
+    top.
+    """
     assert RetryPolicy(**policy).delay(failures, **{"random": 0.0, **arguments}) == seconds
 
 
@@ -55,7 +58,7 @@ def test_delay(policy: dict[str, Any], failures: int, arguments: dict[str, float
 def test_delays_are_bounded(
     failures: int, random: float, server_delay: float | None, initial_delay: float | None
 ) -> None:
-    """A delay is never below what the server asked for, and never above all bounds together."""
+    """A delay is never below the server's delay, and never above the largest bound plus the jitter."""
     delay = RetryPolicy().delay(failures, random=random, server_delay=server_delay, initial_delay=initial_delay)
     assert (server_delay or 0.0) <= delay <= max(8.0, server_delay or 0.0, initial_delay or 0.0) + 1.0
 
@@ -64,7 +67,7 @@ def test_delays_are_bounded(
     ("max_retries", "allowed"), [(0, []), (1, [0]), (2, [0, 1]), (5, [0, 1, 2, 3, 4]), (None, list(range(9)))]
 )
 def test_allows(max_retries: int | None, allowed: list[int]) -> None:
-    """So many retries are allowed, and no limit with None."""
+    """`max_retries` is the number of retries that are allowed; `None` means no limit."""
     policy = RetryPolicy(max_retries=max_retries)
     assert [retries for retries in range(9) if policy._allows(retries)] == allowed
 
@@ -72,20 +75,20 @@ def test_allows(max_retries: int | None, allowed: list[int]) -> None:
 @pytest.mark.parametrize("name", ["initial_delay", "max_delay", "jitter"])
 @pytest.mark.parametrize("seconds", [-1, -0.001, nan, -inf])
 def test_wrong_seconds(name: str, seconds: float) -> None:
-    """A delay that is negative, or no number, is refused, and named."""
+    """A delay that is negative or NaN is an error that names the argument."""
     delays: dict[str, Any] = {name: seconds}
     with pytest.raises(ValueError, match=f"expected {name} of 0 seconds or more, got {seconds!r}"):
         RetryPolicy(**delays)
 
 
 def test_wrong_max_retries() -> None:
-    """A negative number of retries is refused."""
+    """A negative number of retries is an error."""
     with pytest.raises(ValueError, match="expected max_retries of 0 or more, or None, got -1"):
         RetryPolicy(max_retries=-1)
 
 
 def test_a_policy_is_a_value() -> None:
-    """A policy is frozen, compared by what it says, and built from keywords alone."""
+    """A policy is frozen, compares by value, and takes keyword arguments only."""
     assert RetryPolicy() == RetryPolicy(max_retries=2, initial_delay=0.5, max_delay=8.0, jitter=1.0)
     with pytest.raises(FrozenInstanceError):
         RetryPolicy().jitter = 0.0  # type: ignore[misc]
@@ -94,7 +97,7 @@ def test_a_policy_is_a_value() -> None:
 
 
 def test_which_statuses_are_retried() -> None:
-    """408, 409, 425, 429, and 5xx but 501 and 505."""
+    """408, 409, 425, 429 and 5xx except 501 and 505 are retried."""
     retried = [status for status in range(100, 700) if is_retryable(status)]
     assert retried == [408, 409, 425, 429, *(status for status in range(500, 600) if status not in (501, 505))]
 
@@ -114,7 +117,7 @@ def test_which_statuses_are_retried() -> None:
     ],
 )
 def test_x_should_retry(header: str, verdict: bool | None) -> None:
-    """`x-should-retry` is true or false; anything else says nothing."""
+    """`x-should-retry` is true or false; any other value is ignored."""
     assert server_wish(httpx.Headers({"X-Should-Retry": header})) is verdict
 
 
@@ -153,7 +156,7 @@ SECONDS = [
     ("value", "seconds"), SECONDS, ids=[repr(value[:12]) + str(len(value)) for value, _ in SECONDS]
 )
 def test_seconds(value: str, seconds: float | None) -> None:
-    """`Retry-After` is digits, with a fraction or without; what `float` would take beyond that means nothing."""
+    """`Retry-After` is digits, with or without a fraction. Everything else that `float` would accept is ignored."""
     assert parse_delay({"retry-after": value}, NOW) == seconds
 
 
@@ -161,7 +164,7 @@ def test_seconds(value: str, seconds: float | None) -> None:
     ("value", "seconds"), SECONDS, ids=[repr(value[:12]) + str(len(value)) for value, _ in SECONDS]
 )
 def test_milliseconds(value: str, seconds: float | None) -> None:
-    """`retry-after-ms` is read in the same way, in milliseconds."""
+    """`retry-after-ms` is parsed in the same way, in milliseconds."""
     found = parse_delay({"retry-after-ms": value}, NOW)
     assert found == (None if seconds is None else seconds / 1000)
 
@@ -192,13 +195,13 @@ def test_milliseconds(value: str, seconds: float | None) -> None:
     ids=lambda value: repr(value[:50]) if isinstance(value, str) else str(value),
 )
 def test_dates(value: str, seconds: float | None) -> None:
-    """`Retry-After` may be an HTTP date: in the past it is no time, and an impossible one says nothing."""
+    """`Retry-After` may be an HTTP date. A date in the past means no delay, and an impossible one is ignored."""
     assert parse_delay({"retry-after": value}, NOW) == seconds
 
 
 @given(st.text(st.characters(codec="latin-1"), max_size=60))
 def test_no_header_raises(value: str) -> None:
-    """Whatever a server writes there, it is a number of seconds, or nothing."""
+    """Whatever the server sends in these headers, the result is a number of seconds or `None`."""
     for name in ("retry-after", "retry-after-ms"):
         found = parse_delay({name: value}, NOW)
         assert found is None or found >= 0
@@ -217,5 +220,5 @@ def test_no_header_raises(value: str) -> None:
     ],
 )
 def test_which_header_counts(headers: dict[str, str], seconds: float | None) -> None:
-    """`retry-after-ms` comes first, and where it says nothing, `Retry-After`."""
+    """`retry-after-ms` takes precedence over `Retry-After`, unless it is invalid."""
     assert parse_delay(httpx.Headers(headers), NOW) == seconds

@@ -1,7 +1,8 @@
 """
-Streams that real servers sent, served again in ragged pieces: the same events over the network as from the parser.
+Streams recorded from real servers, served in ragged pieces: the events are the same over the network as from the
+parser.
 
-They are not part of the repository, and looked for beside it.
+The recordings are not part of the repository; they are expected next to it.
 """
 
 import json
@@ -30,7 +31,7 @@ if not FOLDER.is_dir():
 
 INDEX: list[dict[str, Any]] = [json.loads(line) for line in (FOLDER / "INDEX.jsonl").read_text().splitlines()]
 
-# Where the index names the kind of the last event, and those before it are of the same.
+# The index gives the kind of the last event for these streams, and earlier events are of the same kind.
 NO_ENDS = {"event:message", "event:values", "jsonrpc-notification"}
 
 
@@ -39,7 +40,7 @@ def body_of(file: str) -> bytes:
 
 
 def events_of(file: str) -> list[ServerSentEvent]:
-    """What the parser makes of the whole stream, [DONE] included."""
+    """The events that the parser finds in the whole stream, `[DONE]` included."""
     return EventParser().feed(body_of(file))
 
 
@@ -56,13 +57,13 @@ def in_pieces(body: bytes, seed: str) -> list[bytes]:
 
 
 def answer(request: RecordedRequest) -> Answer:
-    """Answer with the stream that is asked for."""
+    """Respond with the stream that the request names."""
     file = request.json()["file"]
     return Answer(*in_pieces(body_of(file), seed=file))
 
 
 def options_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """The options for what the index says that the stream ends with."""
+    """The options for the end that the index records for the stream."""
     kind, _, value = entry["terminator"].partition(":")
     if entry["terminator"] in NO_ENDS:
         return {}
@@ -75,7 +76,7 @@ def options_of(entry: dict[str, Any]) -> dict[str, Any]:
     if kind == "error":
         return {"errors": ErrorEvent(event="error") | ErrorEvent(field="error")}
     if kind == "jsonrpc-response" and entry["dialect"] == "mcp":
-        # One stream may carry the responses to several requests: the last is the one to wait for.
+        # One stream may carry the responses to several requests; the last one ends it.
         return {"terminator": Terminator(field="id", values={events_of(entry["file"])[-1].json()["id"]})}
     if kind.startswith("[DONE]"):
         return {"terminator": Terminator(data="[DONE]")}
@@ -85,7 +86,7 @@ def options_of(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_all(shell: Shell, options: list[dict[str, Any]]) -> tuple[list[Run], int]:
-    """Ask for each stream with its options, on one client; return what came, and how many connections it took."""
+    """Request each stream with its options, on one client; return the results and the number of connections."""
     results: list[Run] = []
 
     async def main() -> None:
@@ -111,7 +112,9 @@ def outcome_of(result: Run) -> Any:
 
 
 def test_without_options(shell: Shell) -> None:
-    """Each stream gives the parser's events but for [DONE], and is complete, unless it ends in the middle of one."""
+    """
+    Each stream gives the parser's events except `[DONE]`, and is completed unless it ends in the middle of an event.
+    """
     results, connections = read_all(shell, [{}] * len(INDEX))
     for entry, result in zip(INDEX, results, strict=True):
         file = entry["file"]
@@ -120,7 +123,7 @@ def test_without_options(shell: Shell) -> None:
         if entry["terminator"] == "[DONE]":
             assert events.pop().data == "[DONE]", file
         assert result.events == events, file
-        # Where the last blank line is missing, nothing but [DONE] is known for an end.
+        # If the last blank line is missing, only `[DONE]` is recognized as an end.
         if "no final blank" in entry["terminator"] and "[DONE]" not in entry["terminator"]:
             assert isinstance(result.error, StreamTruncated), file
             assert outcome_of(result) == "truncated", file
@@ -131,7 +134,9 @@ def test_without_options(shell: Shell) -> None:
 
 
 def test_with_the_right_options(shell: Shell) -> None:
-    """With the terminator of its dialect each stream is complete; one that ends with an error raises that."""
+    """
+    With the terminator of its dialect, each stream is completed. A stream that ends with an error event raises it.
+    """
     results, connections = read_all(shell, [options_of(entry) for entry in INDEX])
     for entry, result in zip(INDEX, results, strict=True):
         file = entry["file"]
@@ -151,7 +156,7 @@ def test_with_the_right_options(shell: Shell) -> None:
 
 
 def test_with_a_terminator_that_is_missing(shell: Shell) -> None:
-    """With the terminator of another dialect all events come, and each stream is truncated."""
+    """With the terminator of another dialect, all events are delivered, and each stream is truncated."""
     results, _ = read_all(shell, [{"terminator": Terminator(event="never")}] * len(INDEX))
     for entry, result in zip(INDEX, results, strict=True):
         file = entry["file"]
@@ -162,7 +167,7 @@ def test_with_a_terminator_that_is_missing(shell: Shell) -> None:
 
 
 def test_done_as_an_event(shell: Shell) -> None:
-    """With `terminator=None` exactly the parser's events are handed out, [DONE] among them."""
+    """With `terminator=None`, exactly the parser's events are delivered, `[DONE]` included."""
     results, _ = read_all(shell, [{"terminator": None}] * len(INDEX))
     for entry, result in zip(INDEX, results, strict=True):
         file = entry["file"]

@@ -1,8 +1,8 @@
 """
-`subscribe` next to a browser: 82 scripted connections, and what Chromium's `EventSource` did with each.
+`subscribe` compared with a browser: 82 scripted connections, and the results of Chromium's `EventSource` for each.
 
-All are replayed at once, each against a server of its own, because they hold real waits. Only the browser's 3 s before
-a reconnection are shortened, where the stream does not set a time of its own.
+All are replayed at once, each against its own server, because they contain real waits. Only the browser's 3 s before a
+reconnection are shortened, if the stream does not set a time itself.
 """
 
 import json
@@ -30,7 +30,7 @@ DATA = Path(__file__).parent / "data"
 RECONNECTION_TIME = 0.3
 RETRY = RetryPolicy(max_retries=None, initial_delay=RECONNECTION_TIME, max_delay=30, jitter=0)
 
-# No stream comes back sooner, whatever its `retry` says; the browser has no such limit.
+# No stream reconnects sooner, whatever its `retry` says; the browser has no such limit.
 LEAST = 0.05
 
 
@@ -58,33 +58,33 @@ CASES = [cast("Case", json.loads(line)) for line in (DATA / "connection.jsonl").
 
 
 def bytes_of(step: Any) -> bytes:
-    """What a step writes."""
+    """The bytes that a step writes."""
     if isinstance(step, dict):
         return b64decode(step["b64"])
     return step.encode() if isinstance(step, str) and step not in ("FIN", "RST") else b""
 
 
 def split(answer: list[Any]) -> tuple[int | None, bytes]:
-    """The status of an answer and its body. A 103 is only the announcement of one."""
+    """The status of a response and its body. A 103 only announces one."""
     found = re.search(rb"HTTP/1.1 ([2-5]\d\d)(.*?)\r\n\r\n(.*)", b"".join(map(bytes_of, answer)), re.DOTALL)
     return (None, b"") if found is None else (int(found[1]), found[3])
 
 
 @dataclass(frozen=True)
 class Story:
-    """What there is to see of a subscription from the outside."""
+    """The externally visible behavior of a subscription."""
 
     requests: list[tuple[str, str, str | None]]
-    """Method, path, and Last-Event-ID; a very long one is told by its length."""
+    """Method, path, and Last-Event-ID; a very long one is given by its length."""
     events: list[tuple[str, str, str]]
     connections: int
-    """How many times it was open."""
+    """The number of times that it was open."""
     end: tuple[type[SSEError] | None, int | None]
-    """The error, and the status that it is about."""
+    """The error, and the status in it."""
 
 
 def chromium(case: Case) -> Story:
-    """What the browser did. Behind the last of the answers the server says 204."""
+    """The browser's behavior. After the last of the responses the server sends 204."""
     observed = case["observed"]
     log = observed["log"]
     assert log[-1][1:] == ["error", 2]
@@ -103,7 +103,7 @@ def status_of(case: Case, number: int) -> int | None:
 
 
 def comes_back(case: Case) -> Story:
-    """The answer that ended it for the browser is tried again."""
+    """The response at which the browser stopped is retried."""
     browser = chromium(case)
     streams = [body for status, body in map(split, case["answers"]) if status == 200]
     requests = [*browser.requests]
@@ -136,17 +136,17 @@ def opens(case: Case) -> Story:
 
 
 def goes_on_without(case: Case) -> Story:
-    """The browser sends the ID; we reconnect without it, as the browser does with an ID that it cannot send."""
+    """The browser sends the ID. We reconnect without it, as the browser does with an ID that it cannot send."""
     browser = chromium(case)
     return replace(browser, requests=[(method, path, None) for method, path, _ in browser.requests])
 
 
-# A server that is overloaded, or restarts, is what a feed comes back for; a browser's user can press a key.
+# A feed should reconnect to a server that is overloaded or restarts; a browser's user can press a key.
 RETRIED = "408, 429 and 5xx but 501 and 505 are tried again"
 DIFFERENCES: dict[str, tuple[str, Callable[[Case], Story]]] = {
     **{f"status {code} first": (RETRIED, comes_back) for code in (408, 429, 503, 504, 520, 599)},
     **{f"status {code} on reconnect": (RETRIED, comes_back) for code in (500, 502, 503, 504)},
-    # Chromium's network layer fails at a 407 that no proxy has sent; for us it is an answer like 401.
+    # Chromium's network layer fails at a 407 that no proxy has sent; for us it is a response like 401.
     "status 407 first": ("a 407 is final", stops_at_407),
     "content-type [text/event-stream;charset=utf-16]": ("an event stream is UTF-8, whatever its type says", opens),
     "content-type [text/event-stream;charset=bogus]": ("an event stream is UTF-8, whatever its type says", opens),
@@ -156,12 +156,12 @@ DIFFERENCES: dict[str, tuple[str, Callable[[Case], Story]]] = {
 
 @dataclass
 class Replay:
-    """A case on its way."""
+    """A case that is being replayed."""
 
     case: Case
     server: EventServer
     ends: dict[int, float]
-    """When each of the answers ended, at the earliest."""
+    """The earliest time at which each response may have ended."""
     run: Run = field(default_factory=Run)
 
 
@@ -182,13 +182,13 @@ def answer_of(number: int, answer: list[Any], ends: dict[int, float]) -> Answer:
     for step in answer:
         match step:
             case "FIN":
-                pass  # a raw answer ends with the connection
+                pass  # a raw response ends with the connection
             case "RST":
                 steps.append(RST)
             case int():
                 steps += [Pause(step / 1000), note]
             case _:
-                # Before it is written: with its last byte the client may know that it is over.
+                # Before it is written: with its last byte the client may know that the response is over.
                 steps += [note, bytes_of(step).replace(b"@@", b"/hop%d" % (number + 1))]
     return Answer(*steps, framing="raw")
 
@@ -234,7 +234,7 @@ def shortened(text: str) -> str:
 
 
 def test_a_subscription_does_what_a_browser_does(shell: Shell) -> None:
-    """The same requests, events, connections and end as Chromium's, but for what is listed in `DIFFERENCES`."""
+    """A subscription has the same requests, events, connections and end as Chromium's, except for `DIFFERENCES`."""
     with ExitStack() as stack:
         replays = [stack.enter_context(replay(case)) for case in CASES]
         read_all(shell, replays)
@@ -250,7 +250,7 @@ def test_a_subscription_does_what_a_browser_does(shell: Shell) -> None:
 
 
 def check_gaps(replay: Replay) -> None:
-    """No connection begins before the reconnection time is over; it holds over all connections that follow."""
+    """Check that no connection begins before the reconnection time is over, which applies to all later connections."""
     seconds = RECONNECTION_TIME
     requests = replay.server.requests
     for number, (answer, following) in enumerate(zip(replay.case["answers"], requests[1:], strict=False)):
@@ -264,14 +264,14 @@ def check_gaps(replay: Replay) -> None:
 
 
 def check_promptness(replay: Replay) -> None:
-    """An event is handed out when its blank line is complete, not with what comes next."""
+    """Check that an event is delivered when its blank line is complete, not with the next data."""
     if "prompt dispatch" in replay.case["name"]:
         [gap] = [second - first for first, second in pairwise(replay.run.times)]
         assert gap > 0.5
 
 
 def test_the_differences_are_known() -> None:
-    """Each of the differences is about a case that there is, and is one."""
+    """Each entry of `DIFFERENCES` belongs to a case, and really differs."""
     assert len(CASES) == 82
     cases = {case["name"]: case for case in CASES}
     for name, (reason, expected) in DIFFERENCES.items():
@@ -281,17 +281,17 @@ def test_the_differences_are_known() -> None:
 
 @pytest.mark.parametrize("name", ["open", "error"])
 def test_the_data_is_what_it_says(name: str) -> None:
-    """The browser's log has openings and errors in it: a replay that compares nothing proves nothing."""
+    """The browser's log contains openings and errors: a replay that compares nothing proves nothing."""
     assert sum(entry[1] == name for case in CASES for entry in case["observed"]["log"]) > 80
 
 
-# [DONE]
+# `[DONE]`
 
 DONE = "data: [DONE]\n\n"
 
 
 def test_done_is_an_event(shell: Shell) -> None:
-    """An unnamed [DONE] does not end a feed: it is handed out, and the feed reconnects."""
+    """An unnamed `[DONE]` does not end a feed: it is delivered, and the feed reconnects."""
     transport = scripted_transport(Answer("data: 1\n\n", DONE, "data: 2\n\n"), Answer(DONE), Answer(status=204))
     result = shell.read("http://feed.test/", method="SUBSCRIBE", http={"transport": transport})
     assert (result.data, result.error) == (["1", "[DONE]", "2", "[DONE]"], None)
@@ -305,7 +305,7 @@ def test_done_is_an_event(shell: Shell) -> None:
     ids=["[DONE]", "end"],
 )
 def test_a_terminator_ends_a_feed(shell: Shell, terminator: Terminator, data: list[str]) -> None:
-    """A terminator that is asked for ends a feed too, and then [DONE] alone does only if it is the one."""
+    """A required terminator ends a feed too. `[DONE]` then ends it only if it is that terminator."""
     transport = scripted_transport(Answer("data: 1\n\n", DONE, "event: end\ndata: bye\n\n"))
     result = shell.read("http://feed.test/", method="SUBSCRIBE", http={"transport": transport}, terminator=terminator)
     assert (result.data, result.error) == (data, None)

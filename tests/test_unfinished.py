@@ -1,17 +1,17 @@
 """
-How a body that ends inside a block is judged: is it the terminator, a cut event, or nothing that anyone could miss?
+How a body that ends inside a block is judged: the block is the terminator, a cut event, or nothing that counts.
 
-What there is to combine, each pair of it in a table below:
+The parts, each pair of which is combined in a table below:
 
-- the line that the body ends in: none (the last line has ended), a comment, a `retry`, a `data`, an `event`, an `id`,
-  a line that no field can become, the beginning of a field's name;
-- what the lines before it have set in the block: nothing, data, a name, an ID, data and a name;
-- what ends the stream: `[DONE]` by default, nothing but the body (`terminator=None`), a mark by data, name or field,
-  by two or three of them, an alternative, a strict `[DONE]`;
-- the end itself: clean, a reset, or the clean end of a connection in a subscription.
+- the line in which the body ends: none (the last line has ended), a comment, a `retry`, a `data`, an `event`, an `id`,
+  a line that cannot become a field, the beginning of a field's name;
+- the effect of the lines before it in the block: nothing, data, a name, an ID, data and a name;
+- the end of the stream: `[DONE]` by default, only the body (`terminator=None`), a mark by data, name or field, by two
+  or three of them, an alternative, a strict `[DONE]`;
+- the end of the body: clean, a reset, or the clean end of a connection in a subscription.
 
-The rule: what no byte could have changed any more counts, and so do two things that a server is known to end with:
-`[DONE]`, and JSON that is whole.
+The rule: a block counts if no further byte could have changed that. So do two endings that servers are known to send:
+`[DONE]`, and complete JSON.
 """
 
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ RESET = Failure(ConnectionResetError("reset"), "reset")
 
 
 def read(body: str | bytes, failure: Failure | None = None, **options: Any) -> tuple[Session, Any]:
-    """Read one body to its end, clean or not; return the session, and the step that follows."""
+    """Read one body to its end, clean or not; return the session and its next step."""
     plan = Plan(**{"request": POST, **options})
     session = Session(plan, random=lambda: 0.0, utc_now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
     assert isinstance(session.next_step(0.0), Connect)
@@ -78,7 +78,7 @@ def on_and_on(text: str, rest: str) -> list[str]:
     return [text + rest[:length] for length in range(len(rest) + 1)]
 
 
-# A mark, the block, and where the body may end for the block to count: after each of these, and at no other byte.
+# A mark, the block, and the texts after which the body may end for the block to count. At other bytes it does not.
 CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
     "data": (DATA, "data: bye\n\n", ["data: bye\n"]),
     "data of two lines": (Terminator(data="bye\nbye"), "data: bye\ndata: bye\n\n", ["data: bye\ndata: bye\n"]),
@@ -95,7 +95,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
     "data, then a retry": (
         DATA,
         "data: bye\nretry: 5\n\n",
-        # Not inside the name: that may become a field of any name.
+        # Not inside the name: it may become a field of any name.
         ["data: bye\n", *on_and_on("data: bye\nretry", ": 5\n")],
     ),
     "a number": (NUMBER, "data: 42\n\n", []),
@@ -149,7 +149,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
         'data: {"n":\ndata: 1}\n\n',
         ['data: {"n":\ndata: 1}', 'data: {"n":\ndata: 1}\n'],
     ),
-    # The JSON is whole, and no other line of the block is asked for.
+    # The JSON is complete, and the mark has no condition on another line of the block.
     "field, then a name": (
         FIELD,
         'data: {"n": 1}\nevent: e\n\n',
@@ -187,7 +187,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
     ),
     "[DONE]": (DONE, "data: [DONE]\n\n", ["data: [DONE]", "data: [DONE]\n"]),
     "[DONE] with a name": (DONE, "event: x\ndata: [DONE]\n\n", ["event: x\ndata: [DONE]\n"]),
-    # A name that is cut may make it another event; one that is whole does not matter to this mark.
+    # A name that is cut may make it another event; one that is complete does not matter to this mark.
     "[DONE], then a name": (
         DONE,
         "data: [DONE]\nevent: x\n\n",
@@ -216,7 +216,7 @@ CUTS: dict[str, tuple[Terminator, str, list[str]]] = {
 @pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"], ids=["LF", "CR", "CRLF"])
 @pytest.mark.parametrize(("terminator", "block", "whole"), CUTS.values(), ids=CUTS)
 def test_a_cut_terminator(terminator: Terminator, block: str, whole: list[str], newline: str) -> None:
-    """A block counts as the terminator if no byte could change that any more, or if it is [DONE] or whole JSON."""
+    """A block counts as the terminator if no byte could change that any more, or if it is `[DONE]` or complete JSON."""
     expected = {text.replace("\n", newline) for text in whole}
     block = block.replace("\n", newline)
     assert expected <= {block[:length] for length in range(len(block))}
@@ -233,7 +233,7 @@ def test_a_cut_terminator(terminator: Terminator, block: str, whole: list[str], 
 
 @pytest.mark.parametrize(("terminator", "block", "whole"), CUTS.values(), ids=CUTS)
 def test_a_cut_terminator_and_a_reset(terminator: Terminator, block: str, whole: list[str]) -> None:
-    """What the connection was lost in is never the terminator: more was to come."""
+    """A block in which the connection was lost is never the terminator: more was to come."""
     for length in range(len(block)):
         session, step = read("data: a\n\n" + block[:length], RESET, terminator=terminator)
         assert session.outcome == "interrupted"
@@ -242,7 +242,7 @@ def test_a_cut_terminator_and_a_reset(terminator: Terminator, block: str, whole:
 
 @pytest.mark.parametrize(("terminator", "block", "whole"), CUTS.values(), ids=CUTS)
 def test_a_cut_terminator_of_a_subscription(terminator: Terminator, block: str, whole: list[str]) -> None:
-    """A subscription that has a terminator ends where the same block would end any other stream; else it reconnects."""
+    """With a terminator, a subscription ends where any other stream would. Otherwise it reconnects."""
     options: dict[str, Any] = {
         "request": GET,
         "is_subscription": True,
@@ -257,7 +257,7 @@ def test_a_cut_terminator_of_a_subscription(terminator: Terminator, block: str, 
 
 
 def test_the_accepted_block_is_kept() -> None:
-    """The block that counted as the terminator is not handed out, but the session has it."""
+    """The block that counted as the terminator is not delivered, but the session keeps it."""
     session, _ = read('data: a\n\nevent: end\nid: 7\ndata: {"n": 1}', terminator=EVENT_FIELD)
     assert session.unfinished == ServerSentEvent("end", '{"n": 1}', "7")
     assert session.stats(0.0).events == 1
@@ -267,21 +267,21 @@ def test_the_accepted_block_is_kept() -> None:
     assert session.unfinished is None
 
 
-# [DONE] by default, and no terminator at all
+# `[DONE]` by default, and no terminator
 
 LAST_LINE = "data: [DONE]"
 
 
 @pytest.mark.parametrize(("options", "is_end"), [({}, True), ({"ends_at_done": False}, False)], ids=["[DONE]", "None"])
 def test_done_cut(options: dict[str, Any], is_end: bool) -> None:
-    """An unfinished [DONE] is the end as soon as its last character has come; with `terminator=None` never."""
+    """An unfinished `[DONE]` is the end as soon as its last character has come; with `terminator=None` it never is."""
     for length in range(len(LAST_LINE) + 1):
         session, _ = read("data: a\n\n" + LAST_LINE[:length], **options)
         is_complete = length == 0 or (is_end and length == len(LAST_LINE))
         assert session.outcome == ("completed" if is_complete else "truncated"), LAST_LINE[:length]
 
 
-# What is missing without a terminator
+# Unfinished events without a terminator
 
 BLOCKS = {
     "nothing": "",
@@ -320,7 +320,7 @@ LINES = {
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("before", ["", "data: a\n\n"], ids=["first", "second"])
 def test_what_is_cut(block: str, line: str, is_harmless: bool, before: str) -> None:
-    """A clean end completes a stream if nothing of an event has begun: a comment and a `retry` are no part of one."""
+    """A clean end completes a stream if no part of an event has begun: comments and `retry` are not part of one."""
     body = (before + BLOCKS[block] + line).encode("utf-8", "surrogateescape")
     parser = EventParser()
     parser.feed(body)
@@ -338,7 +338,7 @@ def test_what_is_cut(block: str, line: str, is_harmless: bool, before: str) -> N
 
 @pytest.mark.parametrize("line", ["", ": pi", "retry: 3"])
 def test_after_a_bom(line: str) -> None:
-    """A BOM is not part of the line that it stands in."""
+    """A BOM is not part of its line."""
     parser = EventParser()
     parser.feed(f"\ufeff{line}".encode())
     assert (parser.is_mid_block, parser._open_line) == (False, line)

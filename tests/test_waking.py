@@ -1,8 +1,8 @@
 """
-Waking a thread that is blocked in a read, and waking nobody else: `close`, deadlines, and the connection's pool.
+Waking a thread that is blocked in a read, and no other: `close`, deadlines, and the connection pool.
 
-Over plain TCP and over TLS, where only the socket under the TLS layer may be shut down; and on HTTP/2, where one
-socket carries many streams and must not be shut down at all.
+Over plain TCP and over TLS, where only the socket under the TLS layer may be shut down; and on HTTP/2, where one socket
+carries many streams and must not be shut down.
 """
 
 import math
@@ -37,10 +37,10 @@ from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest
 
 FILES = Path("/proc/self/fd")
 
-# It takes 1 ms; a slow machine has time to run the other thread.
+# Waking takes 1 ms; a slow machine has time to run the other thread.
 SOON = 0.3 * PATIENCE
 
-# The shells of tasks; threads have tests of their own.
+# The async shells; threads have their own tests.
 TASKS = [shell for shell in SHELLS if shell.kind != "sync"]
 
 FOREVER = Pause(math.inf)
@@ -91,17 +91,17 @@ def client_of(library: ModuleType, **http: Any) -> Iterator[SSEClient]:
 
 
 def threads() -> set[threading.Thread]:
-    """All threads but the one that watches the deadlines, which stays for the process."""
+    """All threads except the one that watches the deadlines, which lives as long as the process."""
     return {thread for thread in threading.enumerate() if thread.name != "sse_client watchdog"}
 
 
 def open_files() -> int:
-    """How many files and sockets this process has open, where the system tells."""
+    """The number of files and sockets that this process has open, if the system tells."""
     return sum(1 for _ in FILES.iterdir()) if FILES.exists() else 0
 
 
 class Closer(threading.Thread):
-    """Closes a stream from another thread, a moment from now."""
+    """Closes a stream from another thread after a delay."""
 
     def __init__(self, stream: EventStream, seconds: float, after: Callable[[], object] | None = None) -> None:
         super().__init__()
@@ -120,10 +120,10 @@ class Closer(threading.Thread):
 
 
 def test_close_wakes_a_blocked_read(library: ModuleType, wire: Wire) -> None:
-    """A hundred times in a row: the loop ends at once, and no thread, socket or connection is left behind."""
+    """`close` ends the loop at once, a hundred times in a row, and leaves no thread, socket or connection."""
     with wire.server(SILENT) as server, client_of(library, **wire.http) as client:
         before = threads()
-        close_while_reading(client, server)  # once before counting: by now all is open that stays open
+        close_while_reading(client, server)  # once before counting, to open everything that stays open
         assert left_behind(before) == set()
         files = open_files()
         for _ in range(100):
@@ -131,7 +131,7 @@ def test_close_wakes_a_blocked_read(library: ModuleType, wire: Wire) -> None:
         for request in server.requests:
             assert request.done.wait(5)
             assert not request.responded
-        # Nothing was used again after a close.
+        # No connection was used again after a close.
         assert server.connections == len(server.requests) == 101
         assert left_behind(before) == set()
         assert open_files() <= files
@@ -151,7 +151,7 @@ def close_while_reading(client: SSEClient, server: EventServer) -> None:
 
 
 def left_behind(before: set[threading.Thread]) -> set[threading.Thread]:
-    """The threads that are still there, once those of the server have had the time to end."""
+    """The threads that are still there after the server's threads have had time to end."""
     deadline = time.monotonic() + 5
     while (left := threads() - before) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -159,7 +159,7 @@ def left_behind(before: set[threading.Thread]) -> set[threading.Thread]:
 
 
 def test_close_in_the_middle_of_a_flood(library: ModuleType, wire: Wire) -> None:
-    """Closed at any moment of a fast stream: what was handed out until then is a prefix, to the last byte."""
+    """If a fast stream is closed at any moment, the events delivered so far are complete and in order."""
     dice = random.Random(0)
     pieces = [f"event: {number}\ndata: {'x' * 50}\n\n" for number in range(2000)]
     with wire.server(Answer(*pieces, FOREVER)) as server, client_of(library, **wire.http) as client:
@@ -175,7 +175,7 @@ def test_close_in_the_middle_of_a_flood(library: ModuleType, wire: Wire) -> None
 
 
 def test_close_while_waiting_for_the_headers(library: ModuleType, wire: Wire) -> None:
-    """A new connection's socket is known before there is an answer: whoever waits for one is woken too."""
+    """`close` also wakes a thread that waits for the headers on a new connection."""
     with wire.server(Answer(FOREVER, framing="raw")) as server, client_of(library, **wire.http) as client:
         for number in range(10):
             stream = client.post(server.url)
@@ -189,7 +189,7 @@ def test_close_while_waiting_for_the_headers(library: ModuleType, wire: Wire) ->
 
 
 def test_close_while_waiting_to_come_back(library: ModuleType) -> None:
-    """A wait between two attempts is woken, and no request goes out any more."""
+    """`close` wakes a wait between two attempts, and no further request is sent."""
     with EventServer(Answer("retry: 60000\n\ndata: 1\n\n")) as server, client_of(library) as client:
         stream = client.subscribe(server.url)
         with stream:
@@ -202,7 +202,7 @@ def test_close_while_waiting_to_come_back(library: ModuleType) -> None:
 
 
 def test_close_at_any_time(library: ModuleType) -> None:
-    """Before the start, behind the end, twice, and from many threads at once."""
+    """`close` works before the start, after the end, and from many threads at once."""
     with EventServer(Answer("data: 1\n\n")) as server, client_of(library) as client:
         early = client.post(server.url)
         early.close()
@@ -229,7 +229,7 @@ def test_close_at_any_time(library: ModuleType) -> None:
 
 
 def test_a_closed_connection_is_not_used_again(library: ModuleType, wire: Wire) -> None:
-    """What was closed in the middle is no connection any more; what was read to its end is used again."""
+    """A connection that was closed in the middle is not used again; one that was read to its end is."""
     answers = [Answer("data: 1\n\n"), Answer("data: 2\n\n"), SILENT, Answer("data: 3\n\n")]
     with wire.server(*answers) as server, client_of(library, **wire.http) as client:
         for _ in range(2):
@@ -247,7 +247,7 @@ def test_a_closed_connection_is_not_used_again(library: ModuleType, wire: Wire) 
 
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
-    """The same for tasks: the loop in the other task ends, and the response is closed when `aclose` returns."""
+    """`aclose` ends the loop in another task, and the response is closed when `aclose` returns."""
 
     async def main() -> None:
         async with shell.aclient({"retry": None}, wire.http) as client:
@@ -280,7 +280,7 @@ def test_aclose_wakes_a_blocked_read(shell: Shell, wire: Wire) -> None:
 
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
-    """A task that waits for an answer is woken too."""
+    """`aclose` wakes a task that waits for the headers."""
 
     async def main() -> None:
         async with shell.aclient({"retry": None}, {}) as client:
@@ -304,7 +304,7 @@ def test_aclose_while_waiting_for_the_headers(shell: Shell) -> None:
 
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_a_deadline_over_tls(library: ModuleType, certificates: Certificates, framing: Any) -> None:
-    """A deadline wakes the reader over TLS as well, and it is the deadline that is reported."""
+    """A deadline wakes the reader over TLS as well, and is reported as the deadline."""
     answer = Answer("data: 1\n\n", FOREVER, framing=framing)
     with (
         EventServer(answer, ssl_context=certificates.server) as server,
@@ -321,10 +321,10 @@ def test_a_deadline_over_tls(library: ModuleType, certificates: Certificates, fr
 
 def test_a_pooled_connection_outlives_deadlines(library: ModuleType) -> None:
     """
-    A stream that ends right at its deadline gives back a connection that nobody shuts down any more.
+    A stream that ends right at its deadline returns a connection that is not shut down later.
 
-    Eight threads; in each, a stream ends some milliseconds around its deadline, and the next one takes what connection
-    there is and must come to its end.
+    In each of eight threads, a stream ends some milliseconds around its deadline. The next stream takes any free
+    connection, and must reach its end.
     """
 
     def answer(request: RecordedRequest) -> Answer:
@@ -348,12 +348,12 @@ def test_a_pooled_connection_outlives_deadlines(library: ModuleType) -> None:
     with EventServer(answer) as server, ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert set(outcomes) == {"completed", "timeout"}
-    # Whatever had come to its end was used again.
+    # Connections of streams that reached their end were used again.
     assert server.connections < len(server.requests)
 
 
 def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
-    """A `close` that comes while a stream ends, or behind it, does no harm to the next on its connection."""
+    """A `close` during or after the end of a stream does not harm the next one on its connection."""
 
     def answer(request: RecordedRequest) -> Answer:
         return Answer("data: 1\n\n", Pause(0.01), "data: 2\n\n")
@@ -381,8 +381,8 @@ def test_a_pooled_connection_outlives_closes(library: ModuleType) -> None:
 
 class H2Server:
     """
-    A small HTTP/2 server: `/ticks` sends numbered events, one every 10 ms, and ends; `/pings` an event and then
-    comments for ever; `/silent` an event and nothing more.
+    A small HTTP/2 server: `/ticks` sends numbered events, one every 10 ms, and ends; `/pings` sends an event and then
+    endless comments; `/silent` sends an event and nothing more.
     """
 
     TICKS = 30
@@ -458,7 +458,7 @@ class H2Server:
                 streams.pop(stream_id, None)  # the client has left it
 
     def script(self, path: str) -> Iterator[bytes | None]:
-        """What to send with each tick: nothing for None."""
+        """The data to send with each tick; `None` for nothing."""
         if path == "/ticks":
             for number in range(self.TICKS):
                 yield b"data: %d\n\n" % number
@@ -484,9 +484,9 @@ def h2_client(library: ModuleType, certificates: Certificates) -> Iterator[tuple
 @contextmanager
 def another_stream(server: H2Server, client: SSEClient) -> Iterator[None]:
     """
-    Have another stream open on the same connection, and read it to its end behind the block.
+    Keep another stream open on the same connection, and read it to its end after the block.
 
-    On this thread: over TLS, httpx loses streams of its own accord where several threads share a connection.
+    On this thread: over TLS, httpx itself loses streams if several threads share a connection.
     """
     with client.post(f"{server.url}/ticks") as stream:
         first = next(stream)
@@ -500,12 +500,12 @@ def another_stream(server: H2Server, client: SSEClient) -> Iterator[None]:
 
 @pytest.fixture
 def fresh_certificates() -> Certificates:
-    """Their own for each test: a server's context says whether there is HTTP/2."""
+    """Separate certificates for each test, because the server's context decides whether there is HTTP/2."""
     return new_certificates()
 
 
 def test_http2_close_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
-    """On HTTP/2 a `close` from another thread ends its stream with the next byte, and the others go on."""
+    """On HTTP/2 a `close` from another thread ends its stream with the next byte, and no other stream."""
     with h2_client(library, fresh_certificates) as (server, client), another_stream(server, client):
         stream = client.post(f"{server.url}/pings")
         with stream:
@@ -519,7 +519,7 @@ def test_http2_close_harms_no_other_stream(library: ModuleType, fresh_certificat
 
 
 def test_http2_leaving_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
-    """A stream that is left in the middle leaves the connection to the others."""
+    """On HTTP/2 a user who leaves a stream in the middle does not disturb the others on its connection."""
     with h2_client(library, fresh_certificates) as (server, client), another_stream(server, client):
         for path in ("/silent", "/pings", "/ticks"):
             with client.post(f"{server.url}{path}") as stream:
@@ -528,7 +528,7 @@ def test_http2_leaving_harms_no_other_stream(library: ModuleType, fresh_certific
 
 
 def test_http2_a_deadline_harms_no_other_stream(library: ModuleType, fresh_certificates: Certificates) -> None:
-    """A deadline on HTTP/2 ends its own stream only."""
+    """On HTTP/2 a deadline ends only its own stream."""
     with h2_client(library, fresh_certificates) as (server, client), another_stream(server, client):
         started = time.monotonic()
         stream = client.post(f"{server.url}/pings", timeout=0.1)
@@ -540,7 +540,7 @@ def test_http2_a_deadline_harms_no_other_stream(library: ModuleType, fresh_certi
 
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Certificates) -> None:
-    """The same for tasks, where a silent stream can be woken too."""
+    """On HTTP/2 `aclose` ends only its own stream, even a silent one."""
 
     async def main() -> None:
         http = {"http2": True, "verify": fresh_certificates.client}
@@ -578,7 +578,7 @@ def test_http2_aclose_harms_no_other_stream(shell: Shell, fresh_certificates: Ce
 
 @pytest.mark.parametrize("shell", TASKS, ids=str)
 def test_http2_a_task_s_deadline_harms_no_other_stream(shell: Shell, fresh_certificates: Certificates) -> None:
-    """The same for a deadline, in silence and while comments flow."""
+    """On HTTP/2 a task's deadline ends only its own stream, in silence and while comments come."""
 
     async def main() -> None:
         http = {"http2": True, "verify": fresh_certificates.client}
@@ -609,7 +609,7 @@ def test_http2_a_task_s_deadline_harms_no_other_stream(shell: Shell, fresh_certi
 
 
 def test_a_reset_is_no_close(library: ModuleType) -> None:
-    """A connection that the other side resets is an error, whatever was closed elsewhere."""
+    """A connection that the server resets is an error, even if the stream is closed afterwards."""
     with EventServer(Answer("data: 1\n\n", RST)) as server, client_of(library) as client:
         stream = client.post(server.url)
         with pytest.raises(StreamInterrupted), stream:

@@ -36,7 +36,7 @@ class Values(Generic[T, S]):
         self, plan: Plan, dialect: Dialect[Any, Any], *, comments: bool, telemetry: Telemetry | None = None
     ) -> None:
         self._plan = plan
-        telemetry = telemetry or Process.telemetry
+        telemetry = Process.telemetry if telemetry is None else telemetry
         kind = Session if telemetry is None or not telemetry._times_events else TimedSession
         self._session = kind(plan, random=random.random, utc_now=lambda: datetime.now(UTC))
         self._observer = None if telemetry is None else observe(telemetry, plan, self._session)

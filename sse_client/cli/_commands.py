@@ -1,7 +1,9 @@
 """The commands, by name."""
 
+import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -68,11 +70,11 @@ def _request(
     arguments = {**call.arguments, **marks_of(options), **repeats_of(options, is_feed=is_feed)}
     if dialect is not None:
         arguments["dialect"] = dialect
-    show = Show(options, stdout, notes)
+    show = Show(options, stdout, notes, redact=call.given)
 
     def sending(request: Any) -> None:
         if options.verbose:
-            notes.write("\n".join(f"> {line}" for line in request_head(request)))
+            notes.write("\n".join(f"> {line}" for line in request_head(request, call.given)))
 
     def returned(response: Any) -> None:
         lines = response_head(response)
@@ -103,29 +105,37 @@ def _request(
 
 def parse(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
     """Read the bytes of a stream from a file, or from standard input."""
-    try:
-        file = stdin if options.target in (None, "-") else Path(options.target).open("rb")  # noqa: SIM115
-    except OSError as error:
-        raise UsageError(f"cannot read {options.target}: {error.strerror}") from error
-    response = httpx.Response(
-        200,
-        headers={"Content-Type": "text/event-stream"},
-        content=_pieces(file),
-        request=httpx.Request("GET", "file:///"),
-    )
-    arguments: dict[str, Any] = marks_of(options)
-    dialect = dialect_of(options)
-    if dialect is not None:
-        arguments["dialect"] = dialect
-    show = Show(options, stdout, notes)
-    try:
+    with ExitStack() as stack:
+        file = stdin
+        if options.target not in (None, "-"):
+            try:
+                file = stack.enter_context(Path(options.target).open("rb"))
+            except OSError as error:
+                raise UsageError(f"cannot read {options.target}: {error.strerror}") from error
+        if options.record is not None and _is_file(file, options.record):
+            raise UsageError(f"--record: {options.record} is being read")  # it would grow for ever
+        response = httpx.Response(
+            200,
+            headers={"Content-Type": "text/event-stream"},
+            content=_pieces(file),
+            request=httpx.Request("GET", "file:///"),
+        )
+        arguments: dict[str, Any] = marks_of(options)
+        dialect = dialect_of(options)
+        if dialect is not None:
+            arguments["dialect"] = dialect
+        show = Show(options, stdout, notes)
+        stack.callback(show.output.close)
         events: Callable[..., EventStream[Any, Any]] = iter_events
         stream = events(response, **arguments)
         return show.finish(stream, show.read(stream))
-    finally:
-        show.output.close()
-        if file is not stdin:
-            file.close()
+
+
+def _is_file(file: Any, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), Path(path).stat())
+    except (OSError, ValueError):  # it is not there, or standard input is no file
+        return False
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

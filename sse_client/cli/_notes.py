@@ -1,6 +1,6 @@
 """Everything but events: notes, retries, errors, and the heads of requests and responses, without secrets."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TextIO
 from urllib.parse import urlsplit, urlunsplit
 
@@ -59,12 +59,13 @@ def _call(write: Callable[[], None]) -> None:
     write()
 
 
-def request_head(request: Any) -> list[str]:
-    """Return the lines of a request's head."""
+def request_head(request: Any, given: Collection[str]) -> list[str]:
+    """Return the lines of a request's head, without the values of headers that are given by the user."""
     url = public_url(str(request.url))
     lines = [f"{request.method} {url}"]
     return lines + [
-        f"{name}: {value if name.lower() in HARMLESS else REDACTED}" for name, value in request.headers.multi_items()
+        f"{name}: {value if name.lower() in HARMLESS and name.lower() not in given else REDACTED}"
+        for name, value in request.headers.multi_items()
     ]
 
 

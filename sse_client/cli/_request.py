@@ -27,6 +27,8 @@ class Call(NamedTuple):
     method: str
     url: str
     arguments: dict[str, Any]
+    given: frozenset[str] = frozenset()
+    """The names of the headers that the user wrote, in lower case: their values are never shown or recorded."""
 
 
 def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
@@ -46,6 +48,7 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
             raise UsageError("--from-curl has a body already")
         body = _parts(curl.form) if curl.form else {"content": curl.body}
     headers = _merged(headers, [_header(each) for each in options.headers or ()])
+    given = frozenset(name.lower() for name, _ in headers)
     if "content" in body and "content-type" not in {name.lower() for name, _ in headers}:
         headers.append(("Content-Type", FORM if getattr(options, "json", None) is None else "application/json"))
     arguments: dict[str, Any] = {**body}
@@ -66,7 +69,7 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
         raise UsageError(f"--from-curl is a {curl.method}: leave the command out, and give only --from-curl")
     elif method == "GET" and body:
         raise UsageError("--from-curl has a body, and a GET has none")
-    return Call(method, with_query(url_of(target), options.query or ()), arguments)
+    return Call(method, with_query(url_of(target), options.query or ()), arguments, given)
 
 
 def url_of(target: str) -> str:

@@ -6,7 +6,7 @@ import stat
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from ._notes import Notes
 from ._output import Data, JSONLines, Output, Raw, Text, in_words
 from ._pretty import pretty
 from ._reading import Paired
+from ._text import check_json
 from ._usage import UsageError
 
 
@@ -54,15 +55,25 @@ class Show:
     """
     Shows streams, one after the other, by the options of one command.
 
-    `speed` is for a recording, whose time is virtual: it is waited for here.
+    `speed` is for a recording, whose time is virtual: it is waited for here. `redact` names request headers whose
+    values are not recorded.
     """
 
-    def __init__(self, options: Namespace, stdout: BinaryIO, notes: Notes, *, speed: float | None = None) -> None:
+    def __init__(
+        self,
+        options: Namespace,
+        stdout: BinaryIO,
+        notes: Notes,
+        *,
+        speed: float | None = None,
+        redact: Collection[str] = (),
+    ) -> None:
         self.output = output_of(options, stdout, notes)
         self._options = options
         self._stdout = stdout
         self._notes = notes
         self._speed = speed
+        self._redact = redact
         self._left: int | None = options.count
         self.is_enough = options.count == 0
         """Whether as many events were shown as `--count` allows."""
@@ -134,7 +145,7 @@ class Show:
 
         if self._options.record is not None:
             try:
-                record(stream, self._options.record)
+                record(stream, self._options.record, redact=self._redact)
             except OSError as error:
                 raise UsageError(f"--record: cannot write {self._options.record}: {error.strerror}") from error
         if isinstance(self.output, Raw):
@@ -176,8 +187,8 @@ class RawPieces:
 def _check(event: ServerSentEvent) -> None:
     """Raise `DecodeError` if the data is not JSON."""
     try:
-        event.json()
-    except ValueError as error:
+        check_json(event.data)
+    except (ValueError, RecursionError) as error:
         raise DecodeError(f"the data of a {event.event!r} event is not JSON", event=event) from error
 
 

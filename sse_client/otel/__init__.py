@@ -11,6 +11,9 @@ Never recorded: values of headers, queries, bodies (except the field `model`), t
 the server, stack traces.
 """
 
-from ._telemetry import Telemetry, instrument, uninstrument
+try:
+    from ._telemetry import Telemetry, instrument, uninstrument
+except ModuleNotFoundError as error:
+    raise ImportError("sse_client.otel needs OpenTelemetry: pip install 'sse-client-sdk[otel]'") from error
 
 __all__ = ["Telemetry", "instrument", "uninstrument"]

@@ -19,7 +19,7 @@ from .._core.phases import Outcome, failed_outcome
 from .._core.plan import Plan
 from .._core.redirects import is_same_origin
 from .._core.session import Session
-from .._core.steps import Arrived, Change, Opened, Retrying, Stop
+from .._core.steps import Arrived, Change, Head, Opened, Retrying, Stop
 from .._errors import SSEError, StreamTruncated
 from .._stats import StreamStats
 from ._part import Part
@@ -36,19 +36,22 @@ class StreamObserver:
     """Follows one stream; see `Observer`."""
 
     __slots__ = (
-        *("__weakref__", "_dropped_at", "_home", "_parent", "_parts", "_plan", "_previous", "_session", "_stats"),
-        *("_telemetry", "now"),
+        *("__weakref__", "_attempts", "_dropped_at", "_head", "_home", "_parent", "_parts", "_plan", "_previous"),
+        *("_session", "_stats", "_telemetry", "now"),
     )
 
     def __init__(self, telemetry: "Telemetry", plan: Plan, session: Session) -> None:
         self._parts: list[Part] = []  # the one that runs, if any
+        self._attempts = 0  # that have a part
         self.now: Callable[[], float] = time.monotonic
         self._telemetry = telemetry
         self._plan = plan
         self._session = session
         self._parent = get_current()
         self._home: str | None = None  # the URL of the first request
-        self._stats = StreamStats()  # at the end of the previous part
+        # At the end of the previous part.
+        self._stats = StreamStats()
+        self._head: Head | None = None
         self._previous: SpanContext | None = None
         self._dropped_at = 0.0, 0
 
@@ -60,15 +63,15 @@ class StreamObserver:
         match change:
             case Arrived(count, since):
                 self._part().arrived(count, since)
-            case Opened(response):
-                part = self._part(None if self._parts else response.request.url)
-                part.opened_after = self.now() - self._session.attempted_at
+            case Opened():
+                self._part().opened_after = self.now() - self._session.attempted_at
             case Retrying(error, delay):
                 self._retrying(error, delay)
             case Stop(error):
-                if self._session.has_started:
-                    self._part()  # also if it has not come to a request
-                self._end(self._session.outcome or "abandoned", error, self._session.stats(self.now()))
+                stats = self._session.stats(self.now())
+                if stats.attempts > self._attempts:
+                    self._part()  # the attempt has not come to a request
+                self._end(self._session.outcome or "abandoned", error, stats)
                 end_dropped()
             case _:
                 assert_never(change)
@@ -107,14 +110,19 @@ class StreamObserver:
         """Return the part that runs, or begin one. The URL is that of the request, if it has come to one."""
         for part in self._parts:
             return part
+        now = self.now()
+        self._attempts = self._session.stats(now).attempts
+        if url is None and self._session.head is not None:  # as of a response that the user already had
+            url = self._session.head.response.request.url
         part = Part(
             self._telemetry,
             self._plan,
             self._session,
             url,
-            now=self.now(),
+            now=now,
             parent=self._parent,
             before=self._stats,
+            head=self._head,
             previous=self._previous,
         )
         self._parts.append(part)
@@ -141,7 +149,7 @@ class StreamObserver:
         """End the part that runs, if there is one, with the statistics at its end."""
         with suppress(IndexError):
             part = self._parts.pop()
-            self._stats, self._previous = stats, part.span.get_span_context()
+            self._stats, self._head, self._previous = stats, self._session.head, part.span.get_span_context()
             retries = int(is_retried) if self._plan.is_subscription else max(stats.attempts - 1, 0)
             part.end(outcome, error, stats, retries, moment)
 

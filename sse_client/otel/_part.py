@@ -15,6 +15,7 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind,
 from .._core.phases import Outcome
 from .._core.plan import Plan
 from .._core.session import Session
+from .._core.steps import Head
 from .._errors import SSEError
 from .._request import public_path
 from .._stats import StreamStats
@@ -31,7 +32,11 @@ GOOD = ("completed", "cancelled", "abandoned")
 
 
 class Part:
-    """A span that runs. It begins with the first attempt, or with each attempt of a subscription."""
+    """
+    A span that runs. It begins with the first attempt, or with each attempt of a subscription.
+
+    `before`, `head` and `previous` are the statistics, the response and the span at the end of the previous part.
+    """
 
     __slots__ = (
         *("attributes", "before", "opened_after", "span", "_gen_ai", "_head", "_plan", "_process", "_session"),
@@ -53,13 +58,14 @@ class Part:
         now: float,
         parent: Context | None,
         before: StreamStats,
+        head: Head | None,
         previous: SpanContext | None,
     ) -> None:
         self._telemetry = telemetry
         self._plan = plan
         self._session = session
         self._gen_ai = telemetry._gen_ai_of(plan)
-        self._head = session.head  # of an earlier connection
+        self._head = head
         self._process = os.getpid()
         elapsed = now - session.attempted_at  # `headers=` may be a function, which takes its time
         self._skipped = session.stats(now).duration - elapsed if plan.is_subscription else 0.0
@@ -90,6 +96,7 @@ class Part:
             attributes[names.REQUEST_STREAM] = True
         return self._telemetry._tracer.start_span(name, parent, SpanKind.CLIENT, attributes, links, moment)
 
+    @quietly
     def tell_retry(self, error: SSEError, attempt: int, delay: float) -> None:
         """Record that another attempt follows: as a span event, as long as OpenTelemetry has span events."""
         attributes: Attributes = {

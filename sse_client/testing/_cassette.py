@@ -13,7 +13,7 @@ user in the URL, and the body of the request. The body of the response is record
 import base64
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf, isnan
 from os import PathLike
 from pathlib import Path
@@ -61,19 +61,30 @@ HOP_BY_HOP = frozenset({"connection", "content-encoding", "keep-alive", "transfe
 
 @overload
 def record(
-    stream: EventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
+    stream: EventStream[T],
+    path: str | PathLike[str] | Recorder,
+    *,
+    keep: Collection[str] = (),
+    redact: Collection[str] = (),
 ) -> EventStream[T]: ...
 @overload
 def record(
-    stream: AsyncEventStream[T], path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()
+    stream: AsyncEventStream[T],
+    path: str | PathLike[str] | Recorder,
+    *,
+    keep: Collection[str] = (),
+    redact: Collection[str] = (),
 ) -> AsyncEventStream[T]: ...
-def record(stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collection[str] = ()) -> Any:
+def record(
+    stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collection[str] = (), redact: Collection[str] = ()
+) -> Any:
     """
     Write a cassette of the stream to `path` while it is read. Returns the stream, to enter and read as usual.
 
     Each piece is written when it is received, with its time, so if the program dies the cassette is complete up to that
     moment. If the stream reconnects, all of its connections are recorded. `keep` names headers whose values are not
-    secret; the values of all others, except common ones, are replaced by "[redacted]".
+    secret; the values of all others, except common ones, are replaced by "[redacted]". `redact` names common headers
+    of the request whose values are secret too.
 
     A `Recorder` in place of the path is told about each piece and its time. A stream may have several recorders.
 
@@ -82,7 +93,7 @@ def record(stream: Any, path: str | PathLike[str] | Recorder, *, keep: Collectio
     """
     if isinstance(path, str | PathLike):
         harmless = frozenset(name.lower() for name in keep) | HARMLESS
-        stream._record(_Recorder(Path(path), harmless))
+        stream._record(_Recorder(Path(path), harmless, frozenset(name.lower() for name in redact)))
     else:
         stream._record(path)
     return stream
@@ -105,7 +116,7 @@ def replay(path: str | PathLike[str], *, speed: float = 1.0) -> tuple[Answer, ..
     return tuple(_answer(connection, speed) for connection in read_cassette(path))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Connection:
     """
     A connection of a cassette, as it was recorded. All times are in seconds since the beginning of the recording.
@@ -118,7 +129,7 @@ class Connection:
     url: str
     """The URL of the request, without its user and the values of its query."""
     request_headers: tuple[tuple[str, str], ...]
-    """The headers of the request, as sent."""
+    """The headers of the request; a recorded name is in lower case."""
     requested_at: float
     """When the request was sent."""
     status: int
@@ -126,10 +137,10 @@ class Connection:
     http_version: str
     """The HTTP version of the response, as in `"HTTP/1.1"`; empty if the cassette does not have it."""
     headers: tuple[tuple[str, str], ...]
-    """The headers of the response, as received."""
+    """The headers of the response; a recorded name is in lower case."""
     opened_at: float
     """When the head of the response was received."""
-    pieces: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
+    pieces: tuple[tuple[float, bytes], ...] = ()
     """The pieces of the body, decompressed, each with its time."""
     ended_at: float | None = None
     """When the body ended or was lost; `None` if the recording stopped before."""
@@ -143,42 +154,40 @@ def read_cassette(path: str | PathLike[str]) -> tuple[Connection, ...]:
 
     Raises `ValueError` for a file that is not a cassette; the error names the wrong line.
     """
-    connections: list[Connection] = []
+    connections: list[tuple[_Entry, _Entry, list[_Entry]]] = []
     request = _Entry(time=0.0)
     for number, line in enumerate(Path(path).read_bytes().splitlines(), start=1):
         entry = _Entry.of(line, f"{Path(path)}, line {number}")
         if entry.request is not None:
             request = entry
         elif entry.response is not None:
-            connections.append(
-                Connection(
-                    method=request.request or "",
-                    url=request.url,
-                    request_headers=tuple(request.headers),
-                    requested_at=request.time,
-                    status=entry.response,
-                    http_version=entry.version,
-                    headers=tuple(entry.headers),
-                    opened_at=entry.time,
-                )
-            )
+            connections.append((request, entry, []))
         elif connections:
-            _add(connections[-1], entry)
+            connections[-1][-1].append(entry)
         else:
             raise ValueError(f"{Path(path)}, line {number}: expected a response before its body")
     if not connections:
         raise ValueError(f"expected a cassette in {path}, got a file without a response")
-    return tuple(connections)
+    return tuple(_connection(*entries) for entries in connections)
 
 
-def _add(connection: Connection, entry: "_Entry") -> None:
-    if entry.data is not None:
-        connection.pieces.append((entry.time, entry.data.encode()))
-    elif entry.base64 is not None:
-        connection.pieces.append((entry.time, entry.base64))
-    elif entry.end or entry.lost is not None:
-        connection.ended_at = entry.time
-        connection.lost = entry.lost
+def _connection(request: "_Entry", response: "_Entry", body: "list[_Entry]") -> Connection:
+    assert response.response is not None
+    pieces = [(entry.time, entry.base64 if entry.data is None else entry.data.encode()) for entry in body]
+    ends = [entry for entry in body if entry.end or entry.lost is not None]
+    return Connection(
+        method=request.request or "",
+        url=request.url,
+        request_headers=tuple(request.headers),
+        requested_at=request.time,
+        status=response.response,
+        http_version=response.version,
+        headers=tuple(response.headers),
+        opened_at=response.time,
+        pieces=tuple((time, data) for time, data in pieces if data is not None),
+        ended_at=ends[-1].time if ends else None,
+        lost=ends[-1].lost if ends else None,
+    )
 
 
 def write_cassette(path: str | PathLike[str], *connections: Connection, keep: Collection[str] = ()) -> None:
@@ -259,9 +268,10 @@ def _answer(connection: Connection, speed: float) -> Answer:
 class _Recorder:
     """Writes the lines of one cassette: the `Recorder` of a stream."""
 
-    def __init__(self, path: Path, harmless: Collection[str]) -> None:
+    def __init__(self, path: Path, harmless: Collection[str], secret: Collection[str] = ()) -> None:
         self._path = path
         self._harmless = harmless
+        self._secret = secret  # headers of the request
         self._started_at = 0.0
 
     def begin(self, now: float) -> None:
@@ -270,7 +280,7 @@ class _Recorder:
 
     def opened(self, response: Any, requested_at: float, now: float) -> None:
         request = response.request
-        sent = self._redacted(request.headers.multi_items())
+        sent = self._redacted(request.headers.multi_items(), self._secret)
         self._write(requested_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
         headers = self._redacted(response.headers.multi_items())
         self._write(now, response=response.status_code, version=response.http_version, headers=headers)
@@ -300,8 +310,11 @@ class _Recorder:
         elif connection.ended_at is not None:
             self._write(connection.ended_at, end=True)
 
-    def _redacted(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        return [(name, self._harmless_value(name.lower(), value)) for name, value in headers]
+    def _redacted(self, headers: Iterable[tuple[str, str]], secret: Collection[str] = ()) -> list[tuple[str, str]]:
+        return [
+            (name, REDACTED if name.lower() in secret else self._harmless_value(name.lower(), value))
+            for name, value in headers
+        ]
 
     def _harmless_value(self, name: str, value: str) -> str:
         if name == "location":

@@ -134,7 +134,7 @@ def test_the_last_blank_line() -> None:
 
 
 def test_events_after_the_end() -> None:
-    """Events after the terminator are read by no client; pings and comments there are none."""
+    """Events after the terminator are read by no client; pings and comments do not count."""
     late = the("after-end", body(*TOKENS, "data: late\n\n", "data: later\n\n"))
     assert late.level is Level.WARN
     assert late.evidence == "2 events after the end of the reply, where clients stop: `late`"

@@ -35,6 +35,10 @@ WHOLE = "".join(TOKENS)
 CRLF = [block.replace("\n", "\r\n") for block in TOKENS]
 
 
+# When the events of `stamped` begin.
+DATE = {"date": "Mon, 21 Sep 2026 14:13:20 GMT"}
+
+
 def stamped(count: int, *, step: float = 0.2, start: float = 1_790_000_000.0) -> list[str]:
     """Events that say when each was made."""
     return [f'data: {{"created_at": {start + n * step:.3f}, "text": "t{n}"}}\n\n' for n in range(count)]
@@ -82,12 +86,13 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         WARN,
         lambda: held(TOKENS, after=2.2, head_at=2.2),
     ),
-    "one burst, cut": ("buffering", FAIL, lambda: held(TOKENS[:30], after=12.3, end=End.CUT)),
+    "one burst, cut": ("buffering", FAIL, lambda: held(blocks(60, done=False), after=12.3, end=End.CUT)),
     "one burst, and an open connection after [DONE]": (
         "buffering",
         FAIL,
         lambda: held(TOKENS, after=12.3, end=End.LEFT, ended_at=60.0),
     ),
+    "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=12.3)),
     "one burst after keep-alives": (
         "buffering",
         WARN,
@@ -116,21 +121,32 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         FAIL,
         lambda: zipped_exchange(blocks(60), flush=False),
     ),
-    "made over four seconds, received at once": ("held-back", FAIL, lambda: held(stamped(20), after=4.1)),
+    "made over four seconds, received at once": ("held-back", FAIL, lambda: held(stamped(20), after=4.1, more=DATE)),
     "made over a minute, received in three lumps": (
         "held-back",
         FAIL,
-        lambda: exchange((58.0, "".join(stamped(100, step=0.6))), (58.2, ": \n\n"), (61.0, stamped(101, step=0.6)[-1])),
+        lambda: exchange(
+            (58.0, "".join(stamped(100, step=0.6))), (58.2, ": \n\n"), (61.0, stamped(101, step=0.6)[-1]), more=DATE
+        ),
     ),
     "timestamps in ISO 8601": (
         "held-back",
         FAIL,
-        lambda: held([f'data: {{"ts": "2026-10-01T10:00:{n:02}.5Z"}}\n\n' for n in range(12)], after=11.7),
+        lambda: held(
+            [f'data: {{"ts": "2026-09-21T14:13:{n + 20:02}.5Z"}}\n\n' for n in range(12)], after=11.7, more=DATE
+        ),
     ),
     "timestamps in milliseconds": (
         "held-back",
         FAIL,
-        lambda: held([f'data: {{"timestamp": {1_790_000_000_000 + n * 777}}}\n\n' for n in range(12)], after=9.0),
+        lambda: held(
+            [f'data: {{"timestamp": {1_790_000_000_000 + n * 777}}}\n\n' for n in range(12)], after=9.0, more=DATE
+        ),
+    ),
+    "made over four seconds, received at once, without a date": (
+        "held-back",
+        WARN,
+        lambda: held(stamped(20), after=4.1),
     ),
     "a late head": ("start", WARN, lambda: exchange(*paced(TOKENS, start=31.0), head_at=31.0)),
     "a minute of silence": ("keep-alive", WARN, lambda: exchange((0.1, TOKENS[0]), *paced(TOKENS[1:], start=58.0))),
@@ -208,6 +224,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
     ),
     "a text with line feeds": ("lines", WARN, lambda: exchange(*paced(["data: one\ntwo\n\n", "data: three\n\n"]))),
     "Python instead of JSON": ("json", WARN, lambda: exchange(*paced([*TOKENS[:20], "data: {'token': 't'}\n\n"]))),
+    "an error as text": (
+        "json",
+        WARN,
+        lambda: exchange(*paced([*blocks(9, event="token"), "event: token\ndata: Internal Server Error\n\n"])),
+    ),
     "JSON over several events": (
         "json",
         WARN,
@@ -302,9 +323,7 @@ HEALTHY: dict[str, Make] = {
     "a feed without events": lambda: exchange(end=End.LEFT, ended_at=10.0),
     "a feed with news": lambda: exchange(*paced(TOKENS[:6], step=7.0), end=End.LEFT, ended_at=60.0),
     "a feed with a backlog": lambda: exchange((0.2, "".join(TOKENS[:40])), *paced(TOKENS[:2], start=20.0, step=20.0)),
-    "a history of days": lambda: held(
-        stamped(30, step=9_000.0), after=0.4, more={"date": "Mon, 21 Sep 2026 14:13:20 GMT"}
-    ),
+    "a history of days": lambda: held(stamped(30, step=9_000.0), after=0.4, more=DATE),
     "a history of seconds, after a query": lambda: held(
         stamped(9, step=0.3),
         after=4.2,
@@ -325,6 +344,9 @@ HEALTHY: dict[str, Make] = {
     "packets that end inside events": lambda: exchange(*paced(recut("".join(blocks(300, size=100)).encode(), 1448))),
     "gzip, flushed": lambda: zipped_exchange(TOKENS, flush=True),
     "Anthropic's pings": lambda: Case(exchange(*paced(ANTHROPIC)), dialect="anthropic"),
+    "MCP's old transport": lambda: exchange(
+        *paced(["event: endpoint\ndata: /messages?id=1\n\n", *blocks(5, event="message", done=False)]), method="GET"
+    ),
     "LangGraph": lambda: exchange(*paced(LANGGRAPH), method="GET"),
     "MCP's priming event": lambda: exchange(*paced(PRIMED)),
     "a resumed stream": lambda: exchange(*paced(f"id: {n}\ndata: {n}\n\n" for n in range(57, 90))),
@@ -463,7 +485,7 @@ SERVED: dict[str, tuple[int, str, str, list[str], Callable[[], Answer]]] = {
     "all at once": (0, "note", "buffering", [], lambda: Answer(WHOLE)),
     "one burst, by nginx": (
         *(1, "FAIL", "buffering", []),
-        lambda: Answer(Pause(NOTICEABLE + 0.05), WHOLE, headers={"Server": "nginx"}, delay=0.01),
+        lambda: Answer(WHOLE, headers={"Server": "nginx"}, delay=NOTICEABLE + 0.05),
     ),
     "no blank lines": (1, "FAIL", "events", [], lambda: Answer("data: 1\n", "data: 2\n")),
     "JSON lines": (1, "FAIL", "events", [], lambda: Answer('{"a": 1}\n', '{"a": 2}\n')),

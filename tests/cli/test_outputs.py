@@ -255,3 +255,18 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     with EventServer() as server:
         done = run("replay", cassette, "--serve", f":{server.port}")
     assert (done.code, "cannot listen" in done.err) == (1, True)
+
+
+def test_json_of_any_length() -> None:
+    """`--strict` takes all that is JSON, also numbers that Python does not convert, and ends at what is not."""
+    for data, code in (("9" * 5000, 0), ('{"a": 1}', 0), ("NaN", 10), ("[" * 100_000, 10)):
+        assert run("parse", "--strict", stdin=f"data: {data}\n\n".encode()).code == code
+
+
+def test_a_file_is_not_recorded_into_itself(tmp_path: Path) -> None:
+    """`parse --record` refuses the file that it reads, which would grow for ever."""
+    file = tmp_path / "body.txt"
+    file.write_bytes(STREAM)
+    done = run("parse", str(file), "--record", str(tmp_path / "." / "body.txt"))
+    assert (done.code, "is being read" in done.err) == (2, True)
+    assert file.read_bytes() == STREAM

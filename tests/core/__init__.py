@@ -1,1 +1,1 @@
-"""The parts of the core, as tables over pure functions; how they play together is shown by the tests of the session."""
+"""The parts of the core, as tables over pure functions. The tests of the session show how they work together."""

@@ -1,4 +1,4 @@
-"""Try again, when, or why not: the verdict as a table. No stream, no server and no clock."""
+"""Whether and when to make another attempt: the verdict as a table, without a stream, a server or a clock."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -154,7 +154,7 @@ NO: dict[str, tuple[Plan, Fault, Situation, str]] = {
 
 @pytest.mark.parametrize("row", AGAIN.values(), ids=AGAIN)
 def test_again(row: tuple[Plan, Fault, Situation, float]) -> None:
-    """There is another attempt, after that delay, by the request of the place."""
+    """There is another attempt, after that delay, with the request of the plan."""
     plan, fault, situation, delay = row
     found = decide(plan, fault, situation)
     assert isinstance(found, Again)
@@ -170,7 +170,7 @@ def test_no(row: tuple[Plan, Fault, Situation, str]) -> None:
 
 
 def test_it_writes_nothing() -> None:
-    """The same question gives the same verdict, however often it is asked."""
+    """The verdict is the same however often it is requested."""
     asked = plan(resume=RESUME)
     place = place_of(asked)
     verdicts = [verdict(asked, place, CUT, BEGUN, random=lambda: 0.5) for _ in range(3)]
@@ -178,7 +178,7 @@ def test_it_writes_nothing() -> None:
 
 
 def test_a_request_of_its_own() -> None:
-    """The request of another attempt is that of the resume, and of a plain retry the first one."""
+    """A resume has its own request; a plain retry has the first one."""
     asked = plan(resume=LastEventID(method="GET", url="http://test/rest"))
     resumed = decide(asked, CUT, BEGUN)
     assert isinstance(resumed, Again)
@@ -212,13 +212,13 @@ def test_faults_of_responses(error: Any, has_begun: bool, is_worth_it: bool, ser
 
 
 def test_a_page_is_the_end_of_a_feed() -> None:
-    """To a subscription another media type is the server's own response, at any time."""
+    """In a subscription, another media type is the server's own response, at any time."""
     error = refused(200, ContentTypeError)
     assert not fault_of(error, plan(is_subscription=True), NOW, has_begun=True).is_worth_it
 
 
 def test_refresh() -> None:
-    """A 401 asks for the headers once more, unless the body is used up."""
+    """A 401 calls the headers function once more, unless the body is used up."""
 
     def found(status: int, request: Request, *, can_refresh: bool) -> Refresh | Fault:
         return refusal_of(refused(status), plan(request), request, NOW, can_refresh=can_refresh, has_begun=False)
@@ -244,7 +244,7 @@ def test_refresh() -> None:
     ],
 )
 def test_losses(error: SSEError, failures: int, is_itself: bool) -> None:
-    """A loss is its own error; a resume that failed is the cause of one that says how far the stream came."""
+    """A loss is its own error. A failed resume becomes the cause of an error that says how many events came."""
     found = loss_of(error, failures, " after 3 events")
     if is_itself:
         assert found is error
@@ -255,7 +255,7 @@ def test_losses(error: SSEError, failures: int, is_itself: bool) -> None:
 
 
 def test_explanations() -> None:
-    """An error says why there was no other attempt, how many there were, and where the stream was."""
+    """An error says why there was no other attempt, and has the number of attempts and the last event ID."""
     error = StreamInterrupted("cut")
     explain(error, "because", StreamStats(attempts=3, duration=4.06), "7", None)
     assert str(error) == "cut; because; gave up after 3 attempts in 4.1 s"
@@ -276,20 +276,20 @@ def test_explanations() -> None:
     ],
 )
 def test_headers(plan: Plan, headers: dict[str, bytes]) -> None:
-    """The headers of an attempt are the key of the call, and the ID if the plan has one to send."""
+    """The headers of an attempt are the call's idempotency key, and the ID if the plan has one to send."""
     step = connect(plan, place_of(plan), POST, Route(), last_event_id="7", left=inf)
     assert (step.headers, step.request, step.is_foreign, step.is_exact) == (headers, POST, False, False)
 
 
 def test_an_id_that_cannot_be_sent() -> None:
-    """It is an error to a resume; a subscription goes on without it."""
+    """An ID that cannot be sent is an error of a resume; a subscription reconnects without it."""
     with pytest.raises(ValueError, match="cannot be sent"):
         headers_of(plan(resume=RESUME), POST, "\x01")
     assert headers_of(plan(is_subscription=True), POST, "\x01") == {}
 
 
 def test_the_clocks_of_an_attempt() -> None:
-    """Each clock of an attempt has what is left of the total at the most."""
+    """Each clock of an attempt is at most the rest of the total."""
     asked = plan(timeouts=Timeouts(connect=5.0, response=None, total=9.0))
     step = connect(asked, place_of(asked), POST, Route(2, "http://other/x", True), last_event_id="", left=3.0)
     assert (step.connect, step.response) == (3.0, 3.0)
@@ -297,5 +297,5 @@ def test_the_clocks_of_an_attempt() -> None:
 
 
 def test_an_event_that_has_no_place() -> None:
-    """A place without a resume takes what it is told, and keeps nothing."""
+    """Without `resume=`, finished events are accepted and not kept."""
     place_of(plan()).remember([ServerSentEvent(id="1")])

@@ -1,4 +1,4 @@
-"""Which clock runs out, and when: pure functions. The tests of the shells show them in real seconds."""
+"""Which clock runs out, and when: pure functions. The tests of the shells show the clocks in real seconds."""
 
 from math import inf
 from typing import Any
@@ -21,7 +21,7 @@ from sse_client._core.steps import Failure
 
 
 def clocks(**seconds: float | None) -> Timeouts:
-    """Only these clocks."""
+    """Timeouts with only these clocks."""
     off: dict[str, Any] = {"connect": None, "response": None, "read": None}
     return Timeouts(**{**off, **seconds})
 
@@ -41,7 +41,7 @@ def clocks(**seconds: float | None) -> Timeouts:
     ],
 )
 def test_reading(timeouts: Timeouts, total: float, has_event: bool, deadline: tuple[float, str]) -> None:
-    """While reading, the clock that is first to run out is named, with its time."""
+    """While reading, the clock that runs out first is returned with its time."""
     assert reading_deadline(timeouts, total, 100.0, has_event) == deadline
 
 
@@ -69,7 +69,7 @@ SENT, UNSENT = Failure(None, "late", is_timeout=True), Failure(None, "late", was
     ],
 )
 def test_connecting(failure: Failure, now: float, clock: str | None) -> None:
-    """Before the headers our own time says which clock has run out, not the client's exception."""
+    """Before the headers, our own time decides which clock has run out, not the client's exception."""
     timeouts = clocks(connect=5, response=7, total=15)
     assert connecting_clock(timeouts, failure, 100.0, 100.0, now) == clock
 
@@ -86,7 +86,7 @@ def test_connecting(failure: Failure, now: float, clock: str | None) -> None:
     ],
 )
 def test_read_timeouts(timeouts: Timeouts, left: float, is_watched: bool, seconds: float | None) -> None:
-    """The transport's one number is the read clock, and stands in for the others if they are not watched."""
+    """The transport's read timeout is the `read` clock, and also replaces the others if they are not watched."""
     assert read_timeout(timeouts, left, is_watched=is_watched) == seconds
 
 
@@ -95,7 +95,7 @@ def test_read_timeouts(timeouts: Timeouts, left: float, is_watched: bool, second
     [(None, inf, None), (None, 3.0, 3.0), (5.0, inf, 5.0), (5.0, 3.0, 3.0), (5.0, 0.0, MIN_TIMEOUT)],
 )
 def test_at_most(seconds: float | None, left: float, expected: float | None) -> None:
-    """A clock has what is left of the total at the most, and never zero."""
+    """A clock is at most the rest of the total, and never zero."""
     assert at_most(seconds, left) == expected
 
 
@@ -109,5 +109,5 @@ def test_elapsed() -> None:
 
 @pytest.mark.parametrize("clock", ["read", "first_event", "idle", "total"])
 def test_words(clock: str) -> None:
-    """Each clock that ends a stream has words for its error, with its seconds."""
+    """Each clock that ends a stream has a text for its error, with its seconds."""
     assert "2.5 s" in silence(clocks(**{clock: 2.5}), clock)

@@ -1,4 +1,4 @@
-"""Where a stream ends: the first marked event of a piece, and the ends of bodies, as values."""
+"""The ends of a stream: the first marked event of a piece, and the ends of bodies, as values."""
 
 from collections import deque
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def plan(**options: Any) -> Plan:
 
 
 def events(*data: str) -> list[ServerSentEvent]:
-    """Events of those data; `name:data` has a name, too."""
+    """Events with that data; `name:data` has a name, too."""
     split = [each.rpartition(":") for each in data]
     return [ServerSentEvent(event=name or "message", data=text, id=text) for name, _, text in split]
 
@@ -69,7 +69,7 @@ def events(*data: str) -> list[ServerSentEvent]:
 def test_first(
     plan: Plan, data: list[str], past_ids: frozenset[str], expected: tuple[int, int, type[Exception] | None] | None
 ) -> None:
-    """The first event that ends a stream: its place, how many events are delivered, and the error."""
+    """The first event that ends a stream: its position, how many events are delivered, and the error."""
     found = Marks(plan).first(events(*data), past_ids, "9")
     if expected is None:
         assert found is None
@@ -81,7 +81,7 @@ def test_first(
 
 
 def test_a_field() -> None:
-    """A field is found in any JSON, and nowhere else."""
+    """A field is found in any JSON, but not in other text."""
     marks = Marks(plan(terminator=TYPED))
     for data, is_end in [('{"type": "done"}', True), ('{"type": "d\\u006fne"}', True), ('{"text": "done"}', False)]:
         found = marks.first([ServerSentEvent(data=data)], NO_IDS, "")
@@ -124,7 +124,7 @@ PATHS = ErrorEvent(field="error") | ErrorEvent(field="choices.0.error", message=
     ],
 )
 def test_an_event_without_a_mark_costs_next_to_nothing(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event that has neither a name nor a text of the marks is not looked at any further."""
+    """An event that contains neither a name nor a text of the marks is not matched any further."""
     monkeypatch.setattr(Mark, "match", lambda *_: pytest.fail("looked at"))
     chunk = '{"choices": [{"index": 0, "delta": {"content": "Hel\\n\\"lo"}, "finish_reason": null}]}'
     assert Marks(plan).first(events(chunk, f"x:{chunk}"), NO_IDS, "") is None
@@ -156,7 +156,7 @@ STRAY = b'error: {"message": "too busy"}\n'
     ],
 )
 def test_ends_of_bodies(plan: Plan, data: bytes, is_understood: bool, kind: type | None, text: str) -> None:
-    """A clean end is a fault, an error, or the end; a fault may be mended by another attempt."""
+    """A clean end is a fault, an error, or the end. After a fault another attempt may help."""
     found = end_of_body(
         body_of(data, plan),
         plan,
@@ -172,7 +172,7 @@ def test_ends_of_bodies(plan: Plan, data: bytes, is_understood: bool, kind: type
 
 
 def test_a_page_is_a_response() -> None:
-    """A body of unknown lines alone is the error of a response, with what came."""
+    """A body of only unknown lines is a response's error, with the bytes that came."""
     body = body_of(b"<p>\nno\n", plan())
     found = end_of_body(body, plan(), None, "", NOW, is_whole=True, is_understood=False, has_begun=False)
     assert isinstance(found, Fault)
@@ -181,7 +181,7 @@ def test_a_page_is_a_response() -> None:
 
 
 def test_clean_ends() -> None:
-    """A required terminator is missed first, then the end of the compression, then that of an event."""
+    """A missing terminator is reported first, then compression without an end, then an event without one."""
     assert clean_end(plan(), None, "") is None
     assert "compressed" in str(clean_end(plan(), None, "", is_whole=False, is_mid_block=True))
     assert "terminator" in str(clean_end(plan(terminator=LAST), None, "", is_whole=False))
@@ -206,7 +206,7 @@ def test_unfinished_terminators(plan: Plan, data: bytes, is_end: bool) -> None:
 
 
 def test_notes() -> None:
-    """A comment is told between the events that it came between, also after some of them were left out."""
+    """A comment is reported between its two events, even after some events were left out."""
     a, b, c = events("a", "b", "c")
     notes = deque[Note]([Opened(None), Commented("1", 5), Commented("2", 7), Commented("3", 8)])
     follow_events(notes, 5, [a, b, c], [a, c])

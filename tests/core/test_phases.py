@@ -1,4 +1,4 @@
-"""The phases: the table that the session asserts, the diagram that people read, and how a stream is said to end."""
+"""The phases: the table that the session asserts, the diagram in the docs, and the outcomes of a stream."""
 
 import re
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ def drawn() -> dict[str, set[str]]:
 
 
 def test_the_diagram_is_the_table() -> None:
-    """The diagram shows each phase, and each way from one to another, as the table that is asserted has them."""
+    """The diagram shows the same phases and transitions as the table."""
     assert drawn() == TRANSITIONS
 
 
@@ -58,7 +58,7 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize("after", PHASES)
 @pytest.mark.parametrize("before", PHASES)
 def test_the_session_asserts_it(before: Phase, after: Phase) -> None:
-    """A change of phase that the table does not have is a bug, and raises; two threads may stop a stream at once."""
+    """A transition that is not in the table is a bug, and raises. Two threads may stop a stream at once."""
     session = Session(PLAN, random=lambda: 0.0, utc_now=lambda: datetime.now(UTC))
     session._phase = before
     if after in TRANSITIONS[before] or before == after == "stopped":

@@ -1,4 +1,4 @@
-"""How far the user has read: the three kinds of place, each asked the same questions."""
+"""How far the user has read: the three kinds of place, in the same tests."""
 
 from dataclasses import replace
 from typing import Any
@@ -52,7 +52,7 @@ def test_kinds() -> None:
     ],
 )
 def test_beginnings(resume: Any, has_delivered: bool, last_event_id: str, has_begun: bool) -> None:
-    """A stream has begun with an event, or, if it is resumed by ID, with an ID of its own."""
+    """A stream has begun with an event or, if it is resumed by ID, with its own ID."""
     assert place(resume, last_event_id="3").has_begun(last_event_id, has_delivered=has_delivered) is has_begun
 
 
@@ -68,12 +68,12 @@ def test_why_not() -> None:
     ids=["none", "by-id", "cursor", "feed", "feed-with-a-cursor"],
 )
 def test_ids_to_send(resume: Any, is_subscription: bool, sent: str) -> None:
-    """A resume by ID and a subscription send the last ID, all others the one that the user came with."""
+    """A resume by ID and a subscription send the last ID; all others send the user's `last_event_id=`."""
     assert place(resume, is_subscription=is_subscription, last_event_id="3").id_to_send("7") == sent
 
 
 def test_the_first_request_again() -> None:
-    """What has not begun starts again with the first request, whatever the way to resume."""
+    """A stream that has not begun starts again with the first request, whatever the way to resume."""
     for resume in (None, LastEventID(method="GET", url="/rest"), COUNT):
         assert place(resume).next_request(has_begun=False) is POST
         assert place(resume).next_route(FAR, has_begun=False) == Route()
@@ -81,7 +81,7 @@ def test_the_first_request_again() -> None:
 
 
 def test_the_request_of_an_id() -> None:
-    """A resume by ID sends the request to its own URL, exactly as that is, or else to where it was."""
+    """A resume by ID is sent to its own URL exactly, or else to the URL after redirects."""
     here, there = place(LastEventID()), place(LastEventID(method="get", url="/rest"))
     assert here.next_request(has_begun=True) == POST
     assert (here.next_route(FAR, has_begun=True), here.is_exact(POST)) == (FAR.again(), False)
@@ -92,7 +92,7 @@ def test_the_request_of_an_id() -> None:
 
 
 def test_the_request_of_a_response() -> None:
-    """A URL from the first response is relative to that, and as foreign as that was."""
+    """A URL from the first response is relative to that response's URL, and as foreign as that was."""
     asked = place(LastEventID(url=lambda response: response))
     asked.opened(head("https://other/a/b", "c?d"), FAR)
     asked.opened(head("https://test/x", "never"), Route())
@@ -103,14 +103,14 @@ def test_the_request_of_a_response() -> None:
 
 
 def test_a_response_that_cannot_be_resumed() -> None:
-    """If the function knows no URL, there is no request."""
+    """If the function returns no URL, there is no request."""
     asked = place(LastEventID(url=lambda _: None))
     asked.opened(head(), Route())
     assert asked.next_request(has_begun=True) is None
 
 
 def test_the_request_of_a_cursor() -> None:
-    """A cursor advances with each finished event, and its request goes where it says."""
+    """A cursor advances with each finished event, and its request is sent to exactly its URL."""
     asked = place(COUNT)
     asked.remember(events("", "", ""))
     request = asked.next_request(has_begun=True)
@@ -137,13 +137,13 @@ def test_a_cursor_of_its_own() -> None:
 
 
 def test_a_feed_goes_on_where_it_was() -> None:
-    """A subscription without a way to resume keeps its redirects."""
+    """A subscription without `resume=` keeps its redirects."""
     asked = place(is_subscription=True)
     assert [asked.next_route(FAR, has_begun=each) for each in (False, True)] == [FAR.again()] * 2
 
 
 def test_past_ids() -> None:
-    """The IDs before the last one must not come again: the first, and the latest of bounded number and length."""
+    """The IDs before the last one must not come again: the first, and the latest, bounded in number and length."""
     asked = place(LastEventID())
     asked.remember(events("", "1", "1", "2", "x" * (MAX_ID + 1), "3"))
     assert asked.past_ids("3") == {"1", "2"}
@@ -156,7 +156,7 @@ def test_past_ids() -> None:
     ("last_event_id", "header"), [("", b""), (" \t", b""), (" 7 ", b"7"), ("é", b"\xc3\xa9"), ("a\tb", b"a\tb")]
 )
 def test_headers(last_event_id: str, header: bytes) -> None:
-    """An ID goes out as UTF-8, without the blanks around it."""
+    """An ID is sent as UTF-8, without the blanks around it."""
     assert id_header(last_event_id) == header
 
 
@@ -168,6 +168,6 @@ def test_what_is_no_header(last_event_id: str) -> None:
 
 
 def test_joined() -> None:
-    """What is no URL is left to the client."""
+    """A value that is not a URL is left to the HTTP client."""
     assert joined("http://a/b", "c") == "http://a/c"
     assert joined("http://a/b", "http://[") == "http://["

@@ -1,4 +1,6 @@
-"""The plan: what a reply and a subscription do differently is data, and nothing else in the core asks which it is."""
+"""
+The plan: the differences between a reply and a subscription are data, and no other part of the core knows which it is.
+"""
 
 import ast
 from dataclasses import fields
@@ -23,7 +25,7 @@ def names_in(path: Path) -> set[str]:
 
 
 def test_rules() -> None:
-    """A plan has the rules of a reply, or those of a subscription, and these differ in every rule."""
+    """A plan has the rules of a reply or those of a subscription, which differ in every rule."""
     assert Plan(request=GET).rules is REPLY
     assert Plan(request=GET, is_subscription=True).rules is SUBSCRIPTION
     assert all(getattr(REPLY, field.name) != getattr(SUBSCRIPTION, field.name) for field in fields(Rules))
@@ -41,13 +43,13 @@ def test_done_in_a_subscription(terminator: Terminator | None, ends_at_done: boo
 
 
 def test_nothing_asks_which_it_is() -> None:
-    """Only the plan knows whether it is one of a subscription."""
+    """Only the plan knows whether it is for a subscription."""
     users = {path.stem for path in CORE.glob("*.py") if "is_subscription" in names_in(path)}
     assert users == {"plan"}
 
 
 def test_nothing_asks_how_it_is_resumed() -> None:
-    """Only the place knows by which kind of `resume=` a stream is resumed."""
+    """Only the plan and the place know the kinds of `resume=`."""
     users = {path.stem for path in CORE.glob("*.py") if {"LastEventID", "Cursor"} & names_in(path)}
     assert users == {"plan", "place"}
 

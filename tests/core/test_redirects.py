@@ -1,4 +1,4 @@
-"""Redirects as a table over one function: follow, or why not. The tests of clients show them over real transports."""
+"""Redirects as a table over one function: follow, or the reason not to. The tests of clients use real transports."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ ROWS: dict[str, tuple[int, str, Request, str, Route, bool, Follow | Refuse | Non
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_follow(row: tuple[int, str, Request, str, Route, bool, Follow | Refuse | None]) -> None:
-    """A redirect is followed, or the reason why not is returned."""
+    """A redirect is followed, or the reason not to is returned."""
     status, location, request, url, route, cross_origin, expected = row
     head = Head(status, httpx.Headers({"Location": location}), url)
     assert follow(head, request, route, cross_origin=cross_origin) == expected
@@ -83,6 +83,6 @@ def test_routes() -> None:
     ],
 )
 def test_origins(url: str, other: str, is_same: bool) -> None:
-    """An origin is scheme, host and port; https at its default port takes the place of http at its own."""
+    """An origin is scheme, host and port; https at its default port may replace http at its own."""
     assert is_same_origin(url, other) is is_same
     assert "@" not in origin(url)

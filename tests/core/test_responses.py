@@ -1,4 +1,4 @@
-"""Which response is a stream, or the error that it is instead: pure functions of a head and a body."""
+"""Which response is a stream, or else its error: pure functions of a head and a body."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -52,7 +52,7 @@ CALL, FEED, BOTH = plan(), plan(is_subscription=True), plan(accepts_json=True)
     ],
 )
 def test_streams(head: Head, plan: Plan, has_begun: bool, expected: bool) -> None:
-    """A stream has a good status and the media type of an event stream, or JSON if that is accepted."""
+    """A stream has a success status and the media type of an event stream, or JSON if that is accepted."""
     assert is_stream(head, plan, has_begun=has_begun) is expected
 
 
@@ -69,7 +69,7 @@ def test_streams(head: Head, plan: Plan, has_begun: bool, expected: bool) -> Non
     ],
 )
 def test_accepted(head: Head, body: bytes, plan: Plan, has_begun: bool, expected: bool) -> None:
-    """A 202 without a body is an empty stream, if JSON is accepted too."""
+    """A 202 without a body is an empty stream if JSON is accepted too."""
     assert is_accepted(head, body, plan, has_begun=has_begun) is expected
 
 
@@ -124,7 +124,7 @@ def test_accepted(head: Head, body: bytes, plan: Plan, has_begun: bool, expected
     ],
 )
 def test_errors(head: Head, body: bytes, refusal: str, kind: type[Exception], text: str) -> None:
-    """The error says what was expected and what came, and has the server's own words."""
+    """The error says what was expected and what came, and has the server's message."""
     error = error_of(head, body, CALL, "POST /chat", has_begun=False, refusal=refusal)
     assert (type(error), str(error)) == (kind, text)
     assert (error.status_code, error.body) == (head.status_code, body)
@@ -164,7 +164,7 @@ def test_the_request_asks_for_no_stream(
 
 
 def test_no_response() -> None:
-    """A request without a response says what happened, and which clock ran out."""
+    """The error of a request without a response has the failure, and the clock that ran out."""
     cause = ValueError("why")
     error = no_response(Failure(cause, "refused", was_sent=False), "POST /chat", None, Timeouts())
     assert (str(error), error.ambiguous, error.clock) == ("POST /chat got no response: refused", False, None)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from shells import Shell
 
-from otel.recorded import DONE, OK, URL, Recorded, each_shell
+from otel.recorded import DONE, OK, SLACK, URL, Recorded, each_shell
 from otel.test_spans import GEN_AI, MESSAGE, MODEL, NO_JITTER
 from sse_client import Terminator
 from sse_client.dialects import OPENAI_CHAT
@@ -23,7 +23,7 @@ TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304,
 
 def value(point: Any) -> Any:
     found = point.sum if hasattr(point, "sum") else point.value
-    return pytest.approx(found, abs=0.05)
+    return pytest.approx(found, abs=SLACK)
 
 
 @each_shell

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import anyio
@@ -28,10 +29,10 @@ from shells import Shell, entered
 from otel.recorded import DONE, OK, URL, Recorded, attributes_of, each_shell
 from sse_client import AsyncSSEClient, SSEClient
 from sse_client._core.session import Session
-from sse_client._core.steps import Connect
+from sse_client._core.steps import Connect, Stop
 from sse_client._shells.telemetry import observe
 from sse_client.otel._observer import DROPPED, StreamObserver, end_dropped
-from sse_client.testing import RST, Answer, EventServer, Pause, scripted_transport
+from sse_client.testing import RST, Answer, EventServer, Pause, RecordedRequest, scripted_transport
 
 A = "data: a\n\n"
 
@@ -215,7 +216,8 @@ def test_second_stop(recorded: Recorded) -> None:
         pass
     assert "traceparent" in request.headers
     assert "traceparent" not in late.headers
-    observer._end("completed", None, session.stats(2.0))
+    assert session.observe is not None
+    session.observe(Stop(None))
     assert len(recorded.spans) == 1
 
 
@@ -373,15 +375,18 @@ def test_cancelled(backend: str, recorded: Recorded) -> None:
     """A cancellation, before the headers or in a read, ends the span as cancelled, and the context is as before."""
     shell = Shell(backend, httpx)  # type: ignore[arg-type]
 
+    def answer(request: RecordedRequest) -> Answer:
+        return Answer(A, delay=60) if request.target == "/silent" else Answer(A, Pause(60))
+
     async def main() -> None:
         before = context.get_current()
-        with EventServer(Answer(A, delay=60), Answer(A, Pause(60))) as server:
+        with EventServer(answer) as server:
             async with AsyncSSEClient(telemetry=recorded.telemetry()) as client:
-                for _ in range(2):
-                    with anyio.move_on_after(0.2):
-                        async with entered(client.post(server.url)) as reader:
+                for path, seconds in ("/silent", 0.2), ("/chat", inf):
+                    with anyio.CancelScope(deadline=anyio.current_time() + seconds) as scope:
+                        async with entered(client.post(f"{server.url}{path}")) as reader:
                             async for _ in reader:
-                                pass
+                                scope.cancel()
                     assert context.get_current() == before
 
     shell.run(main)

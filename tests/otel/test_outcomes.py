@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 from shells import Shell, entered
 
-from otel.recorded import DONE, OK, START, URL, Recorded, attributes_of, each_shell
+from otel.recorded import DONE, OK, SLACK, START, URL, Recorded, attributes_of, each_shell
 from sse_client import (
     AsyncEventStream,
     ErrorEvent,
@@ -25,12 +25,11 @@ ERRORS = ErrorEvent(field="error")
 A = "data: a\n\n"
 NOTHING_READ: dict[str, Any] = {"events": 0, "bytes": 0, "connections": 0, "to_headers": None, "to_event": None}
 
-# httpx and httpx2 differ in the time at which a stream begins by microseconds of real time, before time is virtual.
 near: Any = pytest.approx
 
 
 def seconds(value: float) -> Any:
-    return near(value, abs=0.05)
+    return near(value, abs=SLACK)
 
 
 def refuse(_: object) -> Answer:

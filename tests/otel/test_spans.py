@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 from shells import Shell
 
-from otel.recorded import DONE, OK, START, URL, Recorded, attributes_of, each_shell, header
+from otel.recorded import DONE, OK, SLACK, START, URL, Recorded, attributes_of, each_shell, header
 from sse_client import (
     AsyncEventStream,
     Cursor,
@@ -25,6 +26,7 @@ from sse_client import (
     ServerSentEvent,
     SSEClient,
     SSEError,
+    StatusError,
     Terminator,
     Timeouts,
     iter_events,
@@ -154,7 +156,7 @@ def test_reply(shell: Shell, recorded: Recorded) -> None:
     found = attributes_of(recorded.span)
     assert {name: value for name, value in found.items() if name.startswith("gen_ai")} == {
         **GEN_AI,
-        "gen_ai.response.time_to_first_chunk": pytest.approx(0.0, abs=0.05),
+        "gen_ai.response.time_to_first_chunk": pytest.approx(0.0, abs=SLACK),
         "gen_ai.response.id": "r1",
         "gen_ai.response.model": "gpt-5-0101",
         "gen_ai.response.finish_reasons": ("length",),
@@ -328,7 +330,7 @@ def test_subscription(shell: Shell, recorded: Recorded) -> None:
     assert [each.get("error.type") for each in found] == [None, "StreamInterrupted", "503", None, None]
     assert [each.get("http.response.status_code") for each in found] == [200, 200, 503, 200, 204]
     assert not any("http.request.resend_count" in each for each in found)
-    near = {number: pytest.approx(0.0, abs=0.05) for number in (0, 1, 3)}
+    near = {number: pytest.approx(0.0, abs=SLACK) for number in (0, 1, 3)}
     assert [each.get("sse_client.time_to_headers") for each in found] == [near.get(number) for number in range(5)]
     assert ["sse_client.time_to_first_event" in each for each in found] == [True, False, False, False, False]
     assert {span.name for span in spans} == {"SSE GET"}
@@ -338,6 +340,32 @@ def test_subscription(shell: Shell, recorded: Recorded) -> None:
     ]
     assert {span.parent for span in spans} == {None}
     assert [len(span.events) for span in spans] == [1, 1, 1, 1, 0]
+
+
+@each_shell
+def test_subscription_closed_between_connections(shell: Shell, recorded: Recorded) -> None:
+    """A subscription that ends while it waits to reconnect has no span for the connection that it did not make."""
+    policy = RetryPolicy.RECONNECT
+    transport = scripted_transport(Answer("data: a\n\n"), Answer(status=503))
+    run = shell.read(
+        URL, method="SUBSCRIBE", retry=replace(policy, max_retries=1, jitter=0.0), **recorded.arguments(transport)
+    )
+    assert run.outcome == "failed"
+    assert [attributes_of(span)["sse_client.outcome"] for span in recorded.spans] == ["completed", "failed"]
+    recorded.clear()
+    waiting = scripted_transport(Answer("data: a\n\n"), Answer(Pause(float("inf"))))
+
+    def close_while_waiting(attempt: int, error: Exception) -> None:
+        run.stream._session.close()  # type: ignore[union-attr]
+
+    closing = replace(policy, on=close_while_waiting)
+
+    def keep(stream: Any) -> Any:
+        run.stream = stream
+        return stream
+
+    shell.read(URL, method="SUBSCRIBE", wrap=keep, retry=closing, **recorded.arguments(waiting))
+    assert len(waiting.requests) == len(recorded.spans) == 1
 
 
 @each_shell
@@ -397,6 +425,20 @@ def test_given_response(recorded: Recorded) -> None:
         assert [event.data for event in iter_events(response)] == ["a"]
     found = attributes_of(recorded.span)
     assert found.items() >= {**START, "sse_client.outcome": "completed", "sse_client.events": 1}.items()
+
+
+@pytest.mark.usefixtures("_instrumented")
+def test_given_response_that_is_refused(recorded: Recorded) -> None:
+    """A response that is not an event stream has its server and status too."""
+    transport = scripted_transport(Answer("no", status=401))
+    with (
+        httpx.Client(transport=transport) as client,
+        client.stream("POST", URL) as response,
+        pytest.raises(StatusError),
+    ):
+        list(iter_events(response))
+    found = attributes_of(recorded.span)
+    assert found.items() >= {**START, "error.type": "401", "http.response.status_code": 401}.items()
 
 
 @each_shell

@@ -1,1 +1,1 @@
-"""Tests of the session as tables: no server, no clock, no event loop."""
+"""Tests of the session as tables, without a server, a clock or an event loop."""

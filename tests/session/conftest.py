@@ -1,4 +1,4 @@
-"""All tables hold twice."""
+"""Runs every test of the session twice."""
 
 import pytest
 
@@ -7,5 +7,7 @@ from session.driver import Scene
 
 @pytest.fixture(autouse=True, params=["asking", "hurrying"])
 def _shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of it holds for a shell that asks before each read, and for one that does not ask what it knows."""
+    """
+    Run each test with a shell that asks before each read, and with one that reads on while the session is reading.
+    """
     monkeypatch.setattr(Scene, "hurries", request.param == "hurrying")

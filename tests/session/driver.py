@@ -1,4 +1,4 @@
-"""A scripted server and a scripted user around a session; every step and every event is on record."""
+"""A scripted server and a scripted user around a session; every step and every event is recorded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ STREAM = "text/event-stream"
 START = 1000.0
 TODAY = datetime(2030, 1, 1, 12, 0, 0, tzinfo=UTC)
 
-# Of any type, so that it may stand in a tuple with others.
+# Of any type, so that it may be in a tuple with others.
 approx: Any = pytest.approx
 
 Item: TypeAlias = bytes | Failure | float
@@ -38,7 +38,7 @@ S = TypeVar("S", bound=Connect | Read | ReadBody | Drain | Wait | Stop)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server does with one request: a head and a body, where a float is so many seconds of silence."""
+    """The server's response to one request: a head and a body, in which a float is that many seconds of silence."""
 
     status: int
     body: tuple[Item, ...]
@@ -115,10 +115,10 @@ def subscription(**options: Any) -> Plan:
 
 
 class Scene:
-    """A stream between a scripted server and a scripted user; every step and every event is on record."""
+    """A stream between a scripted server and a scripted user; every step and every event is recorded."""
 
     hurries = False
-    """Whether to read on without asking, where the session says that it would only say so, as the shells do."""
+    """Whether to read on without asking while the session says that another read is next, as the shells do."""
 
     def __init__(self, plan: Plan, *replies: Reply, random: float = 0.0) -> None:
         self.session = Session(plan, random=lambda: random, utc_now=lambda: TODAY)
@@ -126,14 +126,14 @@ class Scene:
         self.steps: list[Step] = []
         self.events: list[ServerSentEvent] = []
         self.values: list[Any] = []
-        """What a reader has made of the events."""
+        """The values that a reader has made of the events."""
         self.heads: list[Head] = []
         self._plan = plan
         self.server: Callable[[Connect], Reply] = self._next_reply
         self._replies = list(replies)
         self._body: list[Item] = []
 
-    # What is on record.
+    # The record.
 
     @property
     def data(self) -> list[str]:
@@ -169,7 +169,7 @@ class Scene:
         found = [step.headers.get("Last-Event-ID") for step in self.connects]
         return [None if value is None else value.decode() for value in found]
 
-    # What goes on.
+    # The actions.
 
     def ask(self) -> Step:
         step = self.session.next_step(self.now)
@@ -177,7 +177,7 @@ class Scene:
         return step
 
     def advance(self) -> Step:
-        """Do what is next."""
+        """Do the next step."""
         is_known = self.hurries and self.session.is_reading and not self.session.is_closing
         step = Read() if is_known else self.ask()
         self.do(step)
@@ -243,7 +243,7 @@ class Scene:
             self.session.received(item, self.now)
 
     def next(self) -> ServerSentEvent | None:
-        """Come back for the next event, as a `for` does; `None` at the end, or at an error."""
+        """Take the next event, as a `for` does; `None` at the end, or at an error."""
         reading = self.session.reading
         while True:
             for each in self.session.ready:
@@ -258,7 +258,7 @@ class Scene:
                 return None
 
     def to_end(self) -> "Scene":
-        """Read to the end; also that it is one, that it stays, and that it has exactly one outcome."""
+        """Read to the end. Check that the end is final, and has exactly one outcome."""
         while self.next() is not None:
             assert len(self.events) < 10_000
         outcome, last = self.session.outcome, self.steps[-1]
@@ -269,13 +269,13 @@ class Scene:
         return self
 
     def take(self, count: int) -> "Scene":
-        """Take so many events, and be busy with the last of them."""
+        """Take that many events, and be busy with the last of them."""
         for _ in range(count):
             assert self.next() is not None
         return self
 
     def to(self, kind: type[S]) -> S:
-        """Go on to the first step of that kind, and do not do it."""
+        """Go on to the first step of that kind, without doing it."""
         while True:
             for each in self.session.ready:
                 self.events.append(each)
@@ -324,4 +324,4 @@ WHATEVER: dict[str, Callable[[Session, float], object]] = {
     "refused": lambda session, now: session.refused(b"", now),
     "drained": lambda session, now: session.drained(now),
 }
-"""Whatever may still happen to a session, after it is over too."""
+"""Everything that may still happen to a session, even after it is over."""

@@ -84,7 +84,7 @@ def test_clocks_that_are_off() -> None:
 
 @pytest.mark.parametrize("clock", ["idle", "first_event", "read"])
 def test_the_users_own_code_takes_its_time(clock: str) -> None:
-    """A clock that waits for data does not run while the user's code does."""
+    """A clock that waits for data does not run while the user's code runs."""
     result = Scene(plan(timeouts=clocks(**{clock: 10})), ok(A + B, 5.0, b"data: c\n\n", 5.0))
     while result.next() is not None:
         result.now += 100.0
@@ -92,7 +92,7 @@ def test_the_users_own_code_takes_its_time(clock: str) -> None:
 
 
 def test_total_runs_while_the_user_works() -> None:
-    """`total` is for the whole call; what was received before it ran out is handed out."""
+    """`total` is for the whole call. Events that were received before it ran out are still delivered."""
     result = Scene(plan(timeouts=clocks(total=10)), ok(A + B, b"data: c\n\n"))
     while result.next() is not None:
         result.now += 100.0
@@ -101,14 +101,14 @@ def test_total_runs_while_the_user_works() -> None:
 
 @pytest.mark.parametrize("clock", ["read", "idle"])
 def test_clocks_that_are_resumed(clock: str) -> None:
-    """`read` and `idle` are a cut: the stream is resumed, and then the clock starts again."""
+    """A `read` or `idle` timeout counts as a cut: the stream is resumed, and then the clock starts again."""
     result = run(plan(resume=RESUME, timeouts=clocks(**{clock: 10})), ok(event(1), 20.0), ok(8.0, event(2)))
     assert (result.data, result.ids) == (["1", "2"], [None, "1"])
     assert result.waits == approx([1.0])
 
 
 def test_idle_after_a_resume() -> None:
-    """On a resumed connection `idle` runs from its headers on; the attempts that bring nothing are counted."""
+    """On a resumed connection `idle` runs from the headers on. Attempts without an event are counted."""
     result = run(plan(resume=RESUME, timeouts=clocks(idle=10)), ok(event(1), 20.0), *[ok(20.0)] * 5)
     error = result.failed(StreamInterrupted)
     assert isinstance(error.__cause__, StreamTimeout)
@@ -118,7 +118,7 @@ def test_idle_after_a_resume() -> None:
 @pytest.mark.parametrize(("request_", "connects"), [(POST, 1), (GET, 2)])
 @pytest.mark.parametrize("clock", ["read", "first_event"])
 def test_clocks_before_the_first_event(request_: Request, connects: int, clock: str) -> None:
-    """Before the first event, silence after a 2xx is ambiguous: retried where that is safe."""
+    """Before the first event, silence after a 2xx is ambiguous: it is retried if that is safe."""
     result = run(plan(request_, timeouts=clocks(**{clock: 10})), ok(20.0, A), *[ok(A)] * (connects - 1))
     assert len(result.connects) == connects
     assert (result.outcome == "completed") is (connects == 2)
@@ -128,27 +128,27 @@ def test_clocks_before_the_first_event(request_: Request, connects: int, clock: 
     "plan_", [plan(resume=RESUME, timeouts=clocks(total=10)), subscription(timeouts=clocks(total=10))]
 )
 def test_total_is_never_resumed(plan_: Plan) -> None:
-    """When the time for the whole call has run out, there is no other attempt."""
+    """After `total` has run out, there is no other attempt."""
     result = run(plan_, ok(event(1), 20.0))
     assert (result.failed(StreamTimeout).clock, len(result.connects)) == ("total", 1)
 
 
 def test_total_counts_all_attempts() -> None:
-    """`total` runs from the first attempt on, waits included."""
+    """`total` runs from the first attempt on, delays included."""
     result = run(plan(GET, timeouts=clocks(total=10)), REFUSED, REFUSED, ok(A, 9.0))
     assert result.failed(StreamTimeout).clock == "total"
     assert result.now - START == approx(10.0)
 
 
 def test_total_leaves_no_time_for_another_attempt() -> None:
-    """A wait that would end after `total` is not begun; the failure itself is raised, and says so."""
+    """A delay that would end after `total` is not begun. The failure itself is raised, with the reason."""
     result = run(plan(timeouts=clocks(total=5)), answer(503, retry_after="6"))
     assert (result.waits, result.failed(StatusError).status_code) == ([], 503)
     assert "total of 5 s" in str(result.error)
 
 
 def test_what_an_attempt_may_take() -> None:
-    """An attempt gets its own clocks, cut to what is left of the total."""
+    """An attempt has its own clocks, limited to the rest of `total`."""
     timeouts = Timeouts(connect=10, response=300, total=20)
     result = Scene(plan(timeouts=timeouts, retry=RetryPolicy(initial_delay=15, max_delay=15, jitter=0)), REFUSED, ok())
     result.to_end()
@@ -173,7 +173,7 @@ ATTEMPT_CLOCKS = rows(
 def test_clocks_of_an_attempt(
     seconds: dict[str, float], failure: dict[str, bool], after: float, clock: str | None
 ) -> None:
-    """Which clock of an attempt ran out is told by our time, whatever the client calls it."""
+    """The clock that ended an attempt is determined by our time, not by the client's exception."""
     result = Scene(plan(timeouts=clocks(**seconds), retry=None))
     result.to(Connect)
     result.now += after
@@ -185,7 +185,7 @@ def test_clocks_of_an_attempt(
 
 
 def test_total_before_the_headers() -> None:
-    """A total that runs out before there are headers is a timeout of the stream too, and so a `TimeoutError`."""
+    """If `total` runs out before the headers, that is a `StreamTimeout` too, and so a `TimeoutError`."""
     result = Scene(plan(timeouts=clocks(total=20)))
     result.to(Connect)
     result.now += 20.0
@@ -197,7 +197,7 @@ def test_total_before_the_headers() -> None:
 
 
 def test_total_during_a_resume() -> None:
-    """A total that runs out during a resume is a timeout of the stream."""
+    """If `total` runs out during a resume, that is a timeout of the stream."""
     result = Scene(plan(resume=RESUME, timeouts=clocks(total=20)), ok(event(1), RESET))
     result.to(Wait)
     result.now += 1.5
@@ -214,7 +214,7 @@ def test_a_timeout_that_is_none_of_ours() -> None:
 
 
 def test_the_deadline_moves() -> None:
-    """The deadline of a read is that of the clock that runs out first, counted from when the user came back."""
+    """The deadline of a read is that of the clock that runs out first, counted from the user's return."""
     result = Scene(plan(timeouts=clocks(first_event=5, idle=30, total=100)), ok(A, A, A))
     result.to(Read)
     assert result.session.deadline == approx(START + 5)
@@ -245,7 +245,7 @@ def test_the_deadline_moves() -> None:
     ],
 )
 def test_read_timeout(timeouts: Timeouts, watched: float | None, unwatched: float | None) -> None:
-    """If no watchdog watches the deadline, the read timeout stands in for it, and is never too early."""
+    """If no watchdog watches the deadline, the read timeout replaces it, and is never too early."""
     session = Session(plan(timeouts=timeouts), random=lambda: 0.0, utc_now=lambda: TODAY)
     session.next_step(100.0)
     assert session.read_timeout(110.0, is_watched=True) == watched

@@ -1,4 +1,4 @@
-"""Resuming with a cursor of the user's."""
+"""Resuming with the user's cursor."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from sse_client._resume import Cursor
 
 
 def test_each_stream_has_a_cursor_of_its_own() -> None:
-    """A cursor that `advance` changes in place is not that of other streams with the same `resume=`."""
+    """A cursor that `advance` changes in place is not shared with other streams of the same `resume=`."""
 
     def advance(cursor: list[str], event: ServerSentEvent) -> list[str]:
         cursor.append(event.data)
@@ -29,7 +29,9 @@ def test_each_stream_has_a_cursor_of_its_own() -> None:
 
 
 def test_a_cursor() -> None:
-    """`advance` is called once for each finished event, in order, and `request` makes the next one from its result."""
+    """
+    `advance` is called once for each finished event, in order, and `request` makes the next request from its result.
+    """
     advanced: list[str] = []
 
     def advance(cursor: int, event: ServerSentEvent) -> int:
@@ -52,7 +54,7 @@ def test_a_cursor() -> None:
 
 
 def test_a_cursor_is_not_advanced_by_what_is_not_finished() -> None:
-    """An event that is in the user's hands, or still pending, has not been finished with."""
+    """The cursor is not advanced by an event that the user still handles, or by one that is pending."""
     advanced: list[str] = []
 
     def advance(_: None, event: ServerSentEvent) -> None:
@@ -66,7 +68,7 @@ def test_a_cursor_is_not_advanced_by_what_is_not_finished() -> None:
 
 
 def test_the_users_own_mistake_in_a_cursor() -> None:
-    """An exception in `advance` comes out as it is."""
+    """An exception in `advance` comes out unchanged."""
 
     def advance(_: None, event: ServerSentEvent) -> None:
         raise LookupError("mine")

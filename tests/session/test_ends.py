@@ -106,7 +106,7 @@ def test_ends(
     error: type[SSEError] | None,
     size: int,
 ) -> None:
-    """How a stream ends is told by its bytes and by how its body ends, not by how it is cut into pieces."""
+    """The end of a stream depends on its bytes and on the end of its body, not on how it is cut into pieces."""
     result = run(plan(**options), ok(*in_pieces(body, size)))
     assert (result.data, result.outcome) == (data, outcome)
     assert (None if result.error is None else type(result.error)) is error
@@ -131,7 +131,7 @@ NO_TERMINATOR = rows(
 def test_an_end_without_a_terminator(
     options: dict[str, Any], body: tuple[Item, ...], is_logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stream that could be resumed and ends by its body alone is logged: with some proxies that may be a cut."""
+    """If a stream that could be resumed ends only by its body, that is logged: with some proxies it may be a cut."""
     caplog.set_level(logging.INFO, "sse_client")
     request = replace(POST, url="http://me:secret@test/chat?token=secret")
     assert run(plan(request, **options), ok(*body)).outcome == "completed"
@@ -143,14 +143,14 @@ def test_an_end_without_a_terminator(
 
 
 def test_a_204_needs_no_terminator(caplog: pytest.LogCaptureFixture) -> None:
-    """A 204 to a resume says that this was all: nothing is missing."""
+    """A 204 to a resume means that the stream was complete: nothing is logged."""
     caplog.set_level(logging.INFO, "sse_client")
     assert run(plan(resume=RESUME), ok(event(1), RESET), GONE).outcome == "completed"
     assert "without a terminator" not in caplog.text
 
 
 def test_terminator_is_followed_by_one_drain() -> None:
-    """What stands behind the terminator is read on the call after it, for at most 0.1 s and 64 KiB."""
+    """The rest of the body after the terminator is read on the next call, for at most 0.1 s and 64 KiB."""
     result = run(plan(), ok(A + b"data: [DONE]\n\n", B))
     steps = [step for step in result.steps if not isinstance(step, Read)]
     assert steps == [result.connects[0], Drain(65536, 0.1), Stop(None)]
@@ -158,7 +158,7 @@ def test_terminator_is_followed_by_one_drain() -> None:
 
 @pytest.mark.parametrize("behind", ["ended", "lost", "drained"])
 def test_nothing_fails_behind_the_terminator(behind: str) -> None:
-    """Behind the terminator, neither an end nor a reset can change that the stream is completed."""
+    """After the terminator, neither an end nor a reset changes the outcome: the stream is completed."""
     result = Scene(plan(terminator=DONE), ok(END)).take(1)
     assert isinstance(result.ask(), Drain)
     match behind:
@@ -172,7 +172,7 @@ def test_nothing_fails_behind_the_terminator(behind: str) -> None:
 
 
 def test_error_event_says_what_the_server_said() -> None:
-    """An error event is raised with its event, its code and its message, and with what was known of the stream."""
+    """An error event is raised with its event, code and message, and with the last event ID and stats of the stream."""
     error = run(plan(errors=ERRORS), ok(b"id: 4\n" + A + ERROR)).failed(ErrorEventReceived)
     assert (error.message, error.code, error.event.data) == ("too busy", 7, ERROR[6:-2].decode())
     assert (error.last_event_id, error.stats.events) == ("4", 1)
@@ -180,7 +180,7 @@ def test_error_event_says_what_the_server_said() -> None:
 
 
 def test_an_interrupted_stream_has_the_cause() -> None:
-    """The error of the HTTP client is the cause, and the text says how far the stream came."""
+    """The HTTP client's error is the cause, and the text has the number of events."""
     error = run(plan(), ok(A, B, RESET)).failed(StreamInterrupted)
     assert error.__cause__ is RESET.cause
     assert error.stats.events == 2
@@ -188,7 +188,7 @@ def test_an_interrupted_stream_has_the_cause() -> None:
 
 
 def test_a_long_code_makes_no_long_error() -> None:
-    """The same of the code of an error event, and of a `Location` that cannot be followed."""
+    """A long code of an error event, or a long `Location`, does not make a long error text."""
     code = f'data: {{"type": "error", "code": "{"x" * 100_000}"}}\n\n'.encode()
     assert len(str(run(plan(errors=ERRORS), ok(code)).error)) < 1000
     assert len(str(run(plan(GET), answer(302, location="http://[/" + "x" * 5000)).error)) < 1000
@@ -200,7 +200,7 @@ def test_a_long_code_makes_no_long_error() -> None:
     ['{"type": "error", "code": %s}', '{"type": "error", "detail": %s}', '{"type": "error", "error": {"message": %s}}'],
 )
 def test_an_error_event_nested_deeply(data: str, depth: int) -> None:
-    """An error event whose JSON is nested deeply is that error, and no other."""
+    """An error event whose JSON is nested deeply is still an `ErrorEventReceived`."""
     data = data % ("[" * depth + "]" * depth)
     result = run(plan(errors=ErrorEvent(event="error", code="code")), ok(f"event: error\ndata: {data}\n\n".encode()))
     assert len(str(result.failed(ErrorEventReceived))) < 1000

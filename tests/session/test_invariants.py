@@ -1,4 +1,4 @@
-"""What holds wherever a stream is cut."""
+"""Invariants that hold wherever a stream is cut."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,17 +37,19 @@ ENDING = "end"
 
 
 def block(number: int, has_extra: bool) -> bytes:
-    """One event of the feed, some with a comment and a `retry` around it."""
+    """One event of the feed, sometimes with a comment and a `retry` before it."""
     return (b": ping\n\nretry: 10\n\n" if has_extra else b"") + event(number)
 
 
 @dataclass
 class Feed:
-    """A server that goes on behind `Last-Event-ID`, and cuts its answers anywhere."""
+    """A server that resumes after `Last-Event-ID`, and cuts its responses anywhere."""
 
     blocks: list[bytes]
     cuts: list[tuple[int, int, int]]
-    """For each answer: after how many bytes it is cut, the size of its pieces, and which fault comes in its place."""
+    """
+    For each response: the number of bytes before its cut, the size of its pieces, and the fault that may replace it.
+    """
 
     def reply(self, step: Connect, has_begun: bool) -> Reply:
         begin = int(step.headers.get("Last-Event-ID", b"0"))
@@ -70,7 +72,7 @@ BLOCKS = st.lists(st.booleans(), max_size=12).map(lambda extras: [block(n, x) fo
 
 
 def drive(feed: Feed, plan: Plan, limit: int | None = None) -> Scene:
-    """Read a feed to its end, or leave it in the middle of the event `limit`."""
+    """Read a feed to its end, or stop in the middle of the event `limit`."""
     result = Scene(plan)
     while limit is None or len(result.events) < limit:
         for each in result.session.ready:
@@ -86,7 +88,7 @@ def drive(feed: Feed, plan: Plan, limit: int | None = None) -> Scene:
 @given(BLOCKS, CUTS)
 @settings(max_examples=150, deadline=None)
 def test_each_event_exactly_once(blocks: list[bytes], cuts: list[tuple[int, int, int]]) -> None:
-    """Wherever a stream is cut, by whatever faults, each event is handed out once and in order, up to its end."""
+    """Wherever a stream is cut, and by whatever faults, each event is delivered once and in order, up to its end."""
     options: dict[str, Any] = {
         "retry": PATIENT,
         "resume": LastEventID(retry=PATIENT),
@@ -103,7 +105,7 @@ def test_each_event_exactly_once(blocks: list[bytes], cuts: list[tuple[int, int,
 def test_one_outcome_and_no_request_after_it(
     blocks: list[bytes], cuts: list[tuple[int, int, int]], retries: int
 ) -> None:
-    """With few attempts, what is handed out is the beginning of the stream, there is one outcome, and then silence."""
+    """With few attempts, a prefix of the stream is delivered, there is one outcome, and nothing follows it."""
     policy = RetryPolicy(max_retries=retries)
     options: dict[str, Any] = {
         "retry": policy,
@@ -132,7 +134,7 @@ def test_another_stream_goes_on(
     limit: int,
     error: BaseException | None,
 ) -> None:
-    """With the ID that a stream was left with, another goes on: behind the event in hand, or with it after an error."""
+    """With the last event ID of a stream that the user left, another one resumes after the finished events."""
     options: dict[str, Any] = {
         "retry": PATIENT,
         "resume": LastEventID(retry=PATIENT),

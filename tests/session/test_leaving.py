@@ -73,7 +73,10 @@ PHASES = [at_connect, at_read, at_event, at_read_body, at_wait, at_wait_to_resum
 @pytest.mark.parametrize("happens", WHATEVER)
 @pytest.mark.parametrize("phase", PHASES)
 def test_close(phase: Callable[[Plan], Scene], happens: str) -> None:
-    """After `close` no event and no request goes out, whatever happens: the stream is cancelled, without an error."""
+    """
+    After `close`, no event is delivered and no request is sent, whatever happens: the stream is cancelled, without an
+    error.
+    """
     result = phase(plan(resume=RESUME))
     seen = len(result.events)
     result.session.close()
@@ -94,7 +97,7 @@ def test_close_before_the_beginning() -> None:
 
 
 def test_close_after_the_end() -> None:
-    """Closing what has ended changes nothing."""
+    """Closing a stream that has ended changes nothing."""
     result = run(plan(), ok(A, RESET))
     result.session.close()
     result.session.leave(None, result.now)
@@ -102,14 +105,14 @@ def test_close_after_the_end() -> None:
 
 
 def test_close_behind_the_terminator() -> None:
-    """Who has had the terminator, has had it all: closing the stream then leaves it completed."""
+    """A stream that is closed after its terminator was delivered is completed."""
     result = Scene(plan(terminator=DONE), ok(END)).take(1)
     result.session.close()
     assert (result.to_end().outcome, result.error) == ("completed", None)
 
 
 def test_close_with_the_terminator_pending() -> None:
-    """A terminator that has not been handed out is as good as none: the stream is cancelled."""
+    """A stream that is closed before its terminator was delivered is cancelled."""
     result = Scene(plan(terminator=DONE), ok(A + END)).take(1)
     result.session.close()
     assert (result.to_end().outcome, result.error, result.data) == ("cancelled", None, ["a"])
@@ -127,7 +130,10 @@ def test_close_with_the_terminator_pending() -> None:
 )
 @pytest.mark.parametrize("phase", PHASES)
 def test_leave(phase: Callable[[Plan], Scene], error: BaseException | None, outcome: Outcome) -> None:
-    """Leaving early is `abandoned`, by the user's own exception too; by what is no `Exception`, `cancelled`."""
+    """
+    A user who leaves early abandons the stream, even by an exception; if it is not an `Exception`, the stream is
+    cancelled.
+    """
     result = phase(plan(resume=RESUME)).leave(error)
     assert (result.outcome, result.error) == (outcome, None)
     assert result.to_end().outcome == outcome
@@ -135,20 +141,20 @@ def test_leave(phase: Callable[[Plan], Scene], error: BaseException | None, outc
 
 @pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt()])
 def test_leave_after_close(error: BaseException | None) -> None:
-    """A stream that was closed by somebody else is cancelled, however its loop is left."""
+    """A stream that was closed is cancelled, however the user then leaves its loop."""
     result = at_event(plan())
     result.session.close()
     assert result.leave(error).outcome == "cancelled"
 
 
 def test_leave_before_the_beginning() -> None:
-    """A stream that is left before it began never sends a request."""
+    """A stream that the user leaves before it began never sends a request."""
     result = Scene(plan()).leave()
     assert (result.steps, result.outcome) == ([Stop(None)], "abandoned")
 
 
 def test_leave_after_the_terminator() -> None:
-    """Leaving at the terminator is the end, and no abandonment."""
+    """A user who leaves at the terminator has a completed stream."""
     result = Scene(plan(terminator=DONE), ok(A + END)).take(2).leave()
     assert (result.outcome, result.error) == ("completed", None)
     assert isinstance(result.steps[-2], Drain)
@@ -170,33 +176,33 @@ def test_leave_after_the_terminator() -> None:
 def test_fail_at_the_last_event(
     error: BaseException, outcome: Outcome, options: dict[str, Any], body: tuple[Item, ...]
 ) -> None:
-    """Who fails on the last event has not had it: the stream is abandoned, whether its end has been received or not."""
+    """If the user's code fails at the last event, the stream is not completed, even if its end was received."""
     result = Scene(plan(**options), ok(*body)).take(2).leave(error)
     assert (result.outcome, result.error) == (outcome, None)
     assert result.to_end().outcome == outcome
 
 
 def test_fail_after_the_end() -> None:
-    """Who fails when the end was told has had it all."""
+    """If the user's code fails after the end was reported, the stream is completed."""
     result = run(plan(terminator=DONE), ok(A + END)).leave(ValueError())
     assert result.outcome == "completed"
 
 
 @pytest.mark.parametrize("error", [None, ValueError()], ids=["in-good-order", "by-an-error"])
 def test_leave_before_a_pending_error_event(error: Exception | None) -> None:
-    """An error event that was received, but that the user has left before, is never raised, and no outcome."""
+    """If the user leaves before a pending error event, it is never raised, and the stream is abandoned."""
     result = Scene(plan(errors=ERRORS), ok(A + B + ERROR)).take(1).leave(error)
     assert (result.outcome, result.error) == ("abandoned", None)
 
 
 def test_leave_before_a_pending_terminator() -> None:
-    """Who leaves before the last event has left early, even where the end has been received."""
+    """If the user leaves before the last event, the stream is abandoned, even if the end was received."""
     result = Scene(plan(terminator=DONE), ok(A + B + END)).take(1).leave()
     assert result.outcome == "abandoned"
 
 
 def test_an_end_is_said_again() -> None:
-    """Asked again, a stream that failed says the same thing again."""
+    """After a failure, each further call returns the same error."""
     result = run(plan(), ok(A, RESET))
     assert result.ask() is not None
     assert [step.error for step in result.steps if isinstance(step, Stop)] == [result.error] * 2

@@ -1,4 +1,4 @@
-"""What a session tells while it runs: the last event ID, the state, the head, the numbers."""
+"""The progress that a session reports while it runs: the last event ID, the state, the head, the stats."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from sse_client._errors import (
 
 
 def test_the_last_event_id_at_each_point() -> None:
-    """An event is finished when the user comes back for the next, not when it is handed out."""
+    """An event is finished when the user takes the next one, not when it is delivered."""
     result = Scene(plan(last_event_id="0"), ok(events(1, 2) + A, b"id: 4\n\n", event(5)))
     seen = [result.session.last_event_id]
     while result.next() is not None:
@@ -42,7 +42,10 @@ def test_the_last_event_id_at_each_point() -> None:
     ("error", "last"), [(None, "2"), (ValueError(), "1"), (KeyboardInterrupt(), "1"), (GeneratorExit(), "1")]
 )
 def test_leaving_finishes_an_event(error: BaseException | None, last: str) -> None:
-    """Leaving without an exception finishes the event in hand; leaving by one does not, nor what is pending."""
+    """
+    A user who leaves without an exception finishes the current event. An exception does not, nor are pending events
+    finished.
+    """
     result = Scene(plan(resume=RESUME), ok(events(1, 2, 3))).take(2)
     result.session.leave(error, result.now)
     assert result.session.last_event_id == last
@@ -52,7 +55,7 @@ def test_leaving_finishes_an_event(error: BaseException | None, last: str) -> No
 
 @pytest.mark.parametrize("error", [None, ValueError(), KeyboardInterrupt()])
 def test_leaving_forgets_what_is_pending(error: BaseException | None) -> None:
-    """After leaving in the middle of a piece, what was handed out is counted, and nothing more is handed out."""
+    """After the user leaves in the middle of a piece, only delivered events are counted, and no more are delivered."""
     result = Scene(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2).leave(error)
     assert result.session.stats(result.now).events == 2
     assert list(result.session.ready) == []
@@ -60,7 +63,7 @@ def test_leaving_forgets_what_is_pending(error: BaseException | None) -> None:
 
 
 def test_closing_finishes_nothing_that_was_not_handed_out() -> None:
-    """After a close in the middle of a piece, the events behind are none that the user has finished with."""
+    """After a close in the middle of a piece, the events that were not delivered are not finished."""
     result = Scene(plan(resume=RESUME), ok(events(1, 2, 3, 4))).take(2)
     result.session.close()
     assert result.session.last_event_id == "1"
@@ -70,27 +73,27 @@ def test_closing_finishes_nothing_that_was_not_handed_out() -> None:
 
 
 def test_leaving_at_the_end_of_a_piece() -> None:
-    """Leaving finishes blocks of an ID that came in one piece with the last event."""
+    """A user who leaves at the last event of a piece also finishes later blocks of an ID in that piece."""
     result = Scene(plan(), ok(events(1) + b"id: 2\n\n")).take(1).leave()
     assert result.session.last_event_id == "2"
 
 
 def test_leaving_by_an_exception_at_the_terminator() -> None:
-    """An exception of the user's at the last event has not finished that one."""
+    """An exception of the user's code at the last event leaves that event unfinished."""
     result = Scene(plan(terminator=DONE), ok(event(1) + event(2, END_TEXT))).take(2)
     result.leave(ValueError())
     assert result.session.last_event_id == "1"
 
 
 def test_an_error_knows_what_was_finished() -> None:
-    """The error of a stream has the ID of the last event, and its numbers."""
+    """The error of a stream has the last event ID and the stats."""
     error = run(plan(), ok(events(1, 2) + b": x\n", RESET)).failed(StreamInterrupted)
     assert (error.last_event_id, error.stats.events) == ("2", 2)
     assert (error.stats.events, error.stats.comments, error.stats.attempts) == (2, 1, 1)
 
 
 def test_the_state() -> None:
-    """A stream waits for its first event, streams, and is closed; a resume is streaming all the while."""
+    """A stream waits until its first event, streams, and is closed; it stays streaming during a resume."""
     result = Scene(plan(resume=RESUME), ok(event(1), RESET), ok(event(2)))
     states = [result.session.state]
     result.to(Read)
@@ -106,7 +109,7 @@ def test_the_state() -> None:
 
 
 def test_when_a_stream_is_open() -> None:
-    """Entering is done once an answer is accepted, or when the stream is over without an error."""
+    """Entering is done once a response is accepted, or if the stream is over without an error."""
     result = Scene(plan(), REFUSED, ok(A))
     result.to(Wait)
     assert not result.session.is_open
@@ -117,14 +120,14 @@ def test_when_a_stream_is_open() -> None:
 
 
 def test_the_latest_head() -> None:
-    """The head that is shown is that of the latest answer."""
+    """The session's head is that of the latest response."""
     result = run(plan(resume=RESUME), answer(307, location="/b"), ok(event(1), RESET), answer(206, A))
     assert result.session.head is result.heads[-1]
     assert result.heads[-1].status_code == 206
 
 
 def test_the_numbers() -> None:
-    """The statistics count over all attempts, and their times are those of the waiting."""
+    """The stats count over all attempts, and their times are the time spent waiting."""
     first = answer(200, b": hi\n\n", 3.0, event(1), 4.0, event(2), RESET, after=2.0)
     result = Scene(plan(resume=RESUME, can_refresh=True), answer(401, after=1.0), first, ok(6.0, event(3), 1.0))
     result.to_end()
@@ -138,7 +141,7 @@ def test_the_numbers() -> None:
 
 
 def test_the_numbers_in_between() -> None:
-    """The statistics of a stream that runs are those of now; before it began they are nothing."""
+    """The stats of a running stream are current; before it began they do not change."""
     result = Scene(plan(), ok(A + B))
     assert result.session.stats(result.now) == result.session.stats(result.now + 5)
     assert result.session.stats(result.now).time_to_headers is None
@@ -148,6 +151,6 @@ def test_the_numbers_in_between() -> None:
 
 
 def test_errors_of_a_stream_carry_the_numbers_of_their_end() -> None:
-    """The statistics in an error are those of the moment it was raised."""
+    """The stats in an error are those of the moment it was raised."""
     error = run(plan(timeouts=clocks(idle=10)), ok(2.0, A, 20.0)).failed(StreamTimeout)
     assert error.stats.duration == approx(12.0)

@@ -1,4 +1,4 @@
-"""What a dialect's reader changes in the decisions of a stream: what a clean end means, and when it may start over."""
+"""How a dialect's reader affects a stream: the meaning of a clean end, and when the stream may start over."""
 
 import json
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ class Letters:
 
 
 class Silent(Letters):
-    """The same for a protocol that does not say where a reply ends."""
+    """The same for a protocol that does not mark the end of a reply."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +123,10 @@ LAST_LINE = b'data: {"end": true, "letters": "c"}'
     ),
 )
 def test_ends(body: tuple[bytes, ...], options: dict[str, Any], outcome: str, values: str) -> None:
-    """At a clean end the reader is asked; a terminator ends the reply unasked, and the reader has read it."""
+    """
+    At a clean end the reader decides whether the reply is complete. A terminator ends it in any case, after the reader
+    has read it.
+    """
     scene = reading(ok(*body), **options)
     assert (scene.outcome, "".join(scene.values)) == (outcome, values)
     assert scene.session.reading is not None
@@ -150,13 +153,13 @@ def test_an_incomplete_reply() -> None:
     ),
 )
 def test_json(body: bytes, options: dict[str, Any], outcome: str) -> None:
-    """At the end of a JSON body the reader is asked too."""
+    """At the end of a JSON body the reader decides too."""
     scene = reading(answer(200, body, type="application/json"), accepts_json=True, **options)
     assert scene.outcome == outcome
 
 
 def test_an_end_after_a_resume() -> None:
-    """A 204 to a resume ends the reply where it is: truncated if that is not complete."""
+    """A 204 to a resume ends the reply: truncated if it is not complete."""
     for body, outcome in ((event(1, AB[6:-2].decode()), "truncated"), (event(1, ENDED[6:-2].decode()), "completed")):
         scene = reading(ok(body, RESET), answer(204, type=""), resume=LastEventID())
         assert scene.outcome == outcome
@@ -198,14 +201,14 @@ def test_transient_errors(bodies: list[Any], requests: int, outcome: str, values
     ),
 )
 def test_transient_errors_outside_any_event(first: tuple[Any, ...], requests: int, outcome: str) -> None:
-    """A transient error that is a stray line is retried as one in an event is."""
+    """A transient error in a stray line is retried like one in an event."""
     scene = reading(ok(*first), ok(AB, ENDED), errors=BUSY)
     assert (len(scene.connects), scene.outcome) == (requests, outcome)
     assert "".join(scene.values) == ("ab" if requests == 2 or first[0] == AB else "")
 
 
 def test_a_transient_error_without_a_reader() -> None:
-    """Without a reader, the first event is what must not be doubled."""
+    """Without a reader, a transient error is retried only before the first event."""
     busy = data(error="x", code="busy")
     assert run(plan(errors=BUSY), ok(busy), ok(A)).data == ["a"]
     assert run(plan(errors=BUSY), ok(A, busy), ok(A)).outcome == "error_event"
@@ -213,7 +216,7 @@ def test_a_transient_error_without_a_reader() -> None:
 
 
 def test_a_delay_before_a_transient_error_is_retried() -> None:
-    """Transient errors wait as long as other failures in a row, although events came between them."""
+    """Delays after transient errors grow as after other failures in a row, even with events between them."""
     busy = ok(STARTED + data(error="x", code="busy"))
     scene = reading(busy, busy, ok(ENDED), errors=BUSY, retry=NO_JITTER)
     assert scene.waits == [0.5, 1.0]
@@ -231,13 +234,13 @@ def test_lost_before_the_first_value() -> None:
 
 
 def test_lost_each_time_before_the_first_value() -> None:
-    """Events without a value are no progress: the attempts have an end."""
+    """Events without a value are not progress: the number of attempts is limited."""
     scene = reading(*[ok(STARTED, RESET)] * 9, retry=AMBIGUOUS_OK)
     assert (scene.outcome, len(scene.connects), scene.waits) == ("interrupted", 3, [0.5, 1.0])
 
 
 def test_a_resume() -> None:
-    """A resumed stream goes on with the same reader, which is told."""
+    """A resumed stream continues with the same reader, which is told of the resume."""
     made: list[Letters] = []
 
     def make() -> Letters:
@@ -250,7 +253,7 @@ def test_a_resume() -> None:
 
 
 def test_an_idle_stream_without_a_value() -> None:
-    """A clock that runs out before the first value is an attempt that failed."""
+    """A clock that runs out before the first value makes a failed attempt."""
     scene = reading(ok(STARTED, 99.0), ok(AB, ENDED), retry=AMBIGUOUS_OK, timeouts=clocks(idle=5.0))
     assert (scene.outcome, scene.values) == ("completed", ["a", "b"])
     assert reading(ok(STARTED, 99.0), timeouts=clocks(idle=5.0)).failed(StreamTimeout).clock == "idle"
@@ -258,7 +261,7 @@ def test_an_idle_stream_without_a_value() -> None:
 
 @pytest.mark.parametrize("has_failed", [False, True], ids=["left", "failed"])
 def test_left_in_the_middle_of_an_event(has_failed: bool) -> None:
-    """An event is finished with its last value: one that the user leaves in the middle of comes again."""
+    """An event is finished with its last value. If the user leaves in the middle of it, it is not finished."""
     letters = ENDED.replace(b"end", b"letters").replace(b"true", b'"xy"')
     scene = Scene(plan(reader=Letters, resume=LastEventID()), ok(event(1, '{"letters": "ab"}') + b"id: 2\n" + letters))
     session = scene.session
@@ -291,7 +294,7 @@ def test_closed_in_the_middle_of_an_event() -> None:
 
 
 def test_data_that_the_reader_cannot_parse() -> None:
-    """Data that is not JSON is a `DecodeError`, after which the stream goes on."""
+    """Data that is not JSON is a `DecodeError`, after which the stream continues."""
     scene = Scene(plan(reader=Letters), ok(b"data: {\n\n" + AB + ENDED))
     with pytest.raises(DecodeError, match=r"'message' event is not JSON: '\{'"):
         scene.next()
@@ -300,7 +303,7 @@ def test_data_that_the_reader_cannot_parse() -> None:
 
 
 def test_the_cursor() -> None:
-    """The cursor is that of the last event that the user has finished with, also if they fail on the next."""
+    """The cursor is that of the last event that the user has finished with, even if their code fails on the next."""
 
     def count(cursor: int, _: ServerSentEvent) -> int:
         return cursor + 1

@@ -1,4 +1,4 @@
-"""Which redirects are followed, and to where."""
+"""Which redirects are followed, and to which URL."""
 
 from dataclasses import replace
 
@@ -31,7 +31,9 @@ FOLLOWED = rows(
 
 @pytest.mark.parametrize(("method", "url", "status", "location", "target"), FOLLOWED)
 def test_redirects_that_are_followed(method: str, url: str, status: int, location: str, target: str | None) -> None:
-    """A redirect within the origin is followed, with the body and all headers, and is not another attempt."""
+    """
+    A redirect within the origin is followed, with the body and the headers, and does not count as another attempt.
+    """
     request = Request(method=method, url=url, params={"a": "1"}, content="x")
     result = run(plan(request), answer(status, location=location), ok(A))
     assert result.data == ["a"]
@@ -65,7 +67,7 @@ NOT_FOLLOWED = rows(
 
 @pytest.mark.parametrize(("method", "url", "status", "location", "why"), NOT_FOLLOWED)
 def test_redirects_that_are_refused(method: str, url: str, status: int, location: str, why: str) -> None:
-    """Any other redirect is a `StatusError` that says why it was not followed, and shows no secret."""
+    """Any other redirect is a `StatusError` with the reason, and without secrets."""
     result = run(plan(Request(method=method, url=url)), answer(status, location=location))
     error = result.failed(StatusError)
     assert (error.status_code, len(result.connects)) == (status, 1)
@@ -81,13 +83,13 @@ def test_a_redirect_to_nowhere(status: int) -> None:
 
 @pytest.mark.parametrize("status", [300, 304, 305, 306])
 def test_what_is_no_redirect(status: int) -> None:
-    """Other 3xx are not followed, whatever their `Location`."""
+    """Other 3xx are not followed, even with a `Location`."""
     assert run(plan(GET), answer(status, location="/b")).failed(StatusError).status_code == status
 
 
 @pytest.mark.parametrize("location", ["http://other/b", "http://test:81/b"])
 def test_another_origin_gets_no_credentials(location: str) -> None:
-    """With `cross_origin_redirects=True` another origin is followed, and marked as foreign from then on."""
+    """With `cross_origin_redirects=True`, a redirect to another origin is followed, and is foreign from then on."""
     result = run(
         plan(cross_origin_redirects=True),
         answer(307, location=location),
@@ -100,13 +102,13 @@ def test_another_origin_gets_no_credentials(location: str) -> None:
 
 
 def test_a_redirect_of_a_used_up_body() -> None:
-    """A body that can be sent once cannot be redirected."""
+    """A redirect of a body that can be sent only once is refused."""
     result = run(plan(Request(method="POST", url=URL, content=iter([b"x"]))), answer(307, location="/b"))
     assert "cannot be sent again" in str(result.failed(StatusError))
 
 
 def test_redirects_are_bounded() -> None:
-    """Twenty redirects are followed, the next one is not."""
+    """Twenty redirects are followed; the next one is not."""
     result = run(plan(GET), *[answer(302, location="/b")] * 20, ok(A))
     assert (result.data, len(result.connects)) == (["a"], 21)
     result = run(plan(GET), *[answer(302, location="/b")] * 21)
@@ -114,7 +116,7 @@ def test_redirects_are_bounded() -> None:
 
 
 def test_a_retry_begins_at_the_first_url() -> None:
-    """A retry is of the first request, and may be redirected as often as that."""
+    """A retry starts at the first URL, and may be redirected as often."""
     replies = [answer(307, location=f"/{number}") for number in range(20)]
     result = run(plan(), *replies, answer(503), *replies, ok(A))
     assert result.data == ["a"]
@@ -122,7 +124,7 @@ def test_a_retry_begins_at_the_first_url() -> None:
 
 
 def test_a_resume_goes_on_behind_the_redirect() -> None:
-    """A resume asks where the stream was; one to a URL of its own goes there."""
+    """A resume is sent to the URL of the stream after redirects, unless it has its own URL."""
     result = run(plan(resume=RESUME), answer(307, location="/b"), ok(event(1), RESET), ok(A))
     assert [step.request.url for step in result.connects] == [URL, "http://test/b", "http://test/b"]
     resume = LastEventID(url="http://test/resume")
@@ -131,7 +133,7 @@ def test_a_resume_goes_on_behind_the_redirect() -> None:
 
 
 def test_a_foreign_stream_stays_foreign() -> None:
-    """A resume on another origin is without credentials too; a retry, which begins anew, is not."""
+    """A resume on another origin is without credentials too. A retry, which starts at the first URL, is not."""
     foreign = answer(307, location="http://other/b")
     result = run(plan(resume=RESUME, cross_origin_redirects=True), foreign, ok(event(1), RESET), ok(A))
     assert [step.is_foreign for step in result.connects] == [False, True, True]
@@ -140,6 +142,6 @@ def test_a_foreign_stream_stays_foreign() -> None:
 
 
 def test_a_resume_by_get_follows_as_a_get() -> None:
-    """It is the method of the request itself that decides which redirects it follows."""
+    """The method of the resume decides which redirects it follows."""
     result = run(plan(resume=LastEventID(method="GET")), ok(event(1), RESET), answer(302, location="/b"), ok(A))
     assert (result.outcome, result.connects[-1].request.url) == ("completed", "http://test/b")

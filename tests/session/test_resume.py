@@ -1,4 +1,4 @@
-"""Resuming after the first event: from which ID, how often, and where."""
+"""Resuming after the first event: after which ID, how often, and at which URL."""
 
 from dataclasses import replace
 from typing import Any
@@ -73,7 +73,7 @@ RESUMED_IDS = rows(
 
 @pytest.mark.parametrize(("body", "sent"), RESUMED_IDS)
 def test_the_id_that_a_resume_sends(body: tuple[Item, ...], sent: str) -> None:
-    """A resume sends the ID of the last event or block of an ID that the user has finished with."""
+    """A resume sends the ID of the last event, or block with only an ID, that the user has finished."""
     result = run(plan(resume=RESUME), ok(*body), ok(b"data: end\n\n"))
     assert result.ids == [None, sent]
     assert (result.outcome, result.data[-1]) == ("completed", "end")
@@ -92,13 +92,13 @@ def test_no_id_no_resume(body: tuple[Item, ...]) -> None:
 
 
 def test_an_id_of_another_stream_is_no_place_to_go_on() -> None:
-    """The ID that the user came with is none of this stream: going on behind it would replay what was handed out."""
+    """The user's `last_event_id=` is not resumed after: that would repeat events."""
     result = run(plan(resume=RESUME, last_event_id="7"), ok(A, RESET))
     assert (result.outcome, result.ids, result.data) == ("interrupted", ["7"], ["a"])
 
 
 def test_the_users_id_goes_with_each_attempt() -> None:
-    """`last_event_id=` goes with the first request and its retries, and an ID of the stream takes its place."""
+    """`last_event_id=` is sent with the first request and its retries, until the stream has an ID."""
     result = run(plan(resume=RESUME, last_event_id="7"), REFUSED, ok(event(8), RESET), ok(A))
     assert result.ids == ["7", "7", "8"]
 
@@ -110,7 +110,7 @@ def test_the_users_id_without_a_resume_by_id(resume: Any) -> None:
 
 
 def test_an_event_without_an_id_has_the_users() -> None:
-    """The parser is seeded with the user's ID, and with the last one after a resume, as browsers have it."""
+    """An event without an ID has the user's ID, or the last one of the connection before, as in browsers."""
     result = run(plan(resume=RESUME, last_event_id="7"), ok(A, event(8), RESET), ok(B))
     assert [event.id for event in result.events] == ["7", "8", "8"]
 
@@ -131,7 +131,7 @@ FAILED_ATTEMPTS = rows(
 
 @pytest.mark.parametrize("reply", FAILED_ATTEMPTS)
 def test_a_failed_attempt_is_no_data(reply: Reply) -> None:
-    """What a failed attempt brings is neither data nor an ID; the next one asks for the same, after twice the time."""
+    """A failed attempt adds neither data nor an ID. The next one sends the same ID, after twice the delay."""
     result = run(plan(resume=RESUME, terminator=DONE), ok(events(1, 2), RESET), reply, ok(event(3, END_TEXT)))
     assert result.ids == [None, "2", "2"]
     assert result.data == ["1", "2", END_TEXT]
@@ -150,7 +150,7 @@ def test_a_failed_attempt_is_no_data(reply: Reply) -> None:
     ),
 )
 def test_an_answer_that_ends_a_resume(reply: Reply, kind: type[SSEError]) -> None:
-    """Where another attempt would not help, the stream is interrupted, and the answer is the cause."""
+    """If another attempt would not help, the stream is interrupted, and the response is the cause."""
     result = run(plan(resume=RESUME), ok(events(1, 2), RESET), reply)
     error = result.failed(StreamInterrupted)
     assert (type(error.__cause__), result.outcome, len(result.connects)) == (kind, "interrupted", 2)
@@ -163,14 +163,14 @@ def test_an_answer_that_ends_a_resume(reply: Reply, kind: type[SSEError]) -> Non
     [({}, "completed", None), ({"terminator": DONE}, "truncated", StreamTruncated)],
 )
 def test_204_to_a_resume(options: dict[str, Any], outcome: Outcome, kind: type[SSEError] | None) -> None:
-    """A 204 to a resume means that nothing more comes: completed, or truncated where a terminator is required."""
+    """A 204 to a resume means that nothing more comes: completed, or truncated if a terminator is required."""
     result = run(plan(resume=RESUME, **options), ok(event(1), RESET), GONE)
     assert result.outcome == outcome
     assert (None if result.error is None else type(result.error)) is kind
 
 
 def test_attempts_of_a_resume_are_counted_in_a_row() -> None:
-    """Five attempts in a row, after 1, 2, 4, 8 and 16 s; then the last failure is the cause."""
+    """There are five attempts in a row, after 1, 2, 4, 8 and 16 s. Then the last failure is the cause."""
     result = run(plan(resume=RESUME), ok(event(1), RESET), *[REFUSED] * 5)
     error = result.failed(StreamInterrupted)
     assert result.waits == approx([1, 2, 4, 8, 16])
@@ -180,7 +180,7 @@ def test_attempts_of_a_resume_are_counted_in_a_row() -> None:
 
 
 def test_only_an_event_resets_the_count() -> None:
-    """An opened stream, a comment or an ID alone is no progress; an event is."""
+    """Only an event resets the count of failures; an opened stream, a comment or an ID alone does not."""
     empty = ok(b"id: 2\n\n: ping\n\n", RESET)
     result = run(plan(resume=RESUME), ok(event(1), RESET), *[empty] * 3, ok(event(3), RESET), *[empty] * 5)
     assert result.outcome == "interrupted"
@@ -207,14 +207,14 @@ def test_progress_never_runs_out() -> None:
     ],
 )
 def test_delays_of_a_resume(field: str, delays: list[float]) -> None:
-    """The server's `retry`, else 1 s, doubled for each failure in a row up to 30 s, and never under 50 ms."""
+    """The delay is the server's `retry`, or 1 s, doubled for each failure in a row up to 30 s, and at least 50 ms."""
     resume = LastEventID(retry=replace(RESUME.retry, max_retries=7))
     result = run(plan(resume=resume), ok(field.encode() + event(1), RESET), *[REFUSED] * 6, ok(A))
     assert result.waits == approx(delays)
 
 
 def test_the_reconnection_time_outlives_its_connection() -> None:
-    """A `retry` holds for all later connections, until another one comes."""
+    """A `retry` applies to all later connections, until another one comes."""
     result = run(
         plan(resume=RESUME),
         ok(b"retry: 300\n" + event(1), RESET),
@@ -226,7 +226,7 @@ def test_the_reconnection_time_outlives_its_connection() -> None:
 
 
 def test_a_servers_delay_in_a_resume() -> None:
-    """`Retry-After` is a floor under the delay of a resume too, and above 120 s the stream is interrupted."""
+    """`Retry-After` is a minimum for the delay of a resume too; above 120 s the stream is interrupted."""
     result = run(plan(resume=RESUME), ok(event(1), RESET), answer(503, retry_after="7"), ok(A))
     assert result.waits == approx([1, 7])
     result = run(plan(resume=RESUME), ok(event(1), RESET), answer(503, retry_after="200"))
@@ -234,7 +234,7 @@ def test_a_servers_delay_in_a_resume() -> None:
 
 
 def test_the_policy_of_a_resume() -> None:
-    """The policy inside of `resume=` decides about a resume: its delays, its jitter, its hook."""
+    """The policy in `resume=` decides about a resume: its delays, its jitter, its hook."""
     asked: list[int] = []
 
     def on(attempt: int, error: SSEError) -> bool | None:
@@ -247,7 +247,7 @@ def test_the_policy_of_a_resume() -> None:
 
 
 def test_no_attempts_left_to_a_resume() -> None:
-    """A resume of no attempts is none: the cut itself is raised."""
+    """With `max_retries=0` in `resume=`, the cut itself is raised."""
     error = run(plan(resume=LastEventID(retry=RetryPolicy(max_retries=0))), ok(event(1), RESET)).failed(
         StreamInterrupted
     )
@@ -255,7 +255,7 @@ def test_no_attempts_left_to_a_resume() -> None:
 
 
 def test_a_resume_needs_no_retry_policy() -> None:
-    """`retry=None` is about the time before the first event; a resume has its own policy."""
+    """`retry=None` applies only before the first event; a resume has its own policy."""
     assert run(plan(resume=RESUME, retry=None), ok(event(1), RESET), ok(A)).outcome == "completed"
 
 
@@ -267,7 +267,7 @@ def test_a_resume_repeats_the_request() -> None:
 
 
 def test_a_resume_elsewhere() -> None:
-    """A resume may have a method and a URL of its own, which may come from the first response; a GET has no body."""
+    """A resume may have its own method and URL, which may come from the first response; a GET has no body."""
     resume = LastEventID(method="get", url=lambda response: f"http://test/streams/{response}")
     request = replace(POST, params={"a": 1}, headers={"X": "y"})
     first = answer(200, event(1), RESET, response="s1")
@@ -278,7 +278,7 @@ def test_a_resume_elsewhere() -> None:
 
 
 def test_a_used_up_body_cannot_be_resumed() -> None:
-    """A body that can be sent once ends the stream at the first cut, unless the resume sends none."""
+    """A body that can be sent only once ends the stream at the first cut, unless the resume sends none."""
     request = Request(method="POST", url=URL, content=iter([b"x"]))
     result = run(plan(request, resume=RESUME), ok(event(1), RESET))
     assert "used up by one attempt" in str(result.failed(StreamInterrupted))
@@ -288,7 +288,7 @@ def test_a_used_up_body_cannot_be_resumed() -> None:
 
 @pytest.mark.parametrize("bad", ["a\x0bb", "a\x0cb", "a\x7fb", "\x01"])
 def test_an_id_that_http_cannot_carry(bad: str) -> None:
-    """With an ID that no header can hold, the stream is interrupted rather than resumed somewhere else."""
+    """If a header cannot carry the ID, the stream is interrupted and not resumed."""
     result = run(plan(resume=RESUME), ok(event(bad, "x"), RESET))
     error = result.failed(StreamInterrupted)
     assert (len(result.connects), error.last_event_id) == (1, bad)
@@ -296,7 +296,7 @@ def test_an_id_that_http_cannot_carry(bad: str) -> None:
 
 
 def test_a_long_id_makes_no_long_error() -> None:
-    """The text of an error is bounded, however long the ID is that it is about."""
+    """The text of an error is bounded, however long the ID in it is."""
     result = run(plan(resume=RESUME), ok(event("x" * 100_000 + "\x0b", "a"), RESET))
     assert len(str(result.error)) < 1000
     again = event("x" * 100_000, "a")
@@ -305,7 +305,7 @@ def test_a_long_id_makes_no_long_error() -> None:
 
 
 def test_a_body_that_a_cursor_cannot_send_again() -> None:
-    """A cursor that sends the first body again cannot where that is used up; one that sends its own can."""
+    """A cursor cannot resume with the first body if it can be sent only once; with its own body it can."""
     request = Request(method="POST", url=URL, content=iter([b"x"]))
     same = Cursor(0, lambda cursor, _: cursor, lambda _, request: request)
     result = run(plan(request, resume=same), ok(event(1), RESET))

@@ -55,7 +55,7 @@ from sse_client._timeouts import Timeouts
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 506, 507, 508, 511, 529, 599])
 def test_statuses_that_are_retried(status: int) -> None:
-    """408, 409, 425, 429 and 5xx but 501 and 505 are retried, a POST too."""
+    """408, 409, 425, 429 and 5xx except 501 and 505 are retried, even for a POST."""
     result = run(plan(), answer(status, type=""), ok(A))
     assert (result.data, result.waits) == (["a"], approx([0.5]))
 
@@ -83,13 +83,13 @@ def test_statuses_that_are_final(status: int) -> None:
     ],
 )
 def test_x_should_retry(status: int, header: str, is_retried: bool) -> None:
-    """`x-should-retry` overrides the status, both ways; other values say nothing."""
+    """`x-should-retry` overrides the status, both ways; other values are ignored."""
     result = run(plan(), answer(status, type="", x_should_retry=header), *[ok(A)] * is_retried)
     assert result.data == ["a"] * is_retried
 
 
 def test_retries_are_counted() -> None:
-    """There are two retries, after 0.5 and 1 s; then the last error comes out, and says how it was tried."""
+    """There are two retries, after 0.5 and 1 s. Then the last error is raised, with the number of attempts."""
     result = run(plan(), answer(503), answer(502), answer(500))
     error = result.failed(StatusError)
     assert error.status_code == 500
@@ -99,7 +99,7 @@ def test_retries_are_counted() -> None:
 
 
 def test_one_attempt_is_not_counted() -> None:
-    """An error of the first attempt does not say that it was; its `stats` do."""
+    """The text of an error of the first attempt does not count attempts; its `stats` do."""
     error = run(plan(), answer(404, after=2.0)).failed(StatusError)
     assert str(error) == "POST http://test/chat returned 404"
     assert (error.stats.attempts, error.stats.duration) == (1, approx(2.0))
@@ -125,7 +125,7 @@ EVERY_END: list[tuple[dict[str, Any], tuple[Reply, ...], type[SSEError]]] = [
 def test_every_error_knows_the_numbers(
     options: dict[str, Any], replies: tuple[Reply, ...], kind: type[SSEError]
 ) -> None:
-    """Whatever a stream stops with has its `stats`, and says how many attempts there were, if it was more than one."""
+    """Every error has the `stats` of its stream, and its text has the number of attempts if there were several."""
     result = run(plan(**options), *replies)
     error = result.failed(kind)
     attempts = len(result.connects)
@@ -136,7 +136,7 @@ def test_every_error_knows_the_numbers(
 
 
 def test_a_retry_knows_the_numbers() -> None:
-    """An error that is tried again has them too, as they are when it is told."""
+    """An error that is retried has current stats too when it is passed to the hook."""
     told: list[tuple[int, int]] = []
 
     def on(attempt: int, error: SSEError) -> None:
@@ -170,7 +170,7 @@ def test_delays_double_up_to_the_most() -> None:
     ],
 )
 def test_a_servers_delay(headers: dict[str, str], random: float, delay: float) -> None:
-    """What the server asks for is the floor under our delay, and the jitter comes above it."""
+    """The server's delay is a minimum for ours, and jitter is added on top."""
     result = run(plan(retry=RetryPolicy()), with_headers(429, headers), ok(A), random=random)
     assert result.waits == approx([delay])
 
@@ -185,7 +185,7 @@ def test_a_servers_delay(headers: dict[str, str], random: float, delay: float) -
     ],
 )
 def test_a_servers_long_delay_is_not_waited_for(headers: dict[str, str]) -> None:
-    """Above 120 s the error is raised at once, and says both numbers."""
+    """If the server asks for more than 120 s, the error is raised at once, with both numbers."""
     result = run(plan(), with_headers(429, headers))
     assert (result.waits, len(result.connects)) == ([], 1)
     said = re.search(
@@ -199,7 +199,7 @@ def test_a_servers_long_delay_is_not_waited_for(headers: dict[str, str]) -> None
     "date", ["Wed, 21 Oct 99999999999999999999 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +99999999999999999999"]
 )
 def test_a_servers_absurd_date(date: str) -> None:
-    """A date beyond the calendar is none, and breaks nothing."""
+    """A date beyond the calendar is ignored."""
     assert run(plan(), answer(503, retry_after=date), ok(A)).waits == approx([0.5])
 
 
@@ -231,14 +231,14 @@ AMBIGUITY = rows(
 
 @pytest.mark.parametrize(("request_", "options", "reply", "is_retried"), AMBIGUITY)
 def test_ambiguity(request_: Request, options: dict[str, Any], reply: Reply, is_retried: bool) -> None:
-    """What the server may have acted upon is sent again only where that is safe, or allowed."""
+    """A request on which the server may have acted is sent again only if that is safe or allowed."""
     result = run(plan(request_, **options), reply, *[ok(END)] * is_retried)
     assert len(result.connects) == 1 + is_retried
     assert (result.outcome == "completed") is is_retried
 
 
 def test_ambiguity_names_the_switches() -> None:
-    """The error of an ambiguous failure says so, and which switches there are."""
+    """The error of an ambiguous failure says so, and names the options that allow a retry."""
     error = run(plan(), NO_ANSWER).failed(ConnectionFailed)
     assert error.ambiguous
     assert error.__cause__ is NO_ANSWER.cause
@@ -247,7 +247,7 @@ def test_ambiguity_names_the_switches() -> None:
 
 
 def test_a_refused_connection_is_not_ambiguous() -> None:
-    """Where the request was never sent, nothing is ambiguous, and no switch is named."""
+    """If the request was never sent, the failure is not ambiguous, and no option is named."""
     error = run(plan(retry=None), REFUSED).failed(ConnectionFailed)
     assert not error.ambiguous
     assert error.clock is None
@@ -255,7 +255,7 @@ def test_a_refused_connection_is_not_ambiguous() -> None:
 
 
 def test_a_stream_lost_before_its_first_event_names_the_switches() -> None:
-    """Lost after a 2xx, the error is of the stream, with no event received, and names the switches too."""
+    """If the stream is lost after a 2xx but before an event, its error names the options too."""
     result = run(plan(), ok(b": hi\n\n", RESET))
     error = result.failed(StreamInterrupted)
     assert (error.stats.events, result.outcome) == (0, "interrupted")
@@ -263,7 +263,7 @@ def test_a_stream_lost_before_its_first_event_names_the_switches() -> None:
 
 
 def test_the_idempotency_key_is_one() -> None:
-    """All attempts of one call carry the same key."""
+    """All attempts of one call have the same key."""
     result = run(plan(idempotency_key=KEY), NO_ANSWER, answer(503), ok(A))
     assert [step.headers["Idempotency-Key"] for step in result.connects] == [b"k1"] * 3
 
@@ -284,7 +284,7 @@ def test_the_idempotency_key_is_one() -> None:
     ],
 )
 def test_the_hook_decides(verdict: bool | None, reply: Reply, is_retried: bool) -> None:
-    """`on` overrides the rules with True or False, and leaves it to them with None."""
+    """`on` overrides the rules with True or False; None leaves the decision to them."""
     asked: list[tuple[int, SSEError]] = []
 
     def on(attempt: int, error: SSEError) -> bool | None:
@@ -297,7 +297,7 @@ def test_the_hook_decides(verdict: bool | None, reply: Reply, is_retried: bool) 
 
 
 def test_the_hook_sees_each_failure() -> None:
-    """`on` gets the number of the failed attempt and its error, and cannot pass `max_retries`."""
+    """`on` gets the number of the failed attempt and its error, and cannot exceed `max_retries`."""
     asked: list[tuple[int, type[SSEError]]] = []
 
     def on(attempt: int, error: SSEError) -> bool:
@@ -310,7 +310,7 @@ def test_the_hook_sees_each_failure() -> None:
 
 
 def test_the_hooks_exception_is_the_users() -> None:
-    """An exception in `on` comes out as it is."""
+    """An exception in `on` comes out unchanged."""
 
     def on(attempt: int, error: SSEError) -> bool:
         raise LookupError("mine")
@@ -321,7 +321,7 @@ def test_the_hooks_exception_is_the_users() -> None:
 
 @pytest.mark.parametrize("reply", [REFUSED, answer(503), NO_ANSWER])
 def test_no_policy_no_retry(reply: Reply) -> None:
-    """With `retry=None` the first failure is the last."""
+    """With `retry=None` the first failure is final."""
     assert len(run(plan(GET, retry=None), reply).connects) == 1
 
 
@@ -330,14 +330,14 @@ def test_no_policy_no_retry(reply: Reply) -> None:
     "body", [{"content": iter([b"x"])}, {"files": {"file": BytesIO(b"x")}}], ids=["iterator", "files"]
 )
 def test_a_body_that_is_used_up(body: dict[str, Any], reply: Reply) -> None:
-    """A body that can be sent once is not sent twice, and the error says so."""
+    """A body that can be sent only once is not sent twice, and the error says so."""
     result = run(plan(Request(method="POST", url=URL, **body)), reply)
     assert len(result.connects) == 1
     assert "used up by one attempt" in str(result.error)
 
 
 def test_a_body_that_is_used_up_is_no_excuse() -> None:
-    """Where there would have been no retry anyway, the body is not mentioned."""
+    """If there would be no retry anyway, the error does not mention the body."""
     result = run(plan(Request(method="POST", url=URL, content=iter([b"x"]))), answer(404))
     assert "used up" not in str(result.error)
 
@@ -351,5 +351,5 @@ def test_a_body_of_text_or_bytes_is_sent_again(content: str | bytes) -> None:
 
 @pytest.mark.parametrize("reply", [JSON, HTML], ids=["json", "html"])
 def test_a_first_answer_of_another_type_is_final(reply: Answer) -> None:
-    """A first answer that is no event stream is the server's answer: it is raised at once."""
+    """A first response that is not an event stream is final."""
     assert len(run(plan(GET), reply).connects) == 1

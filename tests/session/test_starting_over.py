@@ -9,7 +9,7 @@ from sse_client._errors import (
 
 
 def test_a_server_that_starts_over() -> None:
-    """An ID from before the last one, after a resume, is an error, and no event."""
+    """After a resume, an ID from before the last one is an error, and its event is not delivered."""
     result = run(plan(resume=RESUME), ok(events(1, 2, 3), RESET), ok(events(1, 2, 3, 4)))
     error = result.failed(StreamInterrupted)
     assert (result.data, result.outcome, error.last_event_id) == (["1", "2", "3"], "interrupted", "3")
@@ -21,7 +21,7 @@ def test_a_server_that_starts_over() -> None:
     [(1, True), (2, False), (1975, False), (1978, True), (2500, True), (2999, True), (3000, False), (3001, False)],
 )
 def test_how_far_back_is_looked(number: int, is_noticed: bool) -> None:
-    """Noticed are the first ID of the stream and the last 1,024; the very last is accepted, for IDs may repeat."""
+    """The first ID of the stream and the last 1,024 are noticed. The very last is accepted, because IDs may repeat."""
     long = tuple(event(each) for each in range(1, 3001))
     result = run(plan(resume=RESUME), ok(*long, RESET), ok(event(number, "again")))
     assert (result.outcome == "interrupted") is is_noticed
@@ -29,25 +29,25 @@ def test_how_far_back_is_looked(number: int, is_noticed: bool) -> None:
 
 
 def test_events_in_front_of_a_repeated_one_are_events() -> None:
-    """What comes in front of the repeated ID is handed out, in one piece with it or not."""
+    """Events before the repeated ID are delivered, whether or not they come in one piece with it."""
     for body in ((event(4), event(1)), (event(4) + event(1),)):
         result = run(plan(resume=RESUME), ok(events(1, 2, 3), RESET), ok(*body))
         assert (result.data, result.outcome) == (["1", "2", "3", "4"], "interrupted")
 
 
 def test_a_repeated_id_behind_the_terminator() -> None:
-    """Behind the terminator nothing can fail, not even a server that starts over."""
+    """After the terminator nothing can fail, not even if the server starts over."""
     for body in ((event(4, END_TEXT), event(1)), (event(4, END_TEXT) + event(1),)):
         result = run(plan(resume=RESUME, terminator=DONE), ok(events(1, 2, 3), RESET), ok(*body))
         assert (result.data[3:], result.outcome) == ([END_TEXT], "completed")
 
 
 def test_an_id_that_is_cleared_after_a_resume() -> None:
-    """An event without any ID is no sign of a server that starts over."""
+    """An event without an ID does not mean that the server starts over."""
     result = run(plan(resume=RESUME), ok(A + b"id: 5\n\n", RESET), ok(b"id\n" + B))
     assert (result.data, result.outcome) == (["a", "b"], "completed")
 
 
 def test_ids_may_repeat_without_a_resume() -> None:
-    """Within one connection an ID may come as often as it likes."""
+    """Within one connection an ID may repeat any number of times."""
     assert run(plan(resume=RESUME), ok(events(1, 2, 1, 2, 1))).data == ["1", "2", "1", "2", "1"]

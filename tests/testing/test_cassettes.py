@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 from types import ModuleType
@@ -40,10 +41,12 @@ from sse_client.testing import (
     EventServer,
     Faults,
     Pause,
+    read_cassette,
     record,
     replay,
     resumable,
     scripted_transport,
+    write_cassette,
 )
 from sse_client.testing._script import Script
 
@@ -84,13 +87,14 @@ def read(
     *,
     tape: Path | None = None,
     keep: tuple[str, ...] = (),
+    redact: tuple[str, ...] = (),
     **options: Any,
 ) -> Run:
     """Read a stream, and record it where there is a tape."""
 
     def recorded(stream: Any) -> Any:
         if tape is not None:
-            assert record(stream, tape, keep=keep) is stream
+            assert record(stream, tape, keep=keep, redact=redact) is stream
         return stream
 
     return shell.read(url, http=http, wrap=recorded, **options)
@@ -353,6 +357,16 @@ def test_keep(shell: Shell, path: Path) -> None:
     assert "test-token" not in path.read_text()
 
 
+def test_redact(shell: Shell, path: Path) -> None:
+    """The value of a common request header is left out if it is named as secret; that of the response stays."""
+    transport = scripted_transport(Answer(EVENT))
+    headers = {"Accept-Language": "test-token", "Content-Type": "text/test-token"}
+    read(shell, URL, {"transport": transport}, tape=path, redact=("ACCEPT-language", "content-type"), headers=headers)
+    _, response, *_ = entries_of(path)
+    assert dict(response["headers"])["content-type"] == "text/event-stream"
+    assert "test-token" not in path.read_text()
+
+
 def test_on_file_at_once(shell: Shell, path: Path) -> None:
     """A piece is on file by the time that its events are handed out, also if the program dies then."""
     sizes = []
@@ -532,6 +546,36 @@ def test_no_cassette(path: Path, text: str, line: int) -> None:
         replay(path)
     assert str(path) in str(caught.value)
     assert not line or str(caught.value).startswith(f"{path}, line {line}: ")
+
+
+def test_connections_as_values(shell: Shell, path: Path) -> None:
+    """`read_cassette` returns each connection with its times, `write_cassette` writes the same file, less secrets."""
+    with EventServer(Faults(after_events=2)(resumable("1", "é", "3"))) as server:
+        read(shell, server.url, {}, tape=path, resume=LastEventID())
+    before = path.read_bytes()
+    first, second = read_cassette(path)
+    assert (first.method, first.url, first.status, first.http_version) == ("POST", server.url, 200, "HTTP/1.1")
+    assert ("content-type", "text/event-stream") in first.headers
+    assert ("accept", "text/event-stream") in first.request_headers
+    assert b"".join(data for _, data in first.pieces) == "id: 1\ndata: 1\n\nid: 2\ndata: é\n\n".encode()
+    times = [first.requested_at, first.opened_at, *(time for time, _ in first.pieces), first.ended_at or 0.0]
+    assert sorted(times) == times
+    assert (bool(first.lost), second.lost) == (True, None)
+    assert (first.ended_at or 0.0) <= second.requested_at
+    write_cassette(path, first, second)
+    assert path.read_bytes() == before
+    own = (("X-Own", "c4n4ry"), ("Via", "1.1 varnish"))
+    write_cassette(path, replace(first, headers=own, request_headers=own, url="http://me:c4n4ry@h/?k=c4n4ry"))
+    assert "c4n4ry" not in path.read_text()
+    write_cassette(path, replace(first, headers=own), keep={"via"})
+    assert read_cassette(path)[0].headers == (("X-Own", "[redacted]"), ("Via", "1.1 varnish"))
+
+
+def test_a_connection_that_stops(path: Path) -> None:
+    """A connection whose recording stops has no end, and an old cassette has no version."""
+    (connection,) = read_cassette(cassette(path, {"time": 0.5, "response": 200}, {"time": 1.5, "data": "x"}))
+    assert (connection.method, connection.http_version, connection.requested_at) == ("", "", 0.0)
+    assert (connection.pieces, connection.ended_at, connection.lost) == (((1.5, b"x"),), None, None)
 
 
 def test_no_cassette_in_utf_8(path: Path) -> None:

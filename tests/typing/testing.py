@@ -17,6 +17,7 @@ from sse_client.testing import (
     FIN,
     RST,
     Answer,
+    Connection,
     EventServer,
     Faults,
     Pause,
@@ -25,10 +26,12 @@ from sse_client.testing import (
     ScriptedTransport,
     encode,
     pings,
+    read_cassette,
     record,
     replay,
     resumable,
     scripted_transport,
+    write_cassette,
 )
 
 
@@ -120,6 +123,9 @@ def cassettes(client: SSEClient, path: Path, response: httpx.Response) -> None:
     scripted_transport(*replay("chat.jsonl", speed=inf))
     scripted_transport(*map(Faults(cut="bytes"), replay(path)))
     record(client, path)  # type: ignore[call-overload]
+    assert_type(read_cassette(path), tuple[Connection, ...])
+    assert_type(read_cassette("chat.jsonl")[0].pieces, tuple[tuple[float, bytes], ...])
+    write_cassette(path, *read_cassette(path), keep={"Via"})
 
 
 async def async_cassettes(client: AsyncSSEClient, path: Path) -> None:

@@ -1,7 +1,7 @@
 """
 The checks of the body: what a client makes of it, and what it silently drops.
 
-`_none` says why there is no event at all. Without one, most of the other checks have nothing to say.
+`_none` says why a body has no events. Without events, most of the other checks have nothing to say.
 """
 
 import re
@@ -155,7 +155,7 @@ def wrapping(case: Case) -> Iterator[Finding]:
     twice = [data for data in datas if WRAPPED.match(data)]
     if twice and len(twice) >= NEARLY_ALL * len(datas):
         evidence = f"{len(twice)} of {len(datas)} events have a field in their data: `data: {quoted(twice[0])}`"
-        cure = "one of two places writes `data: ` too much: give the framework the value alone"
+        cure = "`data: ` is written twice: give the framework the value alone"
         is_certain = len(twice) > 1 or twice[0].rstrip()[-1] in "}]"
         yield Finding("body", "wrapping", Level.FAIL if is_certain else Level.WARN, evidence, cure)
 

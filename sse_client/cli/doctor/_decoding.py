@@ -50,7 +50,7 @@ def _brotli() -> Any:
 
 
 class _Gzip:
-    """gzip: one member after the other; bytes that are none are ignored, as in browsers."""
+    """gzip: one member after the other; other bytes after it are ignored, as in browsers."""
 
     def __init__(self) -> None:
         self._object = zlib.decompressobj(16 + zlib.MAX_WBITS)

@@ -45,7 +45,7 @@ def _shown(changes: list[str]) -> str:
 
 
 def _rise(numbers: list[str]) -> bool:
-    # By length and text: a number of thousands of digits is none that `int` reads.
+    # By length and text: a number of thousands of digits is more than `int` reads.
     keys = [(len(number.lstrip("0")), number.lstrip("0")) for number in numbers]
     return all(one < other for one, other in pairwise(keys))
 

@@ -1,9 +1,9 @@
 """
 Computed late, or held back? Timestamps in the data tell, if the server writes them when it makes an event.
 
-They must have been made for this request. A feed that begins with its history has timestamps of hours, and they come at
-once; so must nothing be concluded from them. The `Date` of the head says when the server began; without it, timestamps
-that lie further apart than the request is old are a history.
+They must have been written for this request: a feed that begins with its history has timestamps of hours, which rightly
+come at once. Timestamps that lie further apart than the request is old are a history. So are those that are older than
+the request, by the `Date` of the head; without it that is not known, so there is no FAIL.
 """
 
 import json
@@ -82,20 +82,21 @@ def held_back(case: Case, *, is_suspect: bool, cure: str) -> Iterator[Finding]:
     )
     if stamps.late < HELD or arrived > SQUEEZED * stamps.spread:
         yield Finding("time", "held-back", Level.ok, evidence)
-    elif _is_history(case, stamps):
+    elif (is_history := _is_history(case, stamps)) is True:
         yield Finding("time", "held-back", Level.ok, f"{evidence}: they are older than the request")
     else:
-        yield Finding("time", "held-back", Level.FAIL, f"held back for {stamps.late:.1f} s: {evidence}", cure)
+        level = Level.WARN if is_history is None else Level.FAIL
+        yield Finding("time", "held-back", level, f"held back for {stamps.late:.1f} s: {evidence}", cure)
 
 
-def _is_history(case: Case, stamps: Stamps) -> bool:
-    """Whether the events were made before the request."""
+def _is_history(case: Case, stamps: Stamps) -> bool | None:
+    """Whether the events were made before the request; `None` if that is not known."""
     if stamps.spread > stamps.arrived[-1] + stamps.resolution:
         return True
     try:
         date = parsedate_to_datetime(case.exchange.headers["date"]).timestamp()
     except (KeyError, ValueError, OverflowError):
-        return False
+        return None
     return stamps.times[0] < date - case.exchange.head_at - SKEW
 
 

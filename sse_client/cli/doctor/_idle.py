@@ -73,7 +73,7 @@ def _ended_by(case: Case, silences: Sequence[float]) -> Finding | None:
             evidence = f"cut {exchange.ended_at:.1f} s after the request, the limit of {proxy.name} ({proxy.source})"
             return Finding("time", "keep-alive", Level.FAIL, evidence, f"{proxy.name}: raise this limit")
     if silence >= SILENCE and silence >= OUTSTANDING * max(silences[:-1], default=0.0):
-        evidence = f"cut after {silence:.1f} s of silence, the longest by far: some idle limit may be so low"
+        evidence = f"cut after {silence:.1f} s of silence, the longest by far: an idle limit may be that low"
         return Finding("time", "keep-alive", Level.WARN, evidence, CURE)
     return None
 

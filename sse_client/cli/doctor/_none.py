@@ -1,4 +1,4 @@
-"""Why is there no event at all?"""
+"""Why does a body have no events?"""
 
 import re
 from collections.abc import Iterator

@@ -134,7 +134,7 @@ def connection_of(exchange: Exchange, body: Body) -> Connection:
         http_version=exchange.http_version,
         headers=tuple(exchange.headers.multi_items()),
         opened_at=exchange.head_at,
-        pieces=[(piece.time, piece.data) for piece in pieces if piece.data],
+        pieces=tuple((piece.time, piece.data) for piece in pieces if piece.data),
         ended_at=exchange.ended_at if is_over else None,
         lost=exchange.error or None,
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
@@ -10,14 +11,14 @@ from .._text import visible
 from ._case import Case, Diagnosis
 from ._exchange import End
 from ._finding import Finding, Level
-from ._timeline import Timeline, as_json, counted, in_text, timeline_of
+from ._timeline import Timeline, as_json, counted, in_text, length_of, timeline_of
 
 COLOURS = {Level.ok: "green", Level.note: "cyan", Level.WARN: "bold yellow", Level.FAIL: "bold red"}
 
 
 def write_text(stdout: BinaryIO, diagnoses: list[Diagnosis]) -> None:
     """Write a line for each finding, then the timeline; in colour on a terminal, if rich is installed."""
-    lines = [line for diagnosis in diagnoses for line in _lines_of(diagnosis)]
+    lines = [*_lines_of(diagnoses)]
     if stdout.isatty() and _has_rich():
         _write_in_colour(stdout, lines)
         return
@@ -33,14 +34,22 @@ class Line(NamedTuple):
     level: Level | None = None
 
 
-def _lines_of(diagnosis: Diagnosis) -> list[Line]:
-    case = diagnosis.case
-    width = max((len(finding.check) for finding in diagnosis.findings), default=0)
-    lines = [Line(_title(case)), Line("")]
-    lines += [Line(_in_line(finding, width), finding.level) for finding in diagnosis.findings]
-    if has_times(case):
-        lines += [Line(""), *map(Line, in_text(timeline(case)))]
-    return lines
+def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
+    """Yield the lines; the timelines have one scale, since they are to be compared."""
+    timelines = [timeline(diagnosis.case) for diagnosis in diagnoses]
+    length = length_of(timelines)
+    for number, (diagnosis, arrivals) in enumerate(zip(diagnoses, timelines, strict=True)):
+        if number:
+            yield Line("")
+        yield Line(_title(diagnosis.case))
+        if diagnosis.findings:
+            yield Line("")
+        width = max((len(finding.check) for finding in diagnosis.findings), default=0)
+        for finding in diagnosis.findings:
+            yield Line(_in_line(finding, width), finding.level)
+        if has_times(diagnosis.case):
+            yield Line("")
+            yield from map(Line, in_text(arrivals, length=length))
 
 
 def _in_line(finding: Finding, width: int) -> str:

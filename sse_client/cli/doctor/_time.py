@@ -11,8 +11,9 @@ noticeable wait counts. Then:
 - Several large bursts: WARN. A model may write in bursts. Only a buffer's signature (pieces of a fixed size that end
   inside events) or timestamps in the data make it a FAIL, each by a check of its own.
 
-A response whose head comes together with everything else may be a cold server that had its reply ready; so it must have
-been longer on its way, unless something was seen that collects replies by default: nginx, a length, a compression.
+A response whose head comes together with everything else may be a cold server that had its reply ready, so it must have
+been longer on its way. But less is enough for a reply with a length, and for one of nginx, which by default collects a
+reply together with its head.
 """
 
 from collections.abc import Iterator
@@ -45,8 +46,12 @@ FASTEST = 5000.0  # events per second
 # Less than ten events at once may be a few words, or a tool call: not a reply that could have been streamed.
 MANY = 10  # events
 
-# For twenty, even the fastest model takes so long that a network does not often join them.
-PLENTY = 20  # events
+# Networks join what comes within 0.2 s: a radio that sleeps, a packet that is sent again. In that time, most models
+# write less than this. So a smaller reply that came at once is suspect, but it may have been the network.
+PLENTY = 40  # events
+
+# A head that was kept comes in one write with the body; the way and the scheduler may part them a little.
+WITH_HEAD = 0.2  # seconds
 
 # Below this number, "all at once" is the usual form of a short reply.
 FEW = 5  # events
@@ -87,7 +92,9 @@ def start(case: Case) -> Iterator[Finding]:
     if not exchange.status:
         return
     if not is_timed(case):
-        yield Finding("time", "start", Level.note, "all of the recording has one time, so delays cannot be judged")
+        yield Finding(
+            "time", "start", Level.note, "everything in the recording has the same time, so delays cannot be judged"
+        )
         return
     parts = [f"head after {exchange.head_at:.2f} s"]
     if exchange.pieces:
@@ -131,7 +138,7 @@ def buffering(case: Case) -> Iterator[Finding]:
         evidence = f"{last.count} of {count} events in one burst at the end, after {pauses[-1]:.1f} s of silence"
     else:
         level, cure = Level.ok, ""
-        evidence = f"{evidence} over {took:.2f} s, {most} at most"
+        evidence = f"{evidence} over {took:.2f} s, at most {most} at once"
     yield Finding("time", "buffering", level, evidence, cure)
 
 
@@ -153,7 +160,7 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in beats_of(case)):
         evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
-    is_collected = _is_collected(case)
+    is_collected = _is_collected(case, burst)
     is_late = on_its_way >= (NOTICEABLE if is_collected else COLD_START) or burst.begin - exchange.head_at >= QUERY
     is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
     return Finding("time", "buffering", Level.FAIL if is_late and is_enough else Level.WARN, evidence, _cure(case))
@@ -172,11 +179,10 @@ def _is_at_the_end(case: Case, burst: Burst) -> bool:
     return case.exchange.end is not End.LEFT and case.exchange.ended_at - burst.end <= AT_THE_END
 
 
-def _is_collected(case: Case) -> bool:
-    """Whether something was seen that collects a reply by default."""
-    headers = case.exchange.headers
-    by_nginx = any(proxy.name in OF_NGINX for proxy in seen(case))
-    return by_nginx or "content-length" in headers or bool(case.exchange.coding)
+def _is_collected(case: Case, burst: Burst) -> bool:
+    """Whether the reply shows that it was collected: by its length, or by a head that nginx kept until its end."""
+    is_kept = any(proxy.name in OF_NGINX for proxy in seen(case)) and burst.begin - case.exchange.head_at <= WITH_HEAD
+    return is_kept or "content-length" in case.exchange.headers
 
 
 def _cure(case: Case) -> str:
