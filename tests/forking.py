@@ -3,8 +3,8 @@ Forks in the middle of a stream, and prints the result of the parent's stream. `
 
     python forking.py WHO WHAT ORIGIN PATH LIBRARY [CA]
 
-WHO forks is the thread that reads ("reader") or another one, while that one is blocked in a read ("other"). WHAT the
-child does is one of the functions below.
+WHO is the thread that forks: the one that reads ("reader"), or another one while the first is blocked in a read
+("other"). WHAT is the action of the child, one of the functions below.
 """
 
 import gc

@@ -261,7 +261,7 @@ def test_an_empty_stream(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_without_a_stream(shell: Shell, dialect: Any) -> None:
-    """A refused request has no result: `final()` raises the same kind of error again."""
+    """A refused request has no result: `final()` raises a `StatusError` too, and the snapshot is empty."""
 
     async def main() -> None:
         async with shell.any_client(http={"transport": scripted_transport(Answer(status=400))}) as client:

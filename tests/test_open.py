@@ -329,7 +329,7 @@ def test_the_client_closes_open_streams(shell: Shell) -> None:
 
 @pytest.mark.parametrize("call", ["post", "get", "subscribe"])
 def test_nothing_is_sent_before(shell: Shell, call: str) -> None:
-    """A stream that was never entered, opened or iterated has sent nothing, whichever attributes are read."""
+    """A stream that was never entered, opened or iterated has sent nothing, whatever else is done with it."""
 
     async def main() -> None:
         transport = scripted_transport(AB)

@@ -75,7 +75,7 @@ FIRST = [
 @pytest.mark.parametrize("size", PIECES)
 @pytest.mark.parametrize(("first", "is_skipped"), [pytest.param(*row[1:], id=row[0]) for row in FIRST])
 def test_the_first_event_after_a_resume(first: bytes, is_skipped: bool, size: int) -> None:
-    """However it is cut, it is skipped if it has its own ID, and the ID, name and data of the last event."""
+    """The first event after a resume is skipped if it has its own ID, and the ID, name and data of the last event."""
     for line_end, options in product((b"\n", b"\r\n", b"\r"), ({}, {"resume": CURSOR})):
         before, after = ((event(1) + LAST), first + event(9))
         after = after.replace(b"\n", line_end)
@@ -94,7 +94,7 @@ def test_only_the_first_is_skipped(size: int) -> None:
 
 
 def test_what_is_compared_with_is_the_last_finished_event() -> None:
-    """It is compared with the last finished event, however many blocks of an ID alone came after that."""
+    """A repeat is compared with the last finished event, however many blocks of an ID alone came after that."""
     assert resumed(events(1, 2) + b"id: 3\n\n", events(2, 4)).data == ["1", "2", "4"]
     assert resumed(events(1, 2) + b"id: 3\n\n", event(3, "2") + events(4)).data == ["1", "2", "2", "4"]
 

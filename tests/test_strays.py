@@ -54,7 +54,7 @@ def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | No
 
 # Errors
 
-# What follows the events, and the message and the code that are found in it.
+# The text after the events, and the message and the code found in it.
 ERRORS: dict[str, tuple[str, str | None, Any]] = {
     "a line": (f"{LLAMA}\n\n", "context shift is disabled", 500),
     "a line without its end": (LLAMA, "context shift is disabled", 500),

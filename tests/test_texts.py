@@ -162,7 +162,7 @@ NOT_ASCII = "sécret"
     ],
 )
 def test_what_cannot_be_encoded(shell: Shell, options: dict[str, Any], text: str) -> None:
-    """A value that HTTP cannot carry is an error that names it, and does not contain it at any depth."""
+    """A value that HTTP cannot carry is a ValueError that says where it is, without the value at any depth."""
     with pytest.raises(ValueError, match=text) as caught:
         read(shell, **options)
     assert type(caught.value) is ValueError

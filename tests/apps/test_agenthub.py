@@ -137,7 +137,7 @@ def test_a_second_401_is_the_end(shell: Shell) -> None:
 
 
 def test_an_async_store_is_asked_for_each_attempt(anyio_backend: str) -> None:
-    """The async token store is called for each attempt, also after a 503."""
+    """The async token store is called for each attempt, even after a 503."""
 
     async def main() -> None:
         async with (

@@ -186,7 +186,7 @@ def check(attack: Attack, results: list[Run]) -> None:
 
 
 def test_endless_by_default(ledger: Ledger) -> None:
-    """By default an event may have 64 MiB: an endless line is too large, with a few times that in memory."""
+    """With the default limit, too, an endless line is too large, within 300 MB of memory."""
     with EventServer(Answer(HEAD, b"data: ", *endless(b"x"), framing="raw")) as server, bounded(CPU, 300 * MB):
         [result] = everywhere(ledger, server.url, KINDS[:1])
     assert isinstance(result.error, EventTooLarge)
@@ -242,7 +242,7 @@ ASKED = {"headers": {"Accept-Encoding": "gzip"}}
 
 
 def test_a_gzip_bomb(ledger: Ledger) -> None:
-    """If gzip is accepted, a bomb is too large after at most 64 KiB more than the limit of an event."""
+    """If gzip is accepted, a bomb is an event that is too large, within 4 MB of memory."""
     with EventServer(Answer(GZIP, BOMB, framing="raw")) as server:
         for shell in KINDS:
             with bounded(CPU, 4 * MB):
@@ -252,7 +252,7 @@ def test_a_gzip_bomb(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("status", [b"200", b"500"])
 def test_a_gzip_bomb_in_gzip(ledger: Ledger, status: bytes) -> None:
-    """A bomb within a bomb, without accepted compression, expands no further than a single one."""
+    """A bomb within a bomb, without accepted compression, is an error within the same memory."""
     head = OK.replace(b"200", status) + b"Content-Type: text/event-stream\r\nContent-Encoding: gzip, gzip\r\n\r\n"
     with EventServer(Answer(head + gzip.compress(BOMB), framing="raw")) as server, bounded(CPU, 4 * MB):
         [result] = everywhere(ledger, server.url, KINDS[:1], max_event_size=LIMIT)
@@ -367,7 +367,7 @@ def redirect(location: str, *steps: Any, status: int = 307) -> Answer:
 
 
 def test_a_redirect_loop(ledger: Ledger) -> None:
-    """Redirects in a loop, with endless bodies, stop after twenty, and their bodies are not read."""
+    """Redirects in a loop, with endless bodies, stop after twenty, with little memory."""
     answers: dict[str, Answer] = {}
     with EventServer(lambda request: answers[request.target]) as server:
         places = {"/": "/a", "/a": f"{server.url}/b", "/b": "?c", "/b?c": "/"}
