@@ -307,7 +307,7 @@ def test_a_cancelled_task(url: str) -> None:
     async def main() -> None:
         task = asyncio.create_task(dispatch())
         async with asyncio.timeout(5):
-            while "endless" not in agenthub.generating:  # the server has no event
+            while "endless" not in agenthub.generating:  # noqa: ASYNC110 - the server has no event
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)  # until the first tokens have come
         task.cancel()

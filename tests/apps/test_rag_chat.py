@@ -290,7 +290,7 @@ def test_a_new_question_cancels_the_running_one(url: str, anyio_backend: str) ->
             chat = Chat(client, "s1")
             tasks.start_soon(chat.ask, "word " * 1000, noting(first, "first"))
             with anyio.fail_after(5):
-                while not first.text:  # the page has no event
+                while not first.text:  # noqa: ASYNC110 - the page has no event
                     await anyio.sleep(0.01)
                 await chat.ask("the next", noting(second, "second"))
 

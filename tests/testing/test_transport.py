@@ -541,7 +541,7 @@ async def closed_behind(reached: threading.Event, stream: EventStream | AsyncEve
         async with anyio.create_task_group() as tasks:
 
             async def aclose() -> None:
-                while not reached.is_set():  # the script has no event loop
+                while not reached.is_set():  # noqa: ASYNC110 - the script has no event loop
                     await anyio.sleep(0.001)
                 await anyio.sleep(SOON)
                 await stream.aclose()
