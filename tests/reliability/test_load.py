@@ -88,9 +88,9 @@ def memory_of(what: str, url: str, streams: int, events: int) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout)
 
 
-@pytest.mark.skipif(not LONG, reason="it takes long to open so many streams")
-@pytest.mark.skipif(find_spec("httpx_sse") is None, reason="httpx-sse is of the bench extra")
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+@pytest.mark.skipif(not LONG, reason="opening the streams takes minutes")
+@pytest.mark.skipif(find_spec("httpx_sse") is None, reason="needs httpx-sse, from the extra bench")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report memory")
 def test_memory(ledger: Ledger, feeds: Feeds) -> None:
     """A stream costs at most a tenth more memory than one of httpx-sse, and with `resume=` no more than its IDs."""
     streams, events, rounds = 500, 100, 2
