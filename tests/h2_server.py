@@ -74,7 +74,6 @@ class H2Server:
     number of its streams at a time.
     """
 
-
     def __init__(self, context: ssl.SSLContext | None = None, *, limit: int | None = None) -> None:
         if context is not None:
             context.set_alpn_protocols(["h2"])
