@@ -393,9 +393,11 @@ def _run(arguments: list[str], stdout: "BinaryIO", stderr: "TextIO", stdin: "Bin
 def _imported() -> "Callable[[str, argparse.Namespace, BinaryIO, TextIO, BinaryIO], int]":
     """Import the commands. The garbage collector would look through all of it once more, in the middle of a stream."""
     if "sse_client.cli" not in sys.modules:
+        from importlib import import_module
+
         gc.disable()
         try:
-            import sse_client.cli  # noqa: F401
+            import_module("sse_client.cli")
         finally:
             gc.freeze()
             gc.enable()

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from sse_client.cli.doctor._case import Case
-from sse_client.cli.doctor._diagnosis import diagnose
+from sse_client.cli.doctor._checks import diagnose
 from sse_client.cli.doctor._exchange import End, Exchange, Piece
 from sse_client.cli.doctor._finding import Finding, Level
 

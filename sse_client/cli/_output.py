@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from sse_client import ServerSentEvent, StreamStats
 
-from ._text import Path, as_json, quoted, visible
+from ._text import Path, as_json, counted, quoted, visible
 
 
 class Output(Protocol):
@@ -153,8 +153,8 @@ def rounded(stats: StreamStats) -> dict[str, Any]:
 
 def in_words(stats: StreamStats, outcome: str | None) -> str:
     """Return the numbers as a line for people."""
-    plural = "" if stats.events == 1 else "s"
-    parts = [f"{outcome or 'running'}: {stats.events} event{plural}, {stats.bytes} bytes in {stats.duration:.3f} s"]
+    events = counted(stats.events, "event")
+    parts = [f"{outcome or 'running'}: {events}, {stats.bytes} bytes in {stats.duration:.3f} s"]
     if stats.time_to_headers is not None:
         parts.append(f"headers after {stats.time_to_headers:.3f} s")
     if stats.time_to_first_event is not None:

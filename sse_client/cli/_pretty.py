@@ -16,7 +16,7 @@ from sse_client import ServerSentEvent, StreamStats
 
 from ._notes import Notes
 from ._output import Bytes, rounded
-from ._text import as_json, in_one_line
+from ._text import as_json, counted, in_one_line
 
 # A status line that came at once would flicker in a fast stream.
 SECONDS_UNTIL_STATUS = 0.5
@@ -131,6 +131,5 @@ class Waiting:
             self._seen = self._count()
             self._since = self._now()
         waited = self._now() - self._since
-        plural = "" if self._seen == 1 else "s"
-        text = "" if waited < SECONDS_UNTIL_STATUS else f"{self._seen} event{plural}, waiting for {waited:.1f} s"
+        text = "" if waited < SECONDS_UNTIL_STATUS else f"{counted(self._seen, 'event')}, waiting for {waited:.1f} s"
         return self._line(text)

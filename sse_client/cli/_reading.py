@@ -19,6 +19,8 @@ from sse_client import (
 
 from ._usage import UsageError
 
+DONE = "[DONE]"
+
 M = TypeVar("M", Terminator, ErrorEvent)
 
 DIALECTS = {
@@ -81,19 +83,34 @@ class Pairing:
 
 def dialect_of(options: Namespace, body: bytes = b"") -> Dialect[Any, Any] | None:
     """Return the dialect, which delivers `Paired`; `None` if none is named. `body` is that of the request."""
-    name = options.dialect
+    name: str | None = options.dialect
     if name is None:
         return None
-    if name not in DIALECTS:
-        raise UsageError(f"--dialect: expected {', '.join(DIALECTS)}, got {name!r}")
-    from sse_client import dialects
-
-    dialect: Any = getattr(dialects, DIALECTS[name])
-    if name == "mcp":
-        dialect = dialect(_request_id(body))
+    check_dialect(options)
+    dialect: Any = dialect_named(name, _request_id(body) if name == "mcp" else 0)
     make: Callable[[], Any] = dialect.reader
     paired: Dialect[Any, Any] = replace(dialect, reader=lambda: Pairing(make(), is_strict=options.strict))
     return paired
+
+
+def check_dialect(options: Namespace) -> None:
+    """Raise `UsageError` for a dialect that is not known."""
+    if options.dialect is not None and options.dialect not in DIALECTS:
+        raise UsageError(f"--dialect: expected {', '.join(DIALECTS)}, got {options.dialect!r}")
+
+
+def dialect_named(name: str, request_id: str | int) -> Dialect[Any, Any]:
+    """Return the dialect of this name. `request_id` is that of an MCP call; the others need none."""
+    from sse_client import dialects
+
+    named: Any = getattr(dialects, DIALECTS[name])
+    dialect: Dialect[Any, Any] = named(request_id) if name == "mcp" else named
+    return dialect
+
+
+def is_done(event: ServerSentEvent) -> bool:
+    """Whether it is the unnamed `[DONE]`, which ends a reply by default."""
+    return event.data == DONE and event.event == "message"
 
 
 def _request_id(body: bytes) -> str | int:

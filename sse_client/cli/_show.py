@@ -17,7 +17,7 @@ from . import _exits as exits
 from ._notes import Notes
 from ._output import Data, JSONLines, Output, Raw, Text, in_words
 from ._pretty import pretty
-from ._reading import Paired
+from ._reading import Paired, is_done
 from ._text import check_json
 from ._usage import UsageError
 
@@ -87,7 +87,7 @@ class Show:
 
         def show(value: Any) -> None:
             event, values = (value, ()) if isinstance(value, ServerSentEvent) else (value.event, value.values)
-            if isinstance(value, Paired) and event.data == "[DONE]" and event.event == "message":
+            if isinstance(value, Paired) and is_done(event):
                 return  # it ends the stream, and is not an event of it
             if self._options.strict and value is event:
                 _check(event)

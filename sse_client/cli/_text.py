@@ -20,6 +20,11 @@ def in_one_line(text: str) -> str:
     return BREAKS.sub(lambda match: "\\t" if match[0] == "\t" else "\\n", visible(text))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 event` or `2 events`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"

@@ -17,7 +17,8 @@ import pytest
 from command import run, start
 from examining import ENDLESS, TOKENS, examine, levels, report_of, stream
 
-from sse_client.cli.doctor import _body, _observe
+from sse_client.cli.doctor import _body
+from sse_client.cli.doctor._sources import observe
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, RecordedRequest
 
 FAILURES: dict[str, tuple[str, str]] = {
@@ -181,7 +182,7 @@ def test_http2() -> None:
 
 def test_a_huge_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body is kept up to a limit."""
-    monkeypatch.setattr(_observe, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(observe, "MAX_BYTES", 1 << 20)
     done, _ = examine(stream(b"data: " + b"x" * 3_000_000 + b"\n\n"), "--json")
     stats = report_of(done)["stats"]
     assert (stats["ended"], stats["left"]) == ("left", "1 MiB")
@@ -253,7 +254,7 @@ def test_a_closed_pipe() -> None:
 def test_the_first_request_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process warms up on a loopback server of its own: the user's server gets one request, and that is fast."""
     order: list[str] = []
-    warm_up: Callable[[Namespace], None] = _observe.warm_up
+    warm_up: Callable[[Namespace], None] = observe.warm_up
 
     def warmed(options: Namespace) -> None:
         warm_up(options)
@@ -270,7 +271,7 @@ def test_the_first_request_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_slow_response_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     """If it takes long, a note says for how long at most, and that Ctrl-C ends it with a report."""
-    monkeypatch.setattr(_observe, "SECONDS_UNTIL_NOTE", 0.01)
+    monkeypatch.setattr(observe, "SECONDS_UNTIL_NOTE", 0.01)
     done, _ = examine(stream(TOKENS[0], Pause(0.2)))
     assert "reading for at most 60 s; Ctrl-C ends it with a report" in done.err
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sse_client import Terminator
 from sse_client.cli._text import in_one_line
-from sse_client.cli.doctor import _via
 from sse_client.cli.doctor._case import Case
+from sse_client.cli.doctor._checks import proxies
 from sse_client.cli.doctor._exchange import End, Exchange, Hop, Piece
 from sse_client.cli.doctor._finding import Finding, Level
 from sse_client.testing import Answer, EventServer, RecordedRequest
@@ -238,13 +238,13 @@ def test_another_charset() -> None:
     assert "iso-8859-1" in finding.evidence
 
 
-ALL = "".join(blocks(5))
+ALL = "".join(blocks(10))
 LENGTHS: dict[str, tuple[list[At], Level]] = {
     "all at once, late": ([(3.0, ALL)], FAIL),
     "in pieces of one write, late": ([(3.0, ALL[:50]), (3.01, ALL[50:])], FAIL),
     "all at once, early": ([(0.05, ALL)], WARN),
-    "over time": ([*paced(blocks(5), start=0.1, step=0.5)], WARN),
-    "a short reply, late": ([(3.0, "".join(blocks(2)))], WARN),
+    "over time": ([*paced(blocks(10), start=0.1, step=0.5)], WARN),
+    "a short reply, late": ([(3.0, "".join(blocks(7)))], WARN),
     "one event": ([(3.0, blocks(1)[0])], NOTE),
     "nothing": ([], NOTE),
 }
@@ -454,6 +454,7 @@ SIGNS = [
     ("server", "nginx/1.27.0", "nginx"),
     ("server", "openresty", "OpenResty"),
     ("server", "Apache/2.4.62 (Debian)", "Apache"),
+    ("server", "Apache", "Apache"),
     ("server", "Microsoft-IIS/10.0", "IIS"),
 ]
 
@@ -462,21 +463,21 @@ SIGNS = [
 def test_who_stands_in_the_way(header: str, value: str, name: str) -> None:
     """A proxy is known by its headers, and by nothing else."""
     found = exchange(*STREAM, more={header: value})
-    assert [proxy.name for proxy in _via.seen(Case(found))] == [name]
+    assert [proxy.name for proxy in proxies.seen(Case(found))] == [name]
     assert the("proxy", found).evidence.startswith(name)
 
 
 def test_no_proxy() -> None:
     """A server of an application is not a proxy."""
-    assert _via.seen(Case(with_head(server="uvicorn", x_powered_by="Express", x_served_by="web-1"))) == []
+    assert proxies.seen(Case(with_head(server="uvicorn", x_powered_by="Express", x_served_by="web-1"))) == []
 
 
 def test_limits_have_a_source() -> None:
     """Each limit names its source, and no proxy without a limit does; names are unique."""
-    for proxy in _via.PROXIES:
+    for proxy in proxies.PROXIES:
         assert bool(proxy.source) == (proxy.idle_limit is not None or proxy.total_limit is not None)
-    assert len({proxy.name for proxy in _via.PROXIES}) == len(_via.PROXIES)
-    assert {proxy.name for proxy in _via.PROXIES} >= _via.OF_NGINX | _via.CLEAN_AFTER_DEATH
+    assert len({proxy.name for proxy in proxies.PROXIES}) == len(proxies.PROXIES)
+    assert {proxy.name for proxy in proxies.PROXIES} >= proxies.OF_NGINX | proxies.CLEAN_AFTER_DEATH
 
 
 def test_a_limit_is_told() -> None:

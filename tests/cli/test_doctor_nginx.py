@@ -17,7 +17,10 @@ FAULTY: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
     "compressed": (
         f"buffered-gzip/chat?{LONG}",
         (),
-        {"content-encoding": "nginx: take text/event-stream out of `gzip_types`", "buffering": "do not compress"},
+        {
+            "content-encoding": "nginx: take text/event-stream out of `gzip_types`",
+            "buffering": "nginx: take text/event-stream out of `gzip_types`",
+        },
     ),
     "an impatient nginx": ("impatient/chat?count=3&silence=9", (), {"end": "a time limit"}),
     "slower than the origin": (

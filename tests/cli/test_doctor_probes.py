@@ -20,12 +20,12 @@ from nginx import PROGRAM, Nginx
 
 from sse_client.cli._request import Call
 from sse_client.cli.doctor._case import Case
-from sse_client.cli.doctor._contrast import Contrast, Way
 from sse_client.cli.doctor._exchange import End, Exchange
 from sse_client.cli.doctor._finding import Finding, Level
-from sse_client.cli.doctor._probes import MARGIN, Probe, is_sendable, plan
-from sse_client.cli.doctor._resumed import middle_of, resume
-from sse_client.cli.doctor._shape import Why, delayed, shapes
+from sse_client.cli.doctor._probes.contrast import Contrast, Way
+from sse_client.cli.doctor._probes.plan import MARGIN, Probe, is_sendable, plan
+from sse_client.cli.doctor._probes.resume import middle_of, resume
+from sse_client.cli.doctor._probes.shape import Why, delayed, shapes
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, RecordedRequest, resumable
 
 CONTRAST = Contrast("compare", Way("here", "between", "cure here"), Way("origin", "there", "cure there"), Level.note)

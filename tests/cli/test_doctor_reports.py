@@ -19,13 +19,21 @@ from hypothesis import strategies as st
 
 from sse_client.cli.doctor._body import body_of
 from sse_client.cli.doctor._case import Case, Diagnosis
-from sse_client.cli.doctor._chart import chart
 from sse_client.cli.doctor._exchange import End, Exchange, Hop
 from sse_client.cli.doctor._finding import Finding, Level
-from sse_client.cli.doctor._html import POLICY, page
-from sse_client.cli.doctor._markup import COLOURS
-from sse_client.cli.doctor._svg import picture, wrapped
-from sse_client.cli.doctor._timeline import Mark, Timeline, as_json, in_text, length_of, round_width, timeline_of
+from sse_client.cli.doctor._reports.chart import chart
+from sse_client.cli.doctor._reports.markup import COLOURS
+from sse_client.cli.doctor._reports.page import POLICY, page
+from sse_client.cli.doctor._reports.picture import picture, wrapped
+from sse_client.cli.doctor._reports.timeline import (
+    Mark,
+    Timeline,
+    as_json,
+    in_text,
+    length_of,
+    round_width,
+    timeline_of,
+)
 from sse_client.testing import Answer, EventServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from sse_client import Terminator
 from sse_client.cli.doctor._case import Case
+from sse_client.cli.doctor._checks.bursts import NOTICEABLE
 from sse_client.cli.doctor._exchange import End, Exchange, Hop
 from sse_client.cli.doctor._finding import Level
-from sse_client.cli.doctor._time import NOTICEABLE
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause
 
 WARN, FAIL, note = Level.WARN, Level.FAIL, Level.note

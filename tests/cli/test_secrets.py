@@ -51,3 +51,18 @@ def test_no_secret_is_shown_of_a_proxy() -> None:
     done = run("get", "http://h.invalid/", "--proxy", f"http://me:{SECRET}@127.0.0.1:1", "-v")
     assert done.code == 3
     assert SECRET not in done.err
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_no_secret_is_shown_by_doctor(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary is in no report of doctor and not in its recording."""
+    monkeypatch.setenv("KEY", SECRET)
+    files = {option: tmp_path / f"report.{option}" for option in ("html", "svg", "record")}
+    with EventServer(ANSWERS[name]) as server:
+        url = server.url.replace("//", f"//user:{SECRET}@") + f"/?{SECRET}"
+        more = [word for option, path in files.items() for word in (f"--{option}", str(path))]
+        done = run("doctor", url, *REQUEST, "--json", "--probe", "--compare", url, *more)
+        assert done.code != 2, done.err
+        assert len(server.requests) > 1
+    written = [path.read_text() for path in files.values()]
+    assert SECRET not in "".join([done.out.decode(), done.err, *written])

@@ -1,14 +1,15 @@
 """
 `doctor`: why does it not stream?
 
-One request is made (`_observe`), or a recording is read (`_recording`). The result is an `Exchange`: everything that
-came back, with its times. The checks are functions without I/O, from a `Case` to findings, about the head of the
-response (`_head`), the times (`_time`), the body (`_content`) and the reply (`_reply`); `_diagnosis` runs them all.
-`_probes` makes more requests if that was asked for, and compares their exchanges. `_report` writes the findings for
-people and for programs, `_html` and `_svg` to attach to a ticket. All of them show the timeline of `_timeline`.
+`_sources` sends one request, or reads a recording. The result is an `Exchange`: everything that was received, with its
+times. A `Case` is an exchange with its body and the user's options.
 
-A check yields `ok`, `note`, `WARN` or `FAIL`. FAIL is only for a fault that is certain, because a model may well write
-in bursts.
+`_checks` judges a case. Each check is a function without I/O that takes a case and yields findings, each `ok`, `note`,
+`WARN` or `FAIL`. FAIL is only for a fault that is certain, because a model may well write in bursts. A new check goes
+into the file of its area (head, times, content, reply), or into one of its own that the area lists in its `CHECKS`.
+
+`_probes` sends more requests if the user asks for them, and compares their exchanges. `_reports` writes the findings
+and a timeline: as text, as JSON, as a page and as a picture.
 """
 
 from ._run import doctor

@@ -79,6 +79,16 @@ class Exchange:
     """False for a file with the bytes of a body: then nothing is known about the head, nor about times."""
 
     @property
+    def has_body(self) -> bool:
+        """Whether the status is one of those with which the library reads a stream."""
+        return 200 <= self.status < 300 and self.status not in (204, 205)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether there is a timeline to be shown."""
+        return self.has_head and self.failure is None
+
+    @property
     def content_type(self) -> str:
         """The media type alone, in lower case."""
         value: str = self.headers.get("content-type", "")

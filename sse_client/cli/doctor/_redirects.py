@@ -4,7 +4,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from .._notes import public_url
+from sse_client._secrets import public_url
+
 from ._exchange import Hop
 
 # The same limit as in httpx and in browsers, and as in the library.
@@ -16,16 +17,24 @@ def redirect_of(request: httpx.Request, status: int, location: str, hops: int) -
     here = str(request.url)
     try:
         target = urljoin(here, location.strip())
-        is_foreign = not _is_same_origin(here, target)
+        if not location.strip() or hops >= MAX_REDIRECTS or why_not(request.method, status, here, target):
+            return None
     except ValueError:
-        return None
-    is_safe = request.method in ("GET", "HEAD") or status in (307, 308)
-    is_downgrade = here.startswith("https:") and not target.startswith("https:")
-    if not location.strip() or hops >= MAX_REDIRECTS or not is_safe or is_downgrade or is_foreign:
         return None
     user, at, _ = urlsplit(here).netloc.rpartition("@")
     parts = urlsplit(target)
     return target if not at or "@" in parts.netloc else parts._replace(netloc=f"{user}@{parts.netloc}").geturl()
+
+
+def why_not(method: str, status: int, here: str, target: str) -> str:
+    """Return why a redirect between two URLs is not followed; empty if it is. Raises `ValueError` for a bad URL."""
+    if method not in ("GET", "HEAD") and status not in (307, 308):
+        return f"a {method} would become a GET, without its body"
+    if here.startswith("https:") and not target.startswith("https:"):
+        return "it leads from https to http"
+    if not _is_same_origin(here, target):
+        return "it leads to another origin, which must not get the credentials"
+    return ""
 
 
 def hop_of(request: httpx.Request, status: int, location: str, target: str | None) -> Hop:

@@ -9,19 +9,19 @@ from typing import BinaryIO
 
 from .. import _exits as exits
 from .._notes import Notes
-from .._reading import DIALECTS, dialect_of, marks_of
+from .._reading import check_dialect, dialect_of, marks_of
 from .._request import call_of
 from .._usage import UsageError
-from . import _recording as recording
 from ._case import Case, Diagnosis
-from ._diagnosis import diagnose
+from ._checks import diagnose
 from ._exchange import CTRL_C, End, Exchange
 from ._finding import Finding, Level
-from ._html import page
-from ._observe import observe, warm_up
-from ._probes import check_probes, probed
-from ._report import write_json, write_text
-from ._svg import picture
+from ._probes.plan import check_probes, probed
+from ._reports.page import page
+from ._reports.picture import picture
+from ._reports.report import write_json, write_text
+from ._sources import recording
+from ._sources.observe import observe, warm_up
 
 
 def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
@@ -105,8 +105,7 @@ def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
         raise UsageError("a recording is read: there is no request to be described")
     if options.probe or options.resume_check or options.compare is not None:
         raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
-    if options.dialect is not None and options.dialect not in DIALECTS:
-        dialect_of(options)  # raises
+    check_dialect(options)
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target, stdin)]
     if len(diagnoses) == 1:
         return diagnoses

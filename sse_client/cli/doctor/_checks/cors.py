@@ -1,0 +1,47 @@
+"""Whether a page of another origin may read the stream."""
+
+from collections.abc import Iterator
+
+from .._case import Case
+from .._finding import Finding, Level, quoted
+
+ALLOW = "access-control-allow-origin"
+
+
+def cors(case: Case) -> Iterator[Finding]:
+    """Judge the head as a browser does for a page of `--origin`."""
+    if case.origin is None:
+        return
+    exchange = case.exchange
+    origin = case.origin.rstrip("/").lower()
+    if ALLOW in exchange.redacted:
+        yield Finding("head", "cors", Level.note, "not known: the recording does not have Access-Control-Allow-Origin")
+        return
+    allowed = exchange.headers.get(ALLOW, "").strip()
+    with_credentials = exchange.headers.get("access-control-allow-credentials", "").strip() == "true"
+    # Many servers allow an origin only in response to a request that has one; a recording may not have it.
+    level = Level.FAIL if "origin" in exchange.sent else Level.WARN
+    cure = f"send `Access-Control-Allow-Origin: {quoted(origin)}` and `Vary: Origin`"
+    if not allowed:
+        evidence = "there is no Access-Control-Allow-Origin: a browser keeps the stream from the page"
+        yield Finding("head", "cors", level, evidence, cure)
+    elif allowed == "*" and with_credentials:
+        evidence = "Access-Control-Allow-Origin is *, which a browser refuses for a request with cookies"
+        yield Finding("head", "cors", Level.WARN, evidence, cure)
+    elif allowed == "*":
+        yield Finding("head", "cors", Level.ok, "any origin is allowed, without cookies")
+    elif allowed.lower() != origin:
+        what = "two values" if "," in allowed else quoted(allowed)
+        evidence = f"Access-Control-Allow-Origin is {what}, not {quoted(origin)}"
+        yield Finding("head", "cors", level, evidence, cure)
+    else:
+        yield from _allowed(case, origin)
+
+
+def _allowed(case: Case, origin: str) -> Iterator[Finding]:
+    vary = {each.strip().lower() for each in case.exchange.headers.get("vary", "").split(",")}
+    if vary & {"origin", "*"}:
+        yield Finding("head", "cors", Level.ok, f"{quoted(origin)} is allowed")
+    else:
+        evidence = f"{quoted(origin)} is allowed, but there is no `Vary: Origin`: a cache may give it to another origin"
+        yield Finding("head", "cors", Level.WARN, evidence, "send `Vary: Origin`")
