@@ -178,6 +178,7 @@ class Observation:
             left=left,
             sent=_harmless(last.headers),
             failure=None if response is not None else failure,
+            is_connected=self._is_sending,
         )
 
     def _now(self) -> float:
