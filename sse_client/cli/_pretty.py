@@ -16,7 +16,7 @@ from sse_client import ServerSentEvent, StreamStats
 
 from ._notes import Notes
 from ._output import Bytes, rounded
-from ._text import as_json, counted, in_one_line
+from ._text import as_json, counted, in_one_line, visible
 
 # A status line that came at once would flicker in a fast stream.
 SECONDS_UNTIL_STATUS = 0.5
@@ -94,7 +94,7 @@ class Rich(Plain):
         self._print(line)
 
     def _write(self, text: str) -> None:
-        self._print(self._text(text.removesuffix("\n")))
+        self._print(self._text(visible(text.removesuffix("\n"))))
 
     def _print(self, text: Any) -> None:
         self._console.print(text, soft_wrap=True)

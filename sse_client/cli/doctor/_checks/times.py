@@ -76,7 +76,7 @@ def is_lump(burst: Burst) -> bool:
 
 def is_timed(case: Case) -> bool:
     """Whether the times mean anything. A recording may have none; then all of it came at one moment, and early."""
-    times = {piece.time for piece in case.exchange.pieces}
+    times = {case.exchange.head_at, *(piece.time for piece in case.exchange.pieces)}
     return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 
 
@@ -178,7 +178,7 @@ def _cure(case: Case) -> str:
     """Return the cure for what most likely collects the reply."""
     if "content-length" in case.exchange.headers:
         return "send no Content-Length: only a reply that is complete can be counted"
-    if case.exchange.coding:
+    if case.exchange.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return compression_cure(case)
     for proxy in seen(case):
         if proxy.buffering_cure:
