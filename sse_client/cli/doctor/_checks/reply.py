@@ -245,7 +245,7 @@ def _request_id(case: Case) -> str | int:
             value: Any = json.loads(arrival.event.data)
         except (ValueError, RecursionError):
             continue
-        values: list[Any] = value if isinstance(value, list) else [value]
+        values = cast("Any", value) if isinstance(value, list) else [value]
         for each in (cast("dict[str, Any]", each) for each in values if isinstance(each, dict)):
             request_id = each.get("id")
             if "method" not in each and ("result" in each or "error" in each) and isinstance(request_id, str | int):
