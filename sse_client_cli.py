@@ -424,7 +424,9 @@ def parse(command: Command, arguments: list[str]) -> argparse.Namespace:
             raise UsageError(f"unknown option {shown}")
     targets = [each for each in rest if each != "--"]
     if len(targets) > 1:
-        raise UsageError(f"expected one argument beside the options, got {len(targets)}: put quotes around blanks")
+        raise UsageError(
+            f"expected one argument besides the options, got {len(targets)}: quote arguments that contain spaces"
+        )
     modes = {*(getattr(options, "mode", None) or ()), *(() if getattr(options, "text", None) is None else ("text",))}
     if len(modes) > 1:
         raise UsageError(f"expected one output, got {' and '.join(f'--{mode}' for mode in sorted(modes))}")

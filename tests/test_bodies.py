@@ -484,7 +484,7 @@ TYPES: dict[str, tuple[list[str], bool]] = {
     "once": (["text/event-stream"], True),
     "twice": (["text/event-stream", "text/event-stream"], True),
     "twice, with parameters": (["text/event-stream;charset=utf-8", "Text/Event-Stream"], True),
-    "in one line": (["text/event-stream, text/event-stream; charset=utf-8"], True),
+    "on one line": (["text/event-stream, text/event-stream; charset=utf-8"], True),
     "with nothing": (["text/event-stream", ""], True),
     "a comma in quotes": (['text/event-stream; x="a, b"; y="\\", c"'], True),
     "quotes without an end": (['text/event-stream; x="a, b'], True),

@@ -45,7 +45,7 @@ class Notes:
 
     def retrying(self, error: SSEError) -> None:
         """Write why there is another attempt."""
-        self.say(f"another attempt after: {in_one_line(str(error))}")
+        self.say(f"retrying after: {in_one_line(str(error))}")
 
 
 def _call(write: Callable[[], None]) -> None:

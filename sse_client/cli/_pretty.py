@@ -1,14 +1,10 @@
 """
 The output for a terminal: `+0.412 token #3 {"t": "Hel"}`, and a status line while it waits.
 
-Colours and the status line are those of rich, if it is installed; `NO_COLOR` and the size of the window are its
-business. Without it the lines are the same, in plain text. It never sees markup: everything is given to it as text.
-Its modules are found by name, so that the types here do not depend on whether it is installed.
+Colours and the status line are those of rich, if it is installed. Without it the lines are the same, in plain text.
 """
 
-import io
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
 from typing import Any, BinaryIO
 
@@ -16,19 +12,13 @@ from sse_client import ServerSentEvent, StreamStats
 
 from ._notes import Notes
 from ._output import Bytes, rounded
+from ._terminal import OFTEN, SECONDS_UNTIL_STATUS, StatusLine, console_on, has_rich
 from ._text import as_json, counted, in_one_line, visible
-
-# A status line that came at once would flicker in a fast stream.
-SECONDS_UNTIL_STATUS = 0.5
 
 
 def pretty(stream: BinaryIO, notes: Notes, *, keeps_text: bool) -> "Plain":
     """Return the output, coloured if rich is installed."""
-    try:
-        import_module("rich.console")
-    except ImportError:
-        return Plain(stream, keeps_text=keeps_text)
-    return Rich(stream, notes, keeps_text=keeps_text)
+    return Rich(stream, notes, keeps_text=keeps_text) if has_rich() else Plain(stream, keeps_text=keeps_text)
 
 
 class Plain(Bytes):
@@ -58,29 +48,11 @@ class Rich(Plain):
         super().__init__(stream, keeps_text=keeps_text)
         self._text: Any = import_module("rich.text").Text
         self._highlight: Any = import_module("rich.highlighter").JSONHighlighter().highlight
-        self._file = io.TextIOWrapper(
-            stream, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
-        )
-        console: Any = import_module("rich.console").Console
-        self._console: Any = console(file=self._file, highlight=False, markup=False, emoji=False)
-        self._status: Any = None
+        self._console, self._file = console_on(stream)
         self._count = 0
         self._is_closed = False
-        notes.around = self._around
-        # FORCE_COLOR makes a pipe a terminal for rich, but not for a status line.
-        if stream.isatty() and self._console.is_terminal and not self._console.is_dumb_terminal:
-            line = partial(self._text, no_wrap=True, overflow="ellipsis")
-            self._status = self._console.status(Waiting(self._console.get_time, lambda: self._count, line))
-            self._status.start()
-
-    def _around(self, write: Callable[[], None]) -> None:
-        """Write to standard error, which may be the same terminal, while there is no status line."""
-        if self._status is None:
-            write()
-            return
-        self._status.stop()
-        write()
-        self._status.start()
+        waiting = Waiting(self._console.get_time, lambda: self._count)
+        self._status = StatusLine(stream, self._console, notes, waiting, OFTEN)
 
     def _line(self, t: float, name: str, id: str, data: str) -> None:
         self._count += 1
@@ -108,28 +80,24 @@ class Rich(Plain):
         return True
 
     def close(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        self._status.close()
         if not self._is_closed:
             self._is_closed = True
             self._file.detach()  # flushes; without it the stream below would be closed with the wrapper
 
 
 class Waiting:
-    """The text of the status line: how long ago the last event came. rich asks for it whenever it draws."""
+    """The text of the status line: how long ago the last event came."""
 
-    def __init__(self, now: Callable[[], float], count: Callable[[], int], line: Callable[[str], Any]) -> None:
+    def __init__(self, now: Callable[[], float], count: Callable[[], int]) -> None:
         self._now = now
         self._count = count
-        self._line = line
         self._seen = 0
         self._since = now()
 
-    def __rich__(self) -> Any:
+    def __call__(self) -> str:
         if self._seen != self._count():
             self._seen = self._count()
             self._since = self._now()
         waited = self._now() - self._since
-        text = "" if waited < SECONDS_UNTIL_STATUS else f"{counted(self._seen, 'event')}, waiting for {waited:.1f} s"
-        return self._line(text)
+        return "" if waited < SECONDS_UNTIL_STATUS else f"{counted(self._seen, 'event')}, waiting for {waited:.1f} s"

@@ -67,7 +67,7 @@ def play(options: Namespace, stdout: BinaryIO, notes: Notes) -> int:
                 if error is not None:
                     notes.retrying(error)
         if isinstance(error, StreamTimeout) and error.clock == "read" and _stops_early(answers[-1]):
-            notes.say("the recording stops here: its reader left, or ran out of time")
+            notes.say("the recording stops here, before the end of the stream")
             show.finish(stream, None)
             return exits.OTHER
         return show.finish(stream, error)
@@ -101,7 +101,7 @@ def serve(options: Namespace, stdout: BinaryIO, notes: Notes) -> int:  # noqa: A
         notes.say(f"cannot listen on port {port}: {error.strerror}")
         return exits.OTHER
     try:
-        notes.say(f"serving {options.target} at {server.url}; Ctrl-C ends it")
+        notes.say(f"serving {options.target} at {server.url}; Ctrl-C stops")
         while True:
             time.sleep(3600.0)
     finally:

@@ -66,7 +66,7 @@ def call_of(options: Namespace, method: str | None, stdin: BinaryIO) -> Call:
     if method is None:
         method = (curl.method if curl else None) or ("POST" if body else "GET")
     elif curl and curl.method not in (None, method):
-        raise UsageError(f"--from-curl is a {curl.method}: leave the command out, and give only --from-curl")
+        raise UsageError(f"--from-curl is a {curl.method}: use --from-curl without a command")
     elif method == "GET" and body:
         raise UsageError("--from-curl has a body, and a GET has none")
     return Call(method, with_query(url_of(target), options.query or ()), arguments, given)
@@ -106,7 +106,7 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip():
         raise UsageError("-H: expected 'K: V'")
     if name.strip().lower() == "content-length":
-        raise UsageError("-H: Content-Length is counted; leave it out")
+        raise UsageError("-H: leave out Content-Length; it is computed")
     check_header(name.strip(), value, "-H")
     return name.strip(), value.strip()
 
@@ -129,9 +129,9 @@ def _checked_json(content: bytes) -> bytes:
         text = content.decode("utf-8-sig")
         check_json(text)
     except json.JSONDecodeError as error:
-        raise UsageError(f"--json: it is not JSON (line {error.lineno}, column {error.colno})") from None
+        raise UsageError(f"--json: not JSON (line {error.lineno}, column {error.colno})") from None
     except (ValueError, RecursionError):
-        raise UsageError("--json: it is not JSON in UTF-8") from None
+        raise UsageError("--json: not JSON in UTF-8") from None
     return text.encode()
 
 
@@ -167,9 +167,9 @@ def _pair(field: str) -> tuple[str, str]:
 def _variable(name: str, option: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise UsageError(f"{option}: the environment has no variable {name}")
+        raise UsageError(f"{option}: no environment variable {name}")
     if any(each in value.strip() for each in "\r\n"):
-        raise UsageError(f"{option}: the variable {name} has several lines")
+        raise UsageError(f"{option}: the environment variable {name} has several lines")
     return value.strip()
 
 
@@ -189,7 +189,7 @@ def _auth(options: Namespace, curl: CurlRequest | None) -> tuple[str, str] | Non
             warnings.simplefilter("error", getpass.GetPassWarning)  # else it would read standard input, and echo
             return user, getpass.getpass("Password: ")
     except (EOFError, OSError, getpass.GetPassWarning):
-        raise UsageError("-u: the password cannot be asked for without a terminal; use --password-env") from None
+        raise UsageError("-u: asking for the password needs a terminal; use --password-env") from None
 
 
 @cache
@@ -208,7 +208,7 @@ def http_client(
         try:
             verify.load_cert_chain(options.cert)
         except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or "it holds no certificate with its key"
+            reason = error.strerror or "no certificate with its key in it"
             raise UsageError(f"--cert: cannot use {options.cert}: {reason}") from error
     proxy = options.proxy
     if proxy is not None and "://" not in proxy:

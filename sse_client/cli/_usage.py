@@ -27,6 +27,6 @@ def content_of(argument: str, name: str, stdin: BinaryIO) -> bytes:
 def check_header(name: str, value: str, option: str) -> None:
     """Raise `UsageError` for a header that cannot be sent."""
     if not TOKEN.fullmatch(name):
-        raise UsageError(f"{option}: the name of a header has characters that HTTP does not allow")
+        raise UsageError(f"{option}: the header name has characters that HTTP does not allow")
     if any(each in value for each in "\r\n\0"):
-        raise UsageError(f"{option}: expected a header in one line")
+        raise UsageError(f"{option}: expected a header value on one line")

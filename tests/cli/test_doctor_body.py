@@ -32,19 +32,19 @@ def test_events_by_name() -> None:
 NO_EVENT: dict[str, tuple[Level, str, Exchange]] = {
     "no blank lines": (Level.FAIL, "no blank line after the `data:` lines: `data: 1`", body("data: 1\ndata: 2\n")),
     "one line": (Level.FAIL, "no blank line after the `data:` lines", body("data: 1\n")),
-    "one line, cut": (Level.FAIL, "cut before one was complete", body("data: 1\n", end=End.CUT)),
+    "one line, cut": (Level.FAIL, "cut before the first was complete", body("data: 1\n", end=End.CUT)),
     "one line, left": (Level.note, "only 1 line without a complete event", body("data: 1\n", end=End.LEFT)),
     "many lines, left": (Level.WARN, "no blank line", body("data: 1\n", "data: 2\n", end=End.LEFT)),
     "escaped": (Level.FAIL, r"the two characters `\n`", body(r"data: {}\n\n", r"data: {}\n\n")),
-    "spaces": (Level.FAIL, "not blank, but have spaces", body("data: 1\n \ndata: 2\n\t\n")),
-    "JSON lines": (Level.FAIL, 'one value in each line: `{"a":1}`', body('{"a":1}\n', '{"a":2}\n')),
-    "a list": (Level.FAIL, "the body is one JSON text: `[1]`", body("[1]")),
-    "JSON over lines": (Level.FAIL, "one JSON text", body('{\n"a": 1\n}')),
+    "spaces": (Level.FAIL, "contain spaces", body("data: 1\n \ndata: 2\n\t\n")),
+    "JSON lines": (Level.FAIL, 'JSON lines: `{"a":1}`', body('{"a":1}\n', '{"a":2}\n')),
+    "a list": (Level.FAIL, "the body is one JSON value: `[1]`", body("[1]")),
+    "JSON over lines": (Level.FAIL, "one JSON value", body('{\n"a": 1\n}')),
     "cut JSON": (Level.FAIL, 'looks like JSON: `{"a": 1`', body('{"a": 1')),
     "HTML": (Level.FAIL, "the body is HTML: `<html>`", body("<html>\n<title>Sign in")),
     "XML": (Level.FAIL, "the body is HTML", body('<?xml version="1.0"?>')),
     "gzip": (Level.FAIL, "the body is compressed", body(gzip.compress(b"data: 1\n\n"))),
-    "text": (Level.FAIL, "no line is a field of an event: `Hello`", body("Hello\n\n")),
+    "text": (Level.FAIL, "no line is a field: `Hello`", body("Hello\n\n")),
     "names": (Level.FAIL, "a name but no `data:` line", body("event: token\n\n", "event: token\n\n")),
     "pings without data": (Level.note, "only 2 lines without a complete event", body("event: ping\n\n" * 2)),
     "comments": (Level.note, "no event, only 2 comments", body(": a\n\n: b\n\n")),
@@ -52,7 +52,7 @@ NO_EVENT: dict[str, tuple[Level, str, Exchange]] = {
     "a retry": (Level.note, "only 1 line without a complete event", body("retry: 3000\n\n")),
     "nothing": (Level.FAIL, "the body is empty", body()),
     "nothing yet": (Level.note, "no event within 9.0 s", body(end=End.LEFT, ended_at=9.0)),
-    "nothing, cut": (Level.FAIL, "cut before one was complete", body(end=End.CUT)),
+    "nothing, cut": (Level.FAIL, "cut before the first was complete", body(end=End.CUT)),
 }
 
 
@@ -72,7 +72,7 @@ def test_only_a_200_has_a_body_of_events() -> None:
 
 def test_data_of_another_type_is_still_named() -> None:
     """A JSON response has no events, and the check of the body says so too."""
-    assert "one JSON text" in the("events", body("{}", more={"content-type": "application/json"})).evidence
+    assert "one JSON value" in the("events", body("{}", more={"content-type": "application/json"})).evidence
 
 
 ENDS: dict[str, tuple[Level, str, Case | Exchange]] = {
@@ -88,7 +88,7 @@ ENDS: dict[str, tuple[Level, str, Case | Exchange]] = {
         '`{"type": "message_stop"}` ends',
         Case(body('event: message_stop\ndata: {"type": "message_stop"}\n\n'), dialect="anthropic"),
     ),
-    "no blank line": (Level.ok, "ends the reply, but has no blank line", body(*TOKENS[:-1], "data: [DONE]\n")),
+    "no blank line": (Level.ok, "ends the reply, but no blank line", body(*TOKENS[:-1], "data: [DONE]\n")),
     "cut": (
         Level.FAIL,
         "cut after 5 events (ReadError), between two events",
@@ -96,16 +96,16 @@ ENDS: dict[str, tuple[Level, str, Case | Exchange]] = {
     ),
     "cut inside": (
         Level.FAIL,
-        "cut after 1 event, inside an event: 9 bytes of it came, and are lost",
+        "cut after 1 event, inside an event, of which 9 bytes are lost",
         body(TOKENS[0], "data: {..", end=End.CUT),
     ),
     "cut after [DONE]": (Level.WARN, "broke after the end of the reply, `[DONE]`", body(*TOKENS, end=End.CUT)),
     "left": (
         Level.ok,
-        "still open when we stopped reading after 60 s: 5 events",
+        "still open when we stopped reading after 60 s; 5 events",
         body(*TOKENS[:-1], end=End.LEFT, left="60 s"),
     ),
-    "left at once": (Level.ok, "still open when we stopped reading: 5 events", body(*TOKENS[:-1], end=End.LEFT)),
+    "left at once": (Level.ok, "still open when we stopped reading; 5 events", body(*TOKENS[:-1], end=End.LEFT)),
     "left after [DONE]": (
         Level.note,
         "kept the connection open for 59.5 s",
@@ -137,7 +137,7 @@ def test_events_after_the_end() -> None:
     """Events after the terminator are read by no client; pings and comments do not count."""
     late = the("after-end", body(*TOKENS, "data: late\n\n", "data: later\n\n"))
     assert late.level is Level.WARN
-    assert late.evidence == "2 events after the end of the reply, where clients stop: `late`"
+    assert late.evidence == "2 events after the end of the reply, where clients stop reading: `late`"
     assert the("after-end", body(*TOKENS, "event: x\ndata: \n\n")).evidence.endswith("`x`")
     for end in (": bye\n\n", "event: ping\ndata: {}\n\n", "data: [DONE]\n\n"):
         assert "after-end" not in found(body(*TOKENS, end))
@@ -210,26 +210,26 @@ JSON: dict[str, tuple[Level, str, Exchange]] = {
     "all": (Level.ok, "5 of 5 are JSON", body(*TOKENS)),
     "most": (
         Level.WARN,
-        "5 of 6 are JSON; the first that is not is event 6: `{'a': 1}`",
+        "5 of 6 are JSON; the first that is not: event 6: `{'a': 1}`",
         body(*TOKENS[:-1], "data: {'a': 1}\n\n"),
     ),
-    "not a number": (Level.WARN, "the first that is not is event 6", body(*TOKENS[:-1], 'data: {"a": NaN}\n\n')),
+    "not a number": (Level.WARN, "the first that is not: event 6", body(*TOKENS[:-1], 'data: {"a": NaN}\n\n')),
     "few": (Level.ok, "the data is text: `a`", body(*(f"data: {word}\n\n" for word in ("a", "b", "{}", "1", "true")))),
     "numbers": (Level.ok, "the data is text: `1`", body("data: 1\n\n", "data: 2\n\n")),
     "lists": (Level.ok, "2 of 2 are JSON", body("data: [1]\n\n", 'data: ["a", {}]\n\n')),
     "spread": (
         Level.WARN,
-        "spread over the events 2 to 4",
+        "split across events 2 to 4",
         body("data: {}\n\n", "data: {\n\n", 'data: "a": 1\n\n', "data: }\n\n"),
     ),
     "spread by size": (
         Level.WARN,
-        "spread over the events 1 to 2",
+        "split across events 1 to 2",
         body('data: {"a": "b\n\n', 'data: c"}\n\n', 'data: {"d": 1}\n\n'),
     ),
     "one JSON text": (
         Level.note,
-        "spread over the events 1 to 3",
+        "split across events 1 to 3",
         body('data: {"a\n\n', 'data: ":\n\n', "data: 1}\n\n"),
     ),
     "never whole": (Level.ok, "the data is text", body(*["data: {\n\n"] * 100)),
@@ -260,8 +260,8 @@ IDS: dict[str, tuple[Level, str, Exchange]] = {
     "rising": (Level.ok, "3 IDs: `8` to `10`", identified("8", "9", "10")),
     "one": (Level.ok, "1 ID: `a`", body("id: a\ndata: 1\n\n", "data: 2\n\n")),
     "twice in a row": (Level.ok, "2 IDs: `a` to `b`", identified("a", "a", "b")),
-    "again": (Level.WARN, "the ID `a` comes again", identified("a", "b", "a")),
-    "falling": (Level.note, "do not rise: `10` to `8`", identified("10", "9", "8")),
+    "again": (Level.WARN, "the ID `a` is used again", identified("a", "b", "a")),
+    "falling": (Level.note, "not ascending: `10` to `8`", identified("10", "9", "8")),
     "huge": (Level.ok, "2 IDs", identified("9" * 5000, "1" + "0" * 5000)),
     "NUL": (Level.WARN, "clients ignore 1 ID that", body("id: a\0\ndata: 1\n\n")),
 }

@@ -180,7 +180,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a recording nowhere": (["URL", "--record", "/nope/x"], "--record: cannot write /nope/x"),
     "a folder": (["URL", "--html", "/"], "--html: cannot write /"),
     "two bodies": (["URL", "--json", "{}", "--json", "[]"], "expected one body"),
-    "a body for a recording": (["FILE", "--json", "{}"], "there is no request"),
+    "a body for a recording": (["FILE", "--json", "{}"], "no request is sent"),
     "not JSON": (["URL", "--json", "{c4n4ry"], "not JSON (line 1"),
     "another scheme": (["ftp://me:c4n4ry@h/"], "expected a URL"),
     "no host": (["http://"], "expected a URL"),

@@ -22,12 +22,12 @@ from sse_client.cli.doctor._sources import observe
 from sse_client.testing import FIN, RST, Answer, EventServer, Pause, RecordedRequest
 
 FAILURES: dict[str, tuple[str, str]] = {
-    "nothing listens": ("http://127.0.0.1:{free}/", "nothing listens there"),
+    "nothing listens": ("http://127.0.0.1:{free}/", "nothing is listening there"),
     "no such host": ("http://nowhere.invalid/", "cannot be resolved"),
     "no TLS": ("https://127.0.0.1:{plain}/", "the TLS handshake failed"),
-    "an unknown authority": ("https://127.0.0.1:{secure}/", "the certificate is not accepted"),
-    "no HTTP": ("http://127.0.0.1:{secure}/", "closed before a response"),
-    "no response": ("http://127.0.0.1:{port}/", "closed before a response"),
+    "an unknown authority": ("https://127.0.0.1:{secure}/", "the certificate was rejected"),
+    "no HTTP": ("http://127.0.0.1:{secure}/", "closed before the response"),
+    "no response": ("http://127.0.0.1:{port}/", "closed before the response"),
 }
 
 
@@ -86,7 +86,7 @@ def test_a_proxy() -> None:
         url = proxy.url.replace("//", "//me:c4n4ry@")
         done = run("doctor", "https://api.invalid/chat", "--proxy", url)
     assert done.code == 3
-    assert b"the proxy refused: 407 Proxy Authentication Required" in done.out
+    assert b"the proxy refused the connection: 407 Proxy Authentication Required" in done.out
     assert "c4n4ry" not in f"{done.out.decode()}{done.err}"
 
 
@@ -270,10 +270,10 @@ def test_the_first_request_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slow_response_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If it takes long, a note says for how long at most, and that Ctrl-C ends it with a report."""
+    """If it takes long, a note says for how long at most, and that Ctrl-C stops and reports."""
     monkeypatch.setattr(observe, "SECONDS_UNTIL_NOTE", 0.01)
     done, _ = examine(stream(TOKENS[0], Pause(0.2)))
-    assert "reading for at most 60 s; Ctrl-C ends it with a report" in done.err
+    assert "reading for at most 60 s; Ctrl-C stops and reports" in done.err
 
 
 SECRET = "c4n4ry"

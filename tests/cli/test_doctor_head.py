@@ -94,19 +94,19 @@ def test_a_healthy_head_is_explained() -> None:
     assert {finding.check: finding.evidence for finding in of_head(healthy())} == {
         "status": "200",
         "content-type": "text/event-stream",
-        "content-length": "absent, as for any stream",
+        "content-length": "no Content-Length",
         "content-encoding": "none",
         "cache-control": "no-cache, no-transform",
         "x-accel-buffering": "no",
-        "proxy": "none shows itself",
+        "proxy": "no proxy is visible",
         "http-version": "HTTP/1.1",
-        "framing": "chunked: a cut can be told from an end",
+        "framing": "chunked: a cut can be told from the end",
     }
 
 
 REFUSED = [
     (401, '{"error": "no key"}', "--bearer-env"),
-    (403, "", "rights"),
+    (403, "", "permissions"),
     (404, "<title>Not found</title>", "path"),
     (405, "", "method"),
     (422, '{"detail": "messages"}', "body"),
@@ -156,15 +156,15 @@ HOPS: list[tuple[str, str, str, int, str, bool, Level, str]] = [
         "https://api.test/chat",
         False,
         FAIL,
-        "request the https URL itself",
+        "request the https URL directly",
     ),
     ("login", "POST", "http://api.test/chat", 302, "/login", False, FAIL, "authenticate"),
-    ("slash", "POST", "http://api.test/chat", 301, "http://api.test/chat/", False, FAIL, "slash at its end"),
-    ("no slash", "GET", "http://api.test/chat/", 308, "/chat", True, NOTE, "without the slash"),
+    ("slash", "POST", "http://api.test/chat", 301, "http://api.test/chat/", False, FAIL, "add the trailing slash"),
+    ("no slash", "GET", "http://api.test/chat/", 308, "/chat", True, NOTE, "remove the trailing slash"),
     ("downgrade", "POST", "https://api.test/chat", 307, "http://api.test/chat", False, FAIL, "307 or 308"),
     ("elsewhere", "POST", "http://api.test/chat", 303, "http://b.test/", False, FAIL, "307 or 308"),
-    ("followed", "POST", "http://api.test/chat", 307, "/v2", True, NOTE, "last URL"),
-    ("followed https", "POST", "http://api.test/chat", 308, "https://api.test/chat", True, NOTE, "https URL itself"),
+    ("followed", "POST", "http://api.test/chat", 307, "/v2", True, NOTE, "final URL"),
+    ("followed https", "POST", "http://api.test/chat", 308, "https://api.test/chat", True, NOTE, "https URL directly"),
     ("followed login", "GET", "http://api.test/chat", 302, "/auth/sign-in", True, WARN, "authenticate"),
 ]
 
@@ -201,8 +201,8 @@ def test_a_redirect_without_a_hop() -> None:
 TYPES = [
     ("plain", "text/plain", "".join(blocks(3)), "with events in it", "media_type="),
     ("plain, no event", "text/plain", "hello", "not an event stream", "Content-Type"),
-    ("ndjson", "application/x-ndjson", '{"a": 1}\n{"a": 2}\n', "lines of JSON", "lines"),
-    ("jsonl", "application/jsonl; charset=utf-8", '{"a": 1}\n', "lines of JSON", "lines"),
+    ("ndjson", "application/x-ndjson", '{"a": 1}\n{"a": 2}\n', "JSON lines", "lines"),
+    ("jsonl", "application/jsonl; charset=utf-8", '{"a": 1}\n', "JSON lines", "lines"),
     ("json", "application/json", '{"choices": []}', "one JSON value", '"stream": true'),
     ("lines of events", "application/x-ndjson", "data: {}\n\n", "with events in it", "text/event-stream"),
     ("json of events", "application/json", "data: {}\n\n", "with events in it", "text/event-stream"),
@@ -303,7 +303,7 @@ CODINGS: dict[str, tuple[list[At], dict[str, str], Level, str]] = {
         "not flushed",
     ),
     "gzip of one event": ([(2.0, gzip.compress(b"data: 1\n\n"))], {"content-encoding": "gzip"}, NOTE, "too few"),
-    "not asked for": ([(0.1, b"\x28\xb5\x2f\xfd")], {"content-encoding": "zstd"}, FAIL, "does not accept"),
+    "not asked for": ([(0.1, b"\x28\xb5\x2f\xfd")], {"content-encoding": "zstd"}, FAIL, "did not accept"),
     "damaged": ([(0.1, b"data: 1\n\n")], {"content-encoding": "gzip"}, FAIL, "damaged"),
 }
 
@@ -495,7 +495,7 @@ def test_an_unknown_proxy() -> None:
         for finding in of_head(with_head(via="1.1 corp-proxy-7, 1.1 Caddy"))
         if finding.check == "proxy"
     ]
-    assert found == ["Caddy", "a proxy that calls itself corp-proxy-7"]
+    assert found == ["Caddy", "a proxy named corp-proxy-7"]
 
 
 NO_DONE: list[At] = [*paced(blocks(5, done=False))]
@@ -584,7 +584,7 @@ def test_a_redacted_head() -> None:
     found = Case(
         exchange(*STREAM, headers={}, redacted=frozenset(names), is_recorded=True, http_version=""), origin="http://a"
     )
-    notes = {finding.check: finding.level for finding in of_head(found) if finding.evidence.startswith("not known")}
+    notes = {finding.check: finding.level for finding in of_head(found) if finding.evidence.startswith("unknown: ")}
     assert notes == dict.fromkeys(["content-type", "content-encoding", "cache-control", "cors"], NOTE)
     assert not [finding for finding in of_head(found) if finding.level >= WARN]
 

@@ -18,8 +18,8 @@ FAULTY: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         f"buffered-gzip/chat?{LONG}",
         (),
         {
-            "content-encoding": "nginx: take text/event-stream out of `gzip_types`",
-            "buffering": "nginx: take text/event-stream out of `gzip_types`",
+            "content-encoding": "nginx: remove text/event-stream from `gzip_types`",
+            "buffering": "nginx: remove text/event-stream from `gzip_types`",
         },
     ),
     "an impatient nginx": ("impatient/chat?count=3&silence=9", (), {"end": "a time limit"}),

@@ -138,7 +138,7 @@ RESPONSES: dict[str, tuple[Exchange, Exchange, str, Level, str]] = {
     "the same": (WHOLE, WHOLE, "time", Level.ok, "no difference"),
     "held back": (exchange(*at_once(4.2)), WHOLE, "time", Level.FAIL, "one burst of 40 events after 4.2 s: held back"),
     "later": (exchange(*paced(TOKENS, start=6.0, step=0.1)), WHOLE, "time", Level.note, "the same, but later"),
-    "from a cache": (exchange(*at_once(0.1)), WHOLE, "time", Level.note, "it may come from a cache"),
+    "from a cache": (exchange(*at_once(0.1)), WHOLE, "time", Level.note, "perhaps from a cache"),
     "refused here": (REFUSED, WHOLE, "head", Level.FAIL, "here: 502 text/html: refused between"),
     "refused there": (WHOLE, REFUSED, "head", Level.WARN, "origin: 502 text/html; here: 200 text/event-stream"),
     "refused": (REFUSED, REFUSED, "head", Level.note, "no stream to compare"),
@@ -187,13 +187,13 @@ RESUMED: dict[str, tuple[Exchange, Exchange, Level, str]] = {
         REPLY,
         exchange((0.1, numbered(4, 5) + numbered(1, 2))),
         Level.WARN,
-        "sends 2 events from before again",
+        "sends 2 events from before it again",
     ),
     "starts over": (REPLY, exchange((0.1, numbered(1, 5))), Level.WARN, "starts over"),
     "starts over with a new reply": (REPLY, exchange((0.1, numbered(1, 5, "x"))), Level.WARN, "ignores it"),
     "starts over without IDs": (REPLY, exchange((0.1, "data: event 1\n\n")), Level.WARN, "starts over, without IDs"),
     "goes back": (REPLY, exchange((0.1, numbered(2, 5))), Level.WARN, "goes back: sends 2 events again"),
-    "repeats the event": (REPLY, exchange((0.1, numbered(3, 5))), Level.WARN, "repeats this event itself"),
+    "repeats the event": (REPLY, exchange((0.1, numbered(3, 5))), Level.WARN, "repeats this event"),
     "another event with this ID": (
         REPLY,
         exchange((0.1, numbered(3, 5, "x"))),
@@ -217,7 +217,7 @@ RESUMED: dict[str, tuple[Exchange, Exchange, Level, str]] = {
     "a feed: continues": (FEED, exchange((0.1, numbered(4, 9)), end=End.LEFT), Level.ok, "continues after it"),
     "a feed: only new events": (FEED, exchange((0.1, numbered(9, 9)), end=End.LEFT), Level.ok, "with new events"),
     "a feed: silence": (FEED, exchange(ended_at=5.0, end=End.LEFT), Level.note, "no event in 5.0 s"),
-    "a feed: no IDs": (FEED, exchange((0.1, "data: x\n\n"), end=End.LEFT), Level.note, "it cannot be told"),
+    "a feed: no IDs": (FEED, exchange((0.1, "data: x\n\n"), end=End.LEFT), Level.note, "it is unclear"),
     "a feed: starts over": (FEED, exchange((0.1, numbered(1, 5)), end=End.LEFT), Level.WARN, "starts over"),
     "some IDs: after the event": (SOME_IDS, exchange((0.1, "data: d\n\nid: 3\ndata: e\n\n")), Level.ok, "continues"),
     "some IDs: at the next": (SOME_IDS, exchange((0.1, "id: 3\ndata: e\n\n")), Level.ok, "continues"),
@@ -225,7 +225,12 @@ RESUMED: dict[str, tuple[Exchange, Exchange, Level, str]] = {
     "greeted: starts over": (GREETED, exchange((0.1, HELLO + numbered(1, 5))), Level.WARN, "starts over"),
     "greeted: silence": (GREETED, exchange((0.1, HELLO), ended_at=5.0, end=End.LEFT), Level.note, "no event in 5.0 s"),
     "pings: continues": (REPLY, exchange((0.1, "event: ping\ndata: \n\n" + numbered(4, 5))), Level.ok, "continues"),
-    "one event: 204": (exchange((0.1, numbered(1, 1))), exchange(status=204, headers={}), Level.ok, "nothing after it"),
+    "one event: 204": (
+        exchange((0.1, numbered(1, 1))),
+        exchange(status=204, headers={}),
+        Level.ok,
+        "nothing follows it",
+    ),
     "one event: silence": (
         exchange((0.1, numbered(1, 1))),
         exchange(ended_at=5.0, end=End.LEFT),
@@ -287,7 +292,7 @@ def planned(case: Exchange, call: Call, given: Namespace) -> list[str]:
 POST = Call("POST", "http://api.test/chat", {"json": {}})
 GET = Call("GET", "http://api.test/feed", {"headers": [(b"accept-encoding", b"gzip")]})
 PLAIN = "the response is not compressed, though gzip was accepted"
-NO_HTTP2 = "not compared: over http, only HTTP/1.1 is spoken, as in browsers"
+NO_HTTP2 = "not compared: http URLs use HTTP/1.1 only, as in browsers"
 COMPRESSED = exchange(*SPREAD, more={"content-encoding": "gzip"}, accepted="gzip")
 
 
@@ -309,9 +314,9 @@ def test_what_is_sent() -> None:
     assert planned(WHOLE, POST, http)[0].startswith("with Accept-Encoding: gzip, deflate")
     assert planned(plain, POST, options(resume_check=True)) == ["no event has an ID, so the stream cannot be resumed"]
     assert planned(exchange(), POST, options(resume_check=True)) == ["no event to resume from"]
-    assert planned(REPLY, POST, options(resume_check=True)) == ["with the Last-Event-ID of the middle"]
+    assert planned(REPLY, POST, options(resume_check=True)) == ["with the middle event's ID as Last-Event-ID"]
     assert planned(exchange((0.1, "id: \v\ndata: x\n\n")), POST, options(resume_check=True)) == [
-        "HTTP cannot carry the middle ID, so the stream cannot be resumed"
+        "HTTP cannot carry the middle event's ID, so the stream cannot be resumed after it"
     ]
     everything = options(probe=True, resume_check=True, compare="http://origin.test/")
     assert planned(NO_CONNECTION, POST, everything) == ["with the same headers and credentials"]
@@ -488,7 +493,7 @@ def test_resume_check() -> None:
         assert [request.headers["last-event-id"] for request in server.requests] == ["0", "3"]
         assert [request.method for request in server.requests] == ["POST", "POST"]
     assert len(announced(done)) == 2
-    assert announced(done)[1].endswith(" with the Last-Event-ID of the middle, which may cost money")
+    assert announced(done)[1].endswith(" with the middle event's ID as Last-Event-ID, which may cost money")
     assert lines_of(done)["resume"] == "ok Last-Event-ID 3: continues after it"
     with EventServer(Answer("id: 1\ndata: a\n\n", "id: 2\ndata: b\n\n", "id: 3\ndata: c\n\n", Pause(60))) as server:
         began = time.monotonic()
@@ -516,7 +521,7 @@ def test_compare() -> None:
     )
     assert lines_of(done)["compare"].startswith("FAIL origin: 13 events over 1.")
     assert "here: one burst of 13 events after 1." in lines_of(done)["compare"]
-    assert "held back by what stands between" in lines_of(done)["compare"]
+    assert "held back between here and the origin" in lines_of(done)["compare"]
     assert done.code == 1
 
 
@@ -589,7 +594,7 @@ FALLS: dict[str, tuple[Answer, str]] = {
         "WARN the idle connection was cut (RemoteProtocolError) after 1.",
     ),
     "reset": (Answer("data: 1\n\n", Pause(1.2), RST), "WARN the idle connection was cut (ReadError) after 1."),
-    "held": (Answer("data: 1\n\n", Pause(60)), "ok held for "),
+    "held": (Answer("data: 1\n\n", Pause(60)), "ok still open after "),
 }
 
 

@@ -73,7 +73,7 @@ def test_several_connections(tmp_path: Path) -> None:
     with EventServer(answer) as server:
         run("follow", server.url, "--record", str(path))
     done = run("doctor", str(path))
-    assert re.search(rb"connection 1 of 2 is shown \(1: 200 cut, FAIL; 2: 204 ended, \w+\)", done.out)
+    assert re.search(rb"showing connection 1 of 2 \(1: 200 cut, FAIL; 2: 204 ended, \w+\)", done.out)
 
 
 def test_a_body(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_body_of_standard_input() -> None:
     assert done.out.startswith(b"-: 3 events, ")
     done = run("doctor", "-", stdin=b'{"time": 0.0, "request": "GET"}\n')
     assert (done.code, done.out) == (2, b"")
-    assert "a recording is read from a file" in done.err
+    assert "a recording must be a file" in done.err
 
 
 def test_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,10 +182,10 @@ def test_evidence() -> None:
     """The evidence has the words of the server, the reason, the tokens and the calls."""
     parts = [call('{"city": "Ulm"}'), chat({}, "tool_calls"), USAGE, DONE]
     assert [(finding.check, finding.evidence) for finding in of_reply(openai(*parts))] == [
-        ("reply", "complete, after 4 events"),
+        ("reply", "complete after 4 events"),
         ("finish-reason", "tool_calls"),
         ("usage", "3 tokens in, 5 out"),
-        ("tool-calls", "1, whole: weather"),
+        ("tool-calls", "1 complete: weather"),
     ]
     (finding,) = of_reply(openai(event({"error": {"message": "bo\x1bom", "code": "x"}})))
     assert finding.evidence == "the server reported an error: bo\\x1bom (code x)"

@@ -211,7 +211,7 @@ def test_held_back(name: str) -> None:
     """Timestamps that spread much wider than the arrivals show for how long the data was held back."""
     finding = the("held-back", exchange((8.0, "".join(stamped(*FROM_TO[name]))), more=DATE))
     assert finding.level is Level.FAIL
-    assert re.match(r"held back for [4-7]\.\d s: the timestamps in `ts` spread over [5-7]\.\d s", finding.evidence)
+    assert re.match(r"held back for [4-7]\.\d s: the timestamps in `ts` span [5-7]\.\d s", finding.evidence)
     spread = exchange(*paced(stamped(*FROM_TO[name]), step=0.6))
     assert the("held-back", spread).level is Level.ok
 
@@ -268,7 +268,9 @@ def kept_alive(*times: float, end: End = End.LEFT, ended_at: float, **options: A
 def test_the_rhythm_of_keep_alives() -> None:
     """The evidence has the longest silence, and the median and longest time between keep-alives."""
     finding = the("keep-alive", kept_alive(10.0, 20.0, 40.0, 50.0, ended_at=55.0))
-    assert finding.evidence == ("longest silence 20.0 s, median 9.95 s, 4 keep-alives, one each 10.0 s, 20.0 s at most")
+    assert finding.evidence == (
+        "longest silence 20.0 s, median 9.95 s, 4 keep-alives, every 10.0 s, at most 20.0 s apart"
+    )
     assert finding.level is Level.ok
 
 
@@ -323,7 +325,7 @@ def test_a_cut_at_a_total_limit() -> None:
 
 
 WAITS: dict[str, tuple[Level, str, Exchange]] = {
-    "holds": (Level.ok, "held for 59.9 s without a byte", kept_alive(ended_at=60.0)),
+    "holds": (Level.ok, "still open after 59.9 s without a byte", kept_alive(ended_at=60.0)),
     "is not idle": (Level.note, "was not idle", kept_alive(59.9, ended_at=60.0)),
     "is cut": (
         Level.WARN,
@@ -331,8 +333,8 @@ WAITS: dict[str, tuple[Level, str, Exchange]] = {
         kept_alive(end=End.CUT, ended_at=30.1, error="ReadError"),
     ),
     "is closed": (Level.WARN, "was closed cleanly after 30.0 s", kept_alive(end=End.CLEAN, ended_at=30.1)),
-    "ends by itself": (Level.note, "ended before it was idle", exchange(*paced(TOKENS))),
-    "ends after [DONE]": (Level.note, "ended before it was idle", exchange(*paced(TOKENS), ended_at=20.0)),
+    "ends by itself": (Level.note, "ended before the connection was idle", exchange(*paced(TOKENS))),
+    "ends after [DONE]": (Level.note, "ended before the connection was idle", exchange(*paced(TOKENS), ended_at=20.0)),
     "never had a byte": (Level.WARN, "was cut after 10.0 s", exchange(end=End.CUT, ended_at=10.02)),
 }
 
@@ -359,7 +361,7 @@ def test_a_recording_without_times() -> None:
     assert not is_timed(Case(made))
     (finding,) = (finding for finding in findings(made) if finding.area == "time")
     assert finding.level is Level.note
-    assert "the same time" in finding.evidence
+    assert "no usable times" in finding.evidence
 
 
 def test_a_recording_of_a_burst() -> None:

@@ -163,7 +163,7 @@ ROWS = {
         resumes,
     ),
     "--retry-ambiguous": Row(
-        "post {server}/lost|-d|-|--retries|1|--retry-ambiguous|--data", has(b"1\n", "another attempt after"), stdin=b"x"
+        "post {server}/lost|-d|-|--retries|1|--retry-ambiguous|--data", has(b"1\n", "retrying after"), stdin=b"x"
     ),
     "--record": Row(
         "get {server}/chat|--dialect|openai|--text|--record|{folder}/recording.jsonl|--timeout|20", is_recorded

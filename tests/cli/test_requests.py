@@ -208,7 +208,7 @@ REFUSED = {
     "a file of headers": ("curl http://h/ -H @c4n4ry", "names a file"),
     "a file in a form": ("curl http://h/ -F a=@/c4n4ry", "names a file"),
     "a type in a form": ("curl http://h/ -F 'a=c4n4ry;type=text/html'", "a type"),
-    "a header of two lines": (r"curl http://h/ -H $'a: c4n4ry\nb: 1'", "in one line"),
+    "a header of two lines": (r"curl http://h/ -H $'a: c4n4ry\nb: 1'", "on one line"),
     "no method": ("curl http://h/ -X 'c4n4ry x'", "needs a method"),
     "a variable": ('curl http://h/ -H "Authorization: Bearer $c4n4ry"', "would expand the $"),
     "a command in a command": ("curl http://h/ -d $(c4n4ry)", "would expand the $"),

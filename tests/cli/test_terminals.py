@@ -134,3 +134,15 @@ def test_a_password() -> None:
             assert terminal.finish() == 0
         assert server.requests[0].headers["authorization"] == "Basic bWU6eTB1"
     assert b"y0u" not in terminal.output
+
+
+def test_doctor_is_alive() -> None:
+    """While doctor reads, a line says for how long; nothing is left of it in the report."""
+    pytest.importorskip("rich")
+    with EventServer(ENDLESS) as server, PseudoTerminal("doctor", server.url, columns=120) as terminal:
+        terminal.read_until(rb"reading for \d+\.\d s")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.finish() == 130
+    lines = screen(terminal.output, 120)
+    assert [line for line in lines if line.startswith("ok    status")]
+    assert not [line for line in lines if "reading for" in line and "at most" not in line]

@@ -37,7 +37,7 @@ def decoder_of(coding: str) -> Decoder:
         case "br" if (brotli := _brotli()) is not None:
             return _Brotli(brotli)
         case _:
-            raise ValueError(f"the coding {coding} was not asked for, and cannot be read here")
+            raise ValueError(f"doctor cannot decode {coding}, and did not ask for it")
 
 
 def _brotli() -> Any:

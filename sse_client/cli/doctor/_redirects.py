@@ -33,7 +33,7 @@ def why_not(method: str, status: int, here: str, target: str) -> str:
     if here.startswith("https:") and not target.startswith("https:"):
         return "it leads from https to http"
     if not _is_same_origin(here, target):
-        return "it leads to another origin, which must not get the credentials"
+        return "it leads to another origin, which must not receive the credentials"
     return ""
 
 

@@ -11,6 +11,7 @@ from .. import _exits as exits
 from .._notes import Notes
 from .._reading import check_dialect, dialect_of, marks_of
 from .._request import call_of
+from .._terminal import reading
 from .._usage import UsageError
 from ._case import Case, Diagnosis
 from ._checks import diagnose
@@ -31,7 +32,7 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
     if recording.is_file(options.target):
         diagnoses = _of_recording(options, stdin)
     else:
-        diagnoses = _of_request(options, notes, stdin)
+        diagnoses = _of_request(options, stdout, notes, stdin)
     is_written = _write_files(options, diagnoses, notes)
     worst = max(diagnosis.worst for diagnosis in diagnoses)
     is_healthy = worst < (Level.WARN if options.strict else Level.FAIL) and diagnoses[0].case.exchange.failure is None
@@ -89,22 +90,23 @@ def _write(path: str, text: str) -> None:
     Path(path).write_text(text, encoding="utf-8")
 
 
-def _of_request(options: Namespace, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
+def _of_request(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> list[Diagnosis]:
     call = call_of(options, None, stdin)
     # Both raise for what they do not know: before the request, which may cost money.
     dialect_of(options, call.arguments.get("content", b""))
     marks_of(options)
     check_probes(options)
     warm_up(options)
-    return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
+    with reading(stdout, notes):
+        return probed(diagnose(case_of(options, observe(call, options, notes))), call, options, notes)
 
 
 def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
     """Judge all connections of a recording, and report the worst one; the last of those, if there are several."""
     if options.from_curl is not None or any(each is not None for each in (options.json, options.content, options.form)):
-        raise UsageError("a recording is read: there is no request to be described")
+        raise UsageError("a recording needs no body and no --from-curl: no request is sent")
     if options.probe or options.resume_check or options.compare is not None:
-        raise UsageError("a recording is read: --probe, --resume-check and --compare need a URL")
+        raise UsageError("--probe, --resume-check and --compare need a URL, not a recording")
     check_dialect(options)
     diagnoses = [diagnose(case_of(options, exchange)) for exchange in recording.read(options.target, stdin)]
     if len(diagnoses) == 1:
@@ -113,7 +115,7 @@ def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
     shown = [index for index, each in enumerate(diagnoses) if index == 0 or each.case.exchange.status != 204]
     worst = max(shown, key=lambda index: (diagnoses[index].worst, index))
     said = "; ".join(f"{number}: {_in_words(each)}" for number, each in enumerate(diagnoses, start=1))
-    evidence = f"connection {worst + 1} of {len(diagnoses)} is shown ({said})"
+    evidence = f"showing connection {worst + 1} of {len(diagnoses)} ({said})"
     chosen = diagnoses[worst]
     return [replace(chosen, findings=(Finding("head", "recording", Level.note, evidence), *chosen.findings))]
 

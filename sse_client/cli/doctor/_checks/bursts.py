@@ -102,11 +102,11 @@ def buffer_of(case: Case, cure: str) -> Iterator[Finding]:
         size = LARGEST_BLOCK
         while any(each % size for each in best):
             size //= 2
-        evidence = f"{len(best)} pieces in a row are multiples of {size} bytes and end inside events: full buffers"
+        evidence = f"{len(best)} pieces in a row are multiples of {size} bytes and end inside events, like full buffers"
         yield Finding("time", "buffer-size", Level.FAIL, evidence, cure)
     elif len(flushes) >= BLOCKS_IN_A_ROW:
         whole = sum(not flush.ends_inside for flush in flushes)
-        yield Finding("time", "buffer-size", Level.ok, f"{whole} of {len(flushes)} pieces end where an event ends")
+        yield Finding("time", "buffer-size", Level.ok, f"{whole} of {len(flushes)} pieces end at the end of an event")
 
 
 def _flushes(case: Case) -> list[Flush]:

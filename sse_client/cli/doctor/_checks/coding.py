@@ -22,9 +22,7 @@ ONE_WRITE = 0.25  # seconds
 # Of the events, at least this part must come in a piece of their own: TCP and TLS merge some.
 ALONE = 0.5
 
-CURE_LENGTH = (
-    "write each event when it is there, without Content-Length (a framework sets it for a body that is complete)"
-)
+CURE_LENGTH = "write each event as soon as it is ready, without Content-Length (frameworks set it for a complete body)"
 
 
 def content_length(case: Case) -> Iterator[Finding]:
@@ -34,7 +32,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     if not case.is_stream or "content-length" in exchange.redacted:
         return
     if length is None:
-        yield Finding("head", "content-length", Level.ok, "absent, as for any stream")
+        yield Finding("head", "content-length", Level.ok, "no Content-Length")
         return
     evidence = f"{quoted(length)}: the length was known before the first byte"
     arrivals = case.body.arrivals
@@ -57,19 +55,19 @@ def content_encoding(case: Case) -> Iterator[Finding]:
     if not case.is_stream or not exchange.pieces:
         return
     if "content-encoding" in exchange.redacted:
-        yield Finding("head", "content-encoding", Level.note, "not known: the recording does not have its value")
+        yield Finding("head", "content-encoding", Level.note, "unknown: the recording does not contain its value")
     elif not exchange.coding:
         if not exchange.is_recorded:
             yield Finding("head", "content-encoding", Level.ok, "none")
     elif not _is_asked_for(exchange.coding, exchange.accepted):
-        evidence = f"{quoted(exchange.coding)}, which the request does not accept"
-        cure = "heed Accept-Encoding, and send `Vary: Accept-Encoding` so that no cache mixes them up"
+        evidence = f"{quoted(exchange.coding)}, which the request did not accept"
+        cure = "honor Accept-Encoding, and send `Vary: Accept-Encoding` so that no cache mixes up the variants"
         yield Finding("head", "content-encoding", Level.FAIL, evidence, cure)
     elif case.body.fault and "damaged" in case.body.fault:
         evidence = f"{quoted(exchange.coding)}: the data is damaged, after {len(case.body.arrivals)} events"
         yield Finding("head", "content-encoding", Level.FAIL, evidence, compression_cure(case))
     elif case.body.fault and not case.body.data:
-        evidence = f"{quoted(exchange.coding)}, which cannot be read here: the body is not checked"
+        evidence = f"{quoted(exchange.coding)}, which doctor cannot decode: the body is not checked"
         yield Finding("head", "content-encoding", Level.WARN, evidence, compression_cure(case))
     else:
         yield _flushing(case)
@@ -89,20 +87,20 @@ def _flushing(case: Case) -> Finding:
     count = len(body.arrivals)
     groups = len({arrival.time for arrival in body.arrivals})
     if count == 0 and not body.data and exchange.end is End.LEFT:
-        evidence = f"{coding}: compressed bytes came, and nothing to read in them in {exchange.ended_at:.1f} s"
+        evidence = f"{coding}: compressed bytes arrived, but nothing could be decoded within {exchange.ended_at:.1f} s"
         return Finding("head", "content-encoding", Level.WARN, evidence, compression_cure(case))
     if count < 2:
         return Finding("head", "content-encoding", Level.note, f"{coding}: too few events to see whether it is flushed")
     # Some compressors flush by a partial block, which leaves no mark: then the pieces decode one by one.
     is_marked = FLUSHED in b"".join(piece.data for piece in exchange.pieces)
     if groups >= count * ALONE:
-        text = f"{coding}, flushed: the pieces decode one by one"
+        text = f"{coding}, flushed: the pieces can be decoded one by one"
         return Finding("head", "content-encoding", Level.ok, text)
     if is_marked:
-        text = f"{coding}, flushed, but not after each event: {count} events came in {groups} pieces"
+        text = f"{coding}, flushed, but not after each event: {count} events arrived in {groups} pieces"
         return Finding("head", "content-encoding", Level.note, text)
     lumps = "in one piece" if groups == 1 else f"in {groups} pieces"
-    evidence = f"{coding}, not flushed: {count} events could be read only {lumps}"
+    evidence = f"{coding}, not flushed: {count} events could only be decoded {lumps}"
     first = body.arrivals[0].time
     is_certain = (
         exchange.coding in DEFLATED and count >= MANY and on_its_way(case, body.arrivals[-1].time) >= NOTICEABLE
@@ -118,7 +116,7 @@ def compression_cure(case: Case) -> str:
     """Return how to switch off, or flush, the compressor that is probably at work."""
     headers = case.exchange.headers
     if "express" in headers.get("x-powered-by", "").lower():
-        return "Express: `res.flush()` after each event, or let `compression` skip text/event-stream"
+        return "Express: `res.flush()` after each event, or make `compression` skip text/event-stream"
     for proxy in seen(case):
         if proxy.compression_cure:
             return proxy.compression_cure

@@ -34,7 +34,7 @@ ESCAPED = re.compile("[\udc80-\udcff]")
 # An HTTP server ends a response within a moment after its handler; we stop reading at the earliest after a second.
 STAYS_OPEN = 1.0  # seconds
 
-CUT_CURE = "look into the logs of the server and of the proxies at this time: a crash, a restart, or a time limit"
+CUT_CURE = "see the logs of the server and the proxies at that time: a crash, a restart or a time limit"
 
 
 def has_events(case: Case) -> bool:
@@ -58,10 +58,10 @@ def decoding(case: Case) -> Iterator[Finding]:
     """Could the whole body be read?"""
     fault = case.body.fault
     if case.exchange.has_body and "damaged" in fault:
-        cure = "send the bytes as the Content-Encoding says, or without one"
+        cure = "send the body as Content-Encoding says, or remove that header"
         yield Finding("body", "decoding", Level.FAIL, f"the rest of the body cannot be read: {quoted(fault)}", cure)
     elif case.exchange.has_body and fault:
-        yield Finding("body", "decoding", Level.note, f"the rest of the body is not judged: {quoted(fault)}")
+        yield Finding("body", "decoding", Level.note, f"the rest of the body is not checked: {quoted(fault)}")
 
 
 def end(case: Case) -> Iterator[Finding]:
@@ -75,7 +75,7 @@ def end(case: Case) -> Iterator[Finding]:
         what = f"`{quoted(arrivals[last].event.data or arrivals[last].event.event, 30)}`"
         if exchange.end is End.CUT:
             evidence = f"the connection broke after the end of the reply, {what}: nothing is lost"
-            yield Finding("body", "end", Level.WARN, evidence, "end the body with its last chunk, not by a reset")
+            yield Finding("body", "end", Level.WARN, evidence, "end the body with its last chunk, not with a reset")
         elif exchange.end is End.LEFT and exchange.ended_at - arrivals[last].time > STAYS_OPEN:
             open_for = exchange.ended_at - arrivals[last].time
             evidence = f"the reply ended with {what}, but the server kept the connection open for {open_for:.1f} s"
@@ -86,9 +86,9 @@ def end(case: Case) -> Iterator[Finding]:
         yield Finding("body", "end", Level.FAIL, f"cut after {count}{_error(case)}{_lost(case)}", CUT_CURE)
     elif exchange.end is End.LEFT:
         why = f" after {quoted(exchange.left)}" if exchange.left else ""
-        yield Finding("body", "end", Level.ok, f"still open when we stopped reading{why}: {count} until then")
+        yield Finding("body", "end", Level.ok, f"still open when we stopped reading{why}; {count} so far")
     elif _unfinished_is_last(case):
-        yield Finding("body", "end", Level.ok, "the last block ends the reply, but has no blank line after it")
+        yield Finding("body", "end", Level.ok, "the last block ends the reply, but no blank line follows it")
     elif arrivals or case.body.comments:
         yield Finding("body", "end", Level.ok, f"the body ended cleanly after {count}; no terminator was seen")
 
@@ -100,7 +100,7 @@ def _error(case: Case) -> str:
 def _lost(case: Case) -> str:
     if not case.body.ends_inside or not case.body.ends_inside[-1]:
         return ", between two events"
-    return f", inside an event: {len(case.body.unfinished)} bytes of it came, and are lost"
+    return f", inside an event, of which {len(case.body.unfinished)} bytes are lost"
 
 
 def _unfinished(case: Case) -> ServerSentEvent | None:
@@ -122,9 +122,9 @@ def last_blank_line(case: Case) -> Iterator[Finding]:
     block = _unfinished(case) if has_events(case) else None
     if block is None:
         return
-    cure = "write two line feeds after each event, the last one too"
+    cure = "write two line feeds after each event, including the last"
     if block.data == DONE:
-        evidence = "no blank line after `[DONE]`: clients that need it as an event never see it"
+        evidence = "no blank line after `[DONE]`: clients that expect it as an event never see it"
         yield Finding("body", "last-blank-line", Level.note, evidence, cure)
     else:
         evidence = f"no blank line after the last block, so clients drop it: `{_text(case.body.unfinished)}`"
@@ -143,7 +143,7 @@ def after_end(case: Case) -> Iterator[Finding]:
     ]
     if late:
         text = quoted(late[0].data or late[0].event)
-        evidence = f"{counted(len(late), 'event')} after the end of the reply, where clients stop: `{text}`"
+        evidence = f"{counted(len(late), 'event')} after the end of the reply, where clients stop reading: `{text}`"
         yield Finding("body", "after-end", Level.WARN, evidence, "send the terminator last")
 
 
@@ -154,8 +154,8 @@ def wrapping(case: Case) -> Iterator[Finding]:
     datas = [arrival.event.data for arrival in case.events if arrival.event.data not in ("", DONE)]
     twice = [data for data in datas if WRAPPED.match(data)]
     if twice and len(twice) >= NEARLY_ALL * len(datas):
-        evidence = f"{len(twice)} of {len(datas)} events have a field in their data: `data: {quoted(twice[0])}`"
-        cure = "`data: ` is written twice: give the framework the value alone"
+        evidence = f"{len(twice)} of {len(datas)} events contain a field in their data: `data: {quoted(twice[0])}`"
+        cure = "`data: ` is written twice: pass only the value to the framework"
         is_certain = len(twice) > 1 or twice[0].rstrip()[-1] in "}]"
         yield Finding("body", "wrapping", Level.FAIL if is_certain else Level.WARN, evidence, cure)
 
@@ -166,16 +166,16 @@ def encoding(case: Case) -> Iterator[Finding]:
     if not (case.is_stream and body.data):
         return
     if not body.is_utf8:
-        cure = "encode the text in UTF-8, and do not cut it inside a character"
+        cure = "encode the text in UTF-8, and do not split it inside a character"
         yield Finding("body", "encoding", Level.WARN, _bad_byte(body.data), cure)
     elif lost := body.data.count("\ufffd".encode()):
-        evidence = f"{counted(lost, 'replacement character')} (U+FFFD): the server had bytes that were not UTF-8"
-        yield Finding("body", "encoding", Level.note, evidence, "join pieces of bytes before they are decoded")
+        evidence = f"{counted(lost, 'replacement character')} (U+FFFD): the server decoded bytes that were not UTF-8"
+        yield Finding("body", "encoding", Level.note, evidence, "join the bytes before decoding them")
     elif not body.has_bom:
         yield Finding("body", "encoding", Level.ok, "UTF-8")
     if body.has_bom:
-        evidence = "the body begins with a byte order mark, which some clients take for a part of the first field"
-        yield Finding("body", "bom", Level.note, evidence, "encode as `utf-8`, not as `utf-8-sig`")
+        evidence = "the body begins with a byte order mark, which some clients take as part of the first field"
+        yield Finding("body", "bom", Level.note, evidence, "encode as `utf-8`, not `utf-8-sig`")
 
 
 def _bad_byte(data: bytes) -> str:
@@ -185,7 +185,7 @@ def _bad_byte(data: bytes) -> str:
     assert match is not None
     place = len(text[: match.start()].encode())
     near = text[max(match.start() - 20, 0) : match.end() + 20].encode("utf-8", "surrogateescape")
-    return f"byte {place} (0x{data[place]:02x}) is not UTF-8, and clients replace it: `{_text(near)}`"
+    return f"byte {place} (0x{data[place]:02x}) is not UTF-8, so clients replace it: `{_text(near)}`"
 
 
 def _text(data: bytes) -> str:
@@ -199,10 +199,10 @@ def line_ends(case: Case) -> Iterator[Finding]:
         return
     evidence = ", ".join(f"{count} {name}" for name, count in ends.most_common())
     if len(ends) > 1:
-        evidence = f"mixed line ends, which simple clients get wrong: {evidence}"
-        yield Finding("body", "line-ends", Level.note, evidence, "write LF alone")
+        evidence = f"mixed line ends, which simple clients misread: {evidence}"
+        yield Finding("body", "line-ends", Level.note, evidence, "write only LF")
     elif "CR" in ends:
-        evidence = f"{evidence}: many clients do not know it as a line end"
+        evidence = f"{evidence}: many clients do not accept it as a line end"
         yield Finding("body", "line-ends", Level.WARN, evidence, "write LF")
     else:
         yield Finding("body", "line-ends", Level.ok, evidence)
@@ -221,9 +221,11 @@ def fields(case: Case) -> Iterator[Finding]:
     if lines.unknown:
         shown = ", ".join(f"`{quoted(name, 30)}` {count}" for name, count in lines.unknown.most_common(NAMES_SHOWN))
         count = counted(sum(lines.unknown.values()), "line")
-        evidence = f"{count} with a field that the standard does not have: {shown}"
+        evidence = f"{count} with a field that is not in the standard: {shown}"
         known = ", ".join(sorted(FIELDS))
-        yield Finding("body", "fields", Level.WARN, evidence, f"clients ignore all but {known}: write it into the data")
+        yield Finding(
+            "body", "fields", Level.WARN, evidence, f"clients ignore all fields but {known}: move it into the data"
+        )
 
 
 CHECKS: tuple[Check, ...] = (

@@ -15,7 +15,7 @@ def cors(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     origin = case.origin.rstrip("/").lower()
     if ALLOW in exchange.redacted:
-        yield Finding("head", "cors", Level.note, "not known: the recording does not have Access-Control-Allow-Origin")
+        yield Finding("head", "cors", Level.note, "unknown: the recording does not contain Access-Control-Allow-Origin")
         return
     allowed = exchange.headers.get(ALLOW, "").strip()
     with_credentials = exchange.headers.get("access-control-allow-credentials", "").strip() == "true"
@@ -23,10 +23,10 @@ def cors(case: Case) -> Iterator[Finding]:
     level = Level.FAIL if "origin" in exchange.sent else Level.WARN
     cure = f"send `Access-Control-Allow-Origin: {quoted(origin)}` and `Vary: Origin`"
     if not allowed:
-        evidence = "there is no Access-Control-Allow-Origin: a browser keeps the stream from the page"
+        evidence = "no Access-Control-Allow-Origin: the browser does not let the page read the stream"
         yield Finding("head", "cors", level, evidence, cure)
     elif allowed == "*" and with_credentials:
-        evidence = "Access-Control-Allow-Origin is *, which a browser refuses for a request with cookies"
+        evidence = "Access-Control-Allow-Origin is *, which browsers reject for requests with cookies"
         yield Finding("head", "cors", Level.WARN, evidence, cure)
     elif allowed == "*":
         yield Finding("head", "cors", Level.ok, "any origin is allowed, without cookies")
@@ -43,5 +43,7 @@ def _allowed(case: Case, origin: str) -> Iterator[Finding]:
     if vary & {"origin", "*"}:
         yield Finding("head", "cors", Level.ok, f"{quoted(origin)} is allowed")
     else:
-        evidence = f"{quoted(origin)} is allowed, but there is no `Vary: Origin`: a cache may give it to another origin"
+        evidence = (
+            f"{quoted(origin)} is allowed, but there is no `Vary: Origin`: a cache may serve it to another origin"
+        )
         yield Finding("head", "cors", Level.WARN, evidence, "send `Vary: Origin`")

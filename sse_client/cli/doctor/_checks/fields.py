@@ -22,27 +22,27 @@ def ids(case: Case) -> Iterator[Finding]:
     if not (case.is_stream and case.body.arrivals):
         return
     if case.body.lines.nul_ids:
-        evidence = f"clients ignore {counted(case.body.lines.nul_ids, 'ID')} that have a NUL in them"
-        yield Finding("body", "ids", Level.WARN, evidence, "write IDs without control characters")
+        evidence = f"clients ignore {counted(case.body.lines.nul_ids, 'ID')} that contain a NUL"
+        yield Finding("body", "ids", Level.WARN, evidence, "send IDs without control characters")
     # An event without an ID has the one before it.
     every = [arrival.event.id for arrival in case.body.arrivals]
     changes = [one for one, before in zip(every, ["", *every], strict=False) if one and one != before]
     if not changes:
         if not case.body.lines.nul_ids:
-            yield Finding("body", "ids", Level.ok, "no IDs, so a broken stream cannot be resumed by them")
+            yield Finding("body", "ids", Level.ok, "no IDs, so a broken stream cannot be resumed")
         return
     again = next((one for one, count in Counter(changes).items() if count > 1), None)
     if again is not None:
-        evidence = f"the ID `{quoted(again, 40)}` comes again after others, so a resume may repeat or skip events"
-        yield Finding("body", "ids", Level.WARN, evidence, "give each event an ID of its own")
+        evidence = f"the ID `{quoted(again, 40)}` is used again after others, so a resume may repeat or skip events"
+        yield Finding("body", "ids", Level.WARN, evidence, "give each event a unique ID")
     elif len(changes) == 1 and case.body.lines.ids >= FEWEST_ALIKE:
         evidence = (
             f"each of {case.body.lines.ids} events has the ID {_shown(changes)}, so a resume repeats or skips events"
         )
-        yield Finding("body", "ids", Level.WARN, evidence, "give each event an ID of its own")
+        yield Finding("body", "ids", Level.WARN, evidence, "give each event a unique ID")
     elif all(one.isascii() and one.isdigit() for one in changes) and not _rise(changes):
-        evidence = f"the IDs are numbers, but do not rise: {_shown(changes)}"
-        yield Finding("body", "ids", Level.note, evidence, "if a client compares IDs, let them rise")
+        evidence = f"the IDs are numbers, but not ascending: {_shown(changes)}"
+        yield Finding("body", "ids", Level.note, evidence, "send ascending IDs if clients compare them")
     else:
         yield Finding("body", "ids", Level.ok, f"{counted(len(changes), 'ID')}: {_shown(changes)}")
 
@@ -64,17 +64,17 @@ def retry(case: Case) -> Iterator[Finding]:
     if not (case.is_stream and values):
         return
     shown = quoted(values[-1], 30)
-    cure = "`retry: 3000` is what browsers do by default"
+    cure = "`retry: 3000` is a common default of browsers"
     if not all(value.isascii() and value.isdigit() for value in values):
         bad = next(value for value in values if not (value.isascii() and value.isdigit()))
         evidence = f"`retry: {quoted(bad, 30)}` is not a number of milliseconds, so clients ignore it"
         yield Finding("body", "retry", Level.WARN, evidence, cure)
     elif _number(values[-1]) < SHORTEST:
-        evidence = f"`retry: {shown}`: clients reconnect without a pause, all at once"
+        evidence = f"`retry: {shown}`: all clients reconnect at once, without a pause"
         yield Finding("body", "retry", Level.WARN, evidence, cure)
     elif _number(values[-1]) > LONGEST:
         evidence = (
-            f"`retry: {shown}` are milliseconds: clients reconnect after {_number(values[-1]) // 60_000:,} minutes"
+            f"`retry: {shown}` is in milliseconds: clients reconnect after {_number(values[-1]) // 60_000:,} minutes"
         )
         yield Finding("body", "retry", Level.WARN, evidence, cure)
     else:

@@ -31,25 +31,25 @@ PASSWORD = re.compile(r"""<input[^>]+type=["']?password""", re.IGNORECASE)
 # As much of a body as is searched for a title or a form. The heads of pages are long.
 MAX_SEARCHED = 65_536  # bytes
 
-# One cure for each status that has a usual cause; the others have the server's own words.
+# One cure for each status that has a usual cause; the others have the server's own message.
 CURES = {
-    400: "correct the request; the server's words say what it misses",
+    400: "correct the request; the server's message says what is wrong",
     401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header by `-H`",
     402: "check the account: the server asks for payment",
-    403: "check the rights of the key or of the session, and a firewall in the way",
+    403: "check the permissions of the key or session, and any firewall in between",
     404: "check the path, and the prefix that a proxy adds or removes",
     405: "use the method that the server expects",
-    406: "let the server accept `Accept: text/event-stream`",
+    406: "make the server accept `Accept: text/event-stream`",
     413: "send less, or raise the limit (nginx: `client_max_body_size`)",
     415: "send the body as the type that the server expects: `--json` sends application/json",
-    422: "correct the body; the server's words say which field",
+    422: "correct the body; the server's message says which field",
     429: "wait, as `Retry-After` says, or raise the limit of the account",
-    502: "look into the log of the proxy: its server is down, or closed the connection",
-    503: "look into the log of the server: it is overloaded, or not started",
-    504: "send the head and a first comment at once, before the work: the proxy waited for it in vain",
-    524: "send the head and a first comment at once, before the work: Cloudflare waited for it in vain",
+    502: "see the proxy's log: its upstream server is down or closed the connection",
+    503: "see the server's log: it is overloaded or not running",
+    504: "send the head and a first comment at once, before the work: the proxy timed out waiting for them",
+    524: "send the head and a first comment at once, before the work: Cloudflare timed out waiting for them",
 }
-CURE_5XX = "look into the log of the server"
+CURE_5XX = "see the server's log"
 
 # Media types of lines of JSON, each line one value.
 LINES_OF_JSON = frozenset(
@@ -73,7 +73,7 @@ def redirects(case: Case) -> Iterator[Finding]:
         elif _is_login(hop.location):
             yield Finding("head", "redirect", Level.WARN, f"{way}: a login page", CURES[401])
         else:
-            yield Finding("head", "redirect", Level.note, f"{way}: one more round trip", _cure(hop))
+            yield Finding("head", "redirect", Level.note, f"{way}: costs one more round trip", _cure(hop))
 
 
 def _cure(hop: Hop) -> str:
@@ -81,12 +81,16 @@ def _cure(hop: Hop) -> str:
     if _is_login(hop.location):
         return f"a login page: {CURES[401]}"
     if (old.scheme, new.scheme) == ("http", "https"):
-        return "request the https URL itself"
+        return "request the https URL directly"
     if new.path == f"{old.path}/":
-        return "request the path with the slash at its end"
+        return "add the trailing slash to the path"
     if f"{new.path}/" == old.path:
-        return "request the path without the slash at its end"
-    return "request the last URL itself" if hop.is_followed else "request that URL itself, or redirect with 307 or 308"
+        return "remove the trailing slash from the path"
+    return (
+        "request the final URL directly"
+        if hop.is_followed
+        else "request that URL directly, or redirect with 307 or 308"
+    )
 
 
 def _is_login(location: str) -> bool:
@@ -100,17 +104,17 @@ def status(case: Case) -> Iterator[Finding]:
     if number == 200:
         yield Finding("head", "status", Level.ok, "200")
     elif number in (204, 205):
-        evidence = f"{number}: there is no body, and a browser's EventSource does not reconnect"
+        evidence = f"{number}: no body, and a browser's EventSource does not reconnect"
         yield Finding("head", "status", Level.FAIL, evidence, "return 200, even without an event yet")
     elif 200 < number < 300:
         cure = "return 200"
-        yield Finding("head", "status", Level.WARN, f"{number}: a browser's EventSource takes only 200", cure)
+        yield Finding("head", "status", Level.WARN, f"{number}: a browser's EventSource accepts only 200", cure)
     elif number in REDIRECTS and any(not hop.is_followed for hop in exchange.hops):
         return  # `redirects` has said it
     elif number in REDIRECTS:
         location = quoted(public_url(exchange.headers.get("location", "")))
         evidence = f"{number} to {location}" if location else f"{number} without a Location"
-        yield Finding("head", "status", Level.FAIL, f"{evidence}: not followed", "request that URL itself")
+        yield Finding("head", "status", Level.FAIL, f"{evidence}: not followed", "request that URL directly")
     else:
         cure = CURES.get(number, CURE_5XX if number >= 500 else "")
         yield Finding("head", "status", Level.FAIL, _with_words(str(number), case), cure)
@@ -130,7 +134,7 @@ def content_type(case: Case) -> Iterator[Finding]:
     if not exchange.has_body:
         return
     if "content-type" in exchange.redacted or ("content-type" not in exchange.headers and not exchange.has_whole_head):
-        yield Finding("head", "content-type", Level.note, "not known: the recording does not have its value")
+        yield Finding("head", "content-type", Level.note, "unknown: the recording does not contain its value")
         return
     value = exchange.headers.get("content-type", "")
     kinds = {each.partition(";")[0].strip().lower() for each in value.split(",")} - {""}
@@ -143,32 +147,32 @@ def content_type(case: Case) -> Iterator[Finding]:
 def _charset(value: str) -> Finding:
     charset = re.search(r"""charset\s*=\s*["']?([^\s"';,]+)""", value, re.IGNORECASE)
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
-        evidence = f"{EVENT_STREAM} with charset {quoted(charset[1])}: clients read UTF-8, whatever it says"
-        return Finding("head", "content-type", Level.note, evidence, "send UTF-8, and no other charset")
+        evidence = f"{EVENT_STREAM} with charset {quoted(charset[1])}: clients read UTF-8 regardless"
+        return Finding("head", "content-type", Level.note, evidence, "send UTF-8 only")
     return Finding("head", "content-type", Level.ok, EVENT_STREAM)
 
 
 def _other_type(case: Case, kinds: set[str]) -> tuple[str, str]:
     """Return what the media type is instead, and the cure."""
     if not kinds:
-        return "there is no Content-Type: clients refuse the stream", f"send `Content-Type: {EVENT_STREAM}`"
+        return "no Content-Type: clients reject the stream", f"send `Content-Type: {EVENT_STREAM}`"
     if len(kinds) > 1:
         names = quoted(", ".join(sorted(kinds)))
-        return f"two types at once, {names}: the server and a proxy both send one", "send it once, at the server"
+        return f"two types at once, {names}: the server and a proxy each send one", "send it once, at the server"
     (kind,) = kinds
     name = quoted(kind)
     if kind in ("text/html", "application/xhtml+xml"):
         return _page(case)
     if case.body.arrivals:
         cure = f"send `Content-Type: {EVENT_STREAM}` (Starlette, FastAPI: `media_type=`; Flask: `mimetype=`)"
-        return f"{name}, with events in it: clients refuse the stream", cure
+        return f"{name}, with events in it: clients reject the stream", cure
     if kind in LINES_OF_JSON:
-        return f"{name}: lines of JSON, which are not an event stream", "ask the server for events, or read lines"
+        return f"{name}: JSON lines, not an event stream", "ask the server for events, or read lines"
     if kind == "application/json" or kind.endswith("+json"):
-        evidence = _with_words(f"{name}: one JSON value, which is not a stream", case)
+        evidence = _with_words(f"{name}: one JSON value, not a stream", case)
         return evidence, 'ask for a stream: `"stream": true` in the body (Gemini: `:streamGenerateContent?alt=sse`)'
     if kind == "application/vnd.amazon.eventstream":
-        return f"{name}: Amazon's binary frames, which are not an event stream", "read it with the SDK of AWS"
+        return f"{name}: Amazon's binary frames, not an event stream", "read it with the AWS SDK"
     return f"{name}: not an event stream", f"send `Content-Type: {EVENT_STREAM}`, and check the path"
 
 
@@ -179,20 +183,21 @@ def _page(case: Case) -> tuple[str, str]:
     if PASSWORD.search(text) or _is_login(last):
         return _with_words("text/html: a login page", case), CURES[401]
     if case.body.arrivals:
-        return "text/html, with events in it: clients refuse the stream", f"send `Content-Type: {EVENT_STREAM}`"
+        return "text/html, with events in it: clients reject the stream", f"send `Content-Type: {EVENT_STREAM}`"
     if exchange.hops:
         return _with_words("text/html: a page, after a redirect", case), f"if it asks for a login, {CURES[401]}"
-    return _with_words("text/html: a page", case), "check the path: a page for unknown paths hides the mistake"
+    cure = "check the path: the server may return this page for any unknown path"
+    return _with_words("text/html: a page", case), cure
 
 
 def http_version(case: Case) -> Iterator[Finding]:
     """Whether the version can frame a stream."""
     version = case.exchange.http_version
     if version == "HTTP/1.0":
-        evidence = "HTTP/1.0: without chunks, only the end of the connection ends the body"
+        evidence = "HTTP/1.0: without chunks, the body ends only when the connection closes"
         yield Finding("head", "http-version", Level.WARN, evidence, "respond with HTTP/1.1 and chunks")
     elif version == "HTTP/1.1" and case.origin is not None:
-        evidence = "HTTP/1.1: a browser keeps at most 6 connections to a host, and each stream is one"
+        evidence = "HTTP/1.1: a browser opens at most 6 connections to a host, and each stream occupies one"
         yield Finding("head", "http-version", Level.note, evidence, "serve HTTP/2 to browsers")
     elif version:
         yield Finding("head", "http-version", Level.ok, version)
@@ -207,16 +212,18 @@ def framing(case: Case) -> Iterator[Finding]:
     who = sorted(proxy.name for proxy in proxies.seen(case) if proxy.name in proxies.CLEAN_AFTER_DEATH)
     is_new = not exchange.http_version.startswith("HTTP/1")
     if who and (is_new or "Caddy" in who):
-        evidence = f"{' and '.join(who)} may end a body cleanly for a server that died"
-        yield Finding("head", "framing", Level.note, f"{evidence}: only a terminator tells", TERMINATOR)
+        evidence = f"{' and '.join(who)} may end the body cleanly even if the server died"
+        yield Finding(
+            "head", "framing", Level.note, f"{evidence}: only a terminator shows that it is complete", TERMINATOR
+        )
     elif is_new:
-        yield Finding("head", "framing", Level.ok, f"{exchange.http_version} tells a cut from an end")
+        yield Finding("head", "framing", Level.ok, f"{exchange.http_version} distinguishes a cut from the end")
     elif "chunked" in headers.get("transfer-encoding", "").lower():
-        yield Finding("head", "framing", Level.ok, "chunked: a cut can be told from an end")
+        yield Finding("head", "framing", Level.ok, "chunked: a cut can be told from the end")
     elif exchange.redacted.isdisjoint({"content-length", "transfer-encoding"}) and "content-length" not in headers:
         level = Level.note if _has_terminator(case) else Level.WARN
-        evidence = "the end of the connection ends the body: a cut cannot be told from an end without a terminator"
-        yield Finding("head", "framing", level, evidence, f"send chunks; and {TERMINATOR}")
+        evidence = "the body ends when the connection closes: without a terminator, a cut looks like the end"
+        yield Finding("head", "framing", level, evidence, f"send chunks, and {TERMINATOR}")
 
 
 TERMINATOR = "end each reply with an event of its own, such as `data: [DONE]`"

@@ -72,17 +72,17 @@ def held_back(case: Case, *, is_suspect: bool, cure: str) -> Iterator[Finding]:
     stamps = _stamps(case)
     if stamps is None:
         if is_suspect:
-            evidence = "the data has no timestamps, so late events may have been computed late, or held back"
-            yield Finding("time", "held-back", Level.note, evidence, "`--compare` the origin, which tells them apart")
+            evidence = (
+                "without timestamps in the data, it is unclear whether late events were computed late or held back"
+            )
+            yield Finding("time", "held-back", Level.note, evidence, "`--compare` with the origin to find out")
         return
     arrived = stamps.arrived[-1] - stamps.arrived[0]
-    evidence = (
-        f"the timestamps in `{quoted(stamps.name)}` spread over {stamps.spread:.1f} s, arrivals over {arrived:.1f} s"
-    )
+    evidence = f"the timestamps in `{quoted(stamps.name)}` span {stamps.spread:.1f} s, the arrivals {arrived:.1f} s"
     if stamps.late < HELD or arrived > SQUEEZED * stamps.spread:
         yield Finding("time", "held-back", Level.ok, evidence)
     elif (is_history := _is_history(case, stamps)) is True:
-        yield Finding("time", "held-back", Level.ok, f"{evidence}: they are older than the request")
+        yield Finding("time", "held-back", Level.ok, f"{evidence}: events from before the request")
     else:
         level = Level.WARN if is_history is None else Level.FAIL
         yield Finding("time", "held-back", level, f"held back for {stamps.late:.1f} s: {evidence}", cure)

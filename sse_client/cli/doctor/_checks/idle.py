@@ -41,14 +41,14 @@ def keep_alive(case: Case) -> Iterator[Finding]:
     if not limits:
         level = Level.WARN if longest >= USUAL_LIMIT else Level.note if longest >= HALF * USUAL_LIMIT else Level.ok
         if level is not Level.ok:
-            evidence = f"{evidence}; proxies commonly end a silent connection after 55 s (Heroku) or 60 s (nginx)"
+            evidence = f"{evidence}; proxies often close a silent connection after 55 s (Heroku) or 60 s (nginx)"
         yield Finding("time", "keep-alive", level, evidence, CURE if level is not Level.ok else "")
         return
     lowest = limits[0]
     limit = lowest.idle_limit or 0.0
-    evidence = f"{evidence}; {lowest.name} ends a silent connection after {limit:g} s ({lowest.source})"
+    evidence = f"{evidence}; {lowest.name} closes a silent connection after {limit:g} s ({lowest.source})"
     if longest > limit + LATE:
-        evidence = f"{evidence}, but did not: its limit was raised"
+        evidence = f"{evidence}, but did not: its limit must be higher"
         yield Finding("time", "keep-alive", Level.note, evidence, CURE)
     elif longest >= HALF * limit:
         yield Finding("time", "keep-alive", Level.WARN if longest >= NEAR * limit else Level.note, evidence, CURE)
@@ -70,9 +70,9 @@ def _ended_by(case: Case, silences: Sequence[float]) -> Finding | None:
     for proxy in proxies:
         if _fits(exchange.ended_at, proxy.total_limit):
             evidence = f"cut {exchange.ended_at:.1f} s after the request, the limit of {proxy.name} ({proxy.source})"
-            return Finding("time", "keep-alive", Level.FAIL, evidence, f"{proxy.name}: raise this limit")
+            return Finding("time", "keep-alive", Level.FAIL, evidence, f"raise this limit of {proxy.name}")
     if silence >= SILENCE and silence >= OUTSTANDING * max(silences[:-1], default=0.0):
-        evidence = f"cut after {silence:.1f} s of silence, the longest by far: an idle limit may be that low"
+        evidence = f"cut after {silence:.1f} s of silence, by far the longest: probably an idle limit"
         return Finding("time", "keep-alive", Level.WARN, evidence, CURE)
     return None
 
@@ -96,7 +96,7 @@ def _beats(beats: Sequence[float]) -> str:
     if len(beats) < 2:
         return "no keep-alives" if not beats else "1 keep-alive"
     gaps = [later - time for time, later in pairwise(beats)]
-    return f"{len(beats)} keep-alives, one each {median(gaps):.1f} s, {max(gaps):.1f} s at most"
+    return f"{len(beats)} keep-alives, every {median(gaps):.1f} s, at most {max(gaps):.1f} s apart"
 
 
 def wait(case: Case) -> Iterator[Finding]:
@@ -107,11 +107,13 @@ def wait(case: Case) -> Iterator[Finding]:
     last = exchange.pieces[-1].time if exchange.pieces else exchange.head_at
     idle = exchange.ended_at - last
     if exchange.end is End.LEFT and idle >= SILENCE:
-        yield Finding("time", "wait", Level.ok, f"held for {idle:.1f} s without a byte, until we stopped reading")
+        yield Finding(
+            "time", "wait", Level.ok, f"still open after {idle:.1f} s without a byte, when we stopped reading"
+        )
     elif exchange.end is End.LEFT:
-        yield Finding("time", "wait", Level.note, f"the stream was not idle: its last silence had {idle:.1f} s")
+        yield Finding("time", "wait", Level.note, f"the stream was not idle: its last silence lasted {idle:.1f} s")
     elif case.last is not None or idle < SILENCE:
-        evidence = "the response ended before it was idle, so there was nothing to watch"
+        evidence = "the response ended before the connection was idle, so there was nothing to observe"
         yield Finding("time", "wait", Level.note, evidence)
     else:
         error = f" ({quoted(exchange.error)})" if exchange.error else ""

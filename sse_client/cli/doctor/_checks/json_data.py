@@ -56,16 +56,16 @@ def in_json(case: Case) -> Iterator[Finding]:
     bad = [data for data in meant if not data.is_json]
     is_meant = sum(data.is_meant for data in meant) >= MOST * len(meant)
     if (parts := _spread(datas)) is not None:
-        evidence = f"a JSON value is spread over the events {parts[0]} to {parts[1]}, of which the first is not JSON"
+        evidence = f"a JSON value is split across events {parts[0]} to {parts[1]}"
         # The reply itself may be a JSON text.
         is_text = parts[1] - parts[0] + 1 == len(datas) and not any(data.is_structure for data in datas)
         level = Level.note if is_text else Level.WARN
-        yield Finding("body", "json", level, evidence, "write each value into one event, best in one line")
+        yield Finding("body", "json", level, evidence, "send each value in one event, preferably on one line")
     elif not (meant and is_meant):
         yield Finding("body", "json", Level.ok, f"the data is text: `{quoted(datas[0].text)}`")
     elif bad:
-        evidence = f"{len(meant) - len(bad)} of {len(meant)} are JSON; the first that is not is event {bad[0].number}"
-        cure = "write each value as one JSON text"
+        evidence = f"{len(meant) - len(bad)} of {len(meant)} are JSON; the first that is not: event {bad[0].number}"
+        cure = "send each value as valid JSON"
         yield Finding("body", "json", Level.WARN, f"{evidence}: `{quoted(bad[0].text)}`", cure)
     else:
         yield Finding("body", "json", Level.ok, f"{len(meant)} of {len(meant)} are JSON")

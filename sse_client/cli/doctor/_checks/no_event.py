@@ -27,7 +27,7 @@ def no_event(case: Case) -> Iterator[Finding]:
         level = Level.WARN if exchange.end is End.LEFT else Level.FAIL
         yield Finding("body", "events", level, f"no event: {fault[0]}", fault[1])
     elif exchange.end is End.CUT:
-        yield Finding("body", "events", Level.FAIL, "no event: the connection was cut before one was complete")
+        yield Finding("body", "events", Level.FAIL, "no event: the connection was cut before the first was complete")
     elif body.comments or body.lines.count:
         comments = counted(len(body.comments), "comment")
         came = comments if body.comments else f"{counted(body.lines.count, 'line')} without a complete event"
@@ -35,7 +35,7 @@ def no_event(case: Case) -> Iterator[Finding]:
     elif exchange.end is End.LEFT:
         yield Finding("body", "events", Level.note, f"no event within {exchange.ended_at:.1f} s")
     else:
-        cure = "look into the log of the server: it ended the response without an event"
+        cure = "see the server's log: it ended the response without an event"
         yield Finding("body", "events", Level.FAIL, "no event: the body is empty", cure)
 
 
@@ -43,12 +43,15 @@ def _other_form(case: Case) -> tuple[str, str] | None:
     """Return which other form the body has, and the cure; `None` if it may be an event stream."""
     body = case.body
     if body.data.startswith(COMPRESSED):
-        return "the body is compressed, but its head does not say so", "send the Content-Encoding, or do not compress"
+        return (
+            "the body is compressed, but the response has no Content-Encoding",
+            "send Content-Encoding, or do not compress",
+        )
     if HTML.match(body.data):
         evidence = f"the body is HTML: `{quoted(body.lines.first[0])}`"
-        return evidence, "check the URL, and whether a login or the error page of a proxy came instead"
+        return evidence, "check the URL; it may be a login page or the error page of a proxy"
     if (form := _json_form(case)) is not None:
-        return form, "write `data: ` before each JSON text and a blank line after it, or read it as JSON"
+        return form, "write `data: ` before each JSON value and a blank line after it, or read it as JSON"
     return None
 
 
@@ -59,17 +62,17 @@ def _malformed(case: Case) -> tuple[str, str] | None:
     datas = [line for line in lines.first if line.startswith("data:")]
     names = [line.partition(":")[2].strip() for line in lines.first if line.startswith("event:")]
     if any(r"\n\n" in line for line in datas):
-        return rf"line feeds are written as the two characters `\n`: {first}", "do not escape the line feeds"
+        return rf"line feeds are sent as the two characters `\n`: {first}", "do not escape the line feeds"
     if any(BLANKS.fullmatch(line) for line in lines.first):
-        return "the lines between the events are not blank, but have spaces", "end each event with two line feeds"
+        return "the lines between events contain spaces, so they are not blank", "end each event with two line feeds"
     if len(datas) > 1 or (datas and case.exchange.end is End.CLEAN):
         return f"no blank line after the `data:` lines: {first}", "end each event with two line feeds"
     if not datas and not PINGS.issuperset(names):
         evidence = f"the events have a name but no `data:` line, so clients drop them: {first}"
-        return evidence, "write a `data:` line, even if it is empty"
+        return evidence, "send a `data:` line, even an empty one"
     if not datas and (lines.bare or lines.unknown):
         return (
-            f"no line is a field of an event: {first}",
+            f"no line is a field: {first}",
             "write `data: ` before each line, and a blank line after each event",
         )
     return None
@@ -82,7 +85,7 @@ def _json_form(case: Case) -> str | None:
         return None
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and all(as_json(line) is not None for line in lines[:3]):
-        return f"the body is JSON, one value in each line: `{quoted(lines[0])}`"
+        return f"the body is JSON lines: `{quoted(lines[0])}`"
     if as_json(text) is not None:
-        return f"the body is one JSON text: `{quoted(text)}`"
+        return f"the body is one JSON value: `{quoted(text)}`"
     return f"the body looks like JSON: `{quoted(lines[0])}`"

@@ -41,7 +41,7 @@ class Proxy:
 
 
 NGINX_CURE = "nginx: `proxy_buffering off;` or send `X-Accel-Buffering: no`"
-NGINX_GZIP = "nginx: take text/event-stream out of `gzip_types`"
+NGINX_GZIP = "nginx: remove text/event-stream from `gzip_types`"
 NGINX_LIMIT = "`proxy_read_timeout`; nginx manual, ngx_http_proxy_module"
 
 PROXIES = (

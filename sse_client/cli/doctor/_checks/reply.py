@@ -38,21 +38,21 @@ OF_MODELS = frozenset({"anthropic", "cohere", "gemini", "mistral", "openai", "op
 # The library's own texts quote at most 200 characters of the server, after some words of theirs.
 MAX_ERROR = 160  # characters
 
-WHO_CLOSED = "find out who closed it: the log of the server, and the idle limits of the proxies"
+WHO_CLOSED = "find out who closed it: see the server's log and the idle limits of the proxies"
 
 # Why a reply ended, where that is not the end of it: how bad it is, in words, and the cure.
 REASONS: dict[str, tuple[Level, str, str]] = {
     "length": (
         Level.WARN,
-        "the limit of tokens cut the reply",
-        "raise the limit: `max_tokens`, or as the server names it",
+        "the token limit cut the reply off",
+        "raise the limit: `max_tokens`, or the server's name for it",
     ),
-    "content_filter": (Level.WARN, "a filter of the server stopped the reply", "look at the filter's findings"),
+    "content_filter": (Level.WARN, "the server's content filter stopped the reply", "check what the filter reports"),
     "refusal": (Level.WARN, "the model refused to reply", "change the request"),
     "pause": (Level.note, "the reply waits for the user, or for another request", ""),
-    "cancelled": (Level.WARN, "the reply was cancelled", "look into the log of the server"),
-    "error": (Level.FAIL, "the server ended the reply with an error", "look into the log of the server"),
-    "other": (Level.note, "a reason that the dialect does not know", ""),
+    "cancelled": (Level.WARN, "the reply was cancelled", "see the server's log"),
+    "error": (Level.FAIL, "the server ended the reply with an error", "see the server's log"),
+    "other": (Level.note, "a reason unknown to the dialect", ""),
 }
 
 
@@ -118,23 +118,23 @@ def _end(case: Case, reading: Reading) -> Iterator[Finding]:
     """How the reply ended."""
     match reading.error:
         case None:
-            yield Finding("reply", "reply", Level.ok, f"complete, after {len(case.body.arrivals)} events")
+            yield Finding("reply", "reply", Level.ok, f"complete after {len(case.body.arrivals)} events")
         case ErrorEventReceived() as error:
             code = f" (code {quoted(str(error.code))})" if error.code is not None else ""
             words = quoted(error.message or error.event.data)
             evidence = f"the server reported an error: {words}{code}"
-            cure = "the same request may succeed later" if error.is_transient else "look into the log of the server"
+            cure = "the same request may succeed later" if error.is_transient else "see the server's log"
             yield Finding("reply", "error-event", Level.FAIL, evidence, cure)
         case ContentTypeError(message=str(words)):
-            evidence = f"the server reported an error with status 200: {quoted(words)}"
-            yield Finding("reply", "error-event", Level.FAIL, evidence, "send errors with a status of 4xx or 5xx")
+            evidence = f"the server reported an error, but with status 200: {quoted(words)}"
+            yield Finding("reply", "error-event", Level.FAIL, evidence, "send errors with a 4xx or 5xx status")
         case ContentTypeError():
             pass  # the check of the media type says it
         case StreamError() if case.exchange.end is End.LEFT:
-            yield Finding("reply", "reply", Level.note, "not read to its end: what is missing is not known")
+            yield Finding("reply", "reply", Level.note, "not read to the end, so the rest is unknown")
         case StreamTruncated() if case.dialect == "mcp":
             # The request is not at hand: a subscription has no response, and a poll gets it from another request.
-            evidence = "there is no response in the stream: the client has to resume, or the stream is a subscription"
+            evidence = "no response in the stream: the client has to resume, or it is a subscription"
             yield Finding("reply", "reply", Level.WARN, evidence, WHO_CLOSED)
         case StreamError() as error:
             yield Finding("reply", "reply", Level.FAIL, quoted(str(error), None), WHO_CLOSED)
@@ -156,7 +156,7 @@ def _message(case: Case, reading: Reading, message: dialects.Message) -> Iterato
         yield Finding("reply", "usage", Level.ok, counts)
     elif is_whole and case.dialect in OF_MODELS:
         cure = 'send `"stream_options": {"include_usage": true}`' if case.dialect == "openai" else ""
-        yield Finding("reply", "usage", Level.note, "none: the tokens of the reply are not known", cure)
+        yield Finding("reply", "usage", Level.note, "none: the reply does not say how many tokens it used", cure)
     calls = [call for choice in message.choices.values() for call in choice.tool_calls]
     if calls:
         yield _calls(case, calls, is_cut_off=any(each.finish_reason == "length" for each in message.choices.values()))
@@ -182,11 +182,11 @@ def _calls(case: Case, calls: list[dialects.ToolCall], *, is_cut_off: bool) -> F
     names = ", ".join(quoted(call.name or "?") for call in calls)
     broken = [call for call in calls if not call.is_whole]
     if not broken:
-        return Finding("reply", "tool-calls", Level.ok, f"{len(calls)}, whole: {names}")
-    evidence = f"{len(broken)} of {len(calls)} not whole: {', '.join(quoted(call.name or '?') for call in broken)}"
+        return Finding("reply", "tool-calls", Level.ok, f"{len(calls)} complete: {names}")
+    evidence = f"{len(broken)} of {len(calls)} incomplete: {', '.join(quoted(call.name or '?') for call in broken)}"
     if case.exchange.end is End.LEFT:
-        return Finding("reply", "tool-calls", Level.note, f"{evidence}, as the reply was not read to its end")
-    cure = REASONS["length"][2] if is_cut_off else "do not run them: their arguments are not complete"
+        return Finding("reply", "tool-calls", Level.note, f"{evidence}, because the reply was not read to the end")
+    cure = REASONS["length"][2] if is_cut_off else "do not run them: their arguments are incomplete"
     return Finding("reply", "tool-calls", Level.FAIL, evidence, cure)
 
 

@@ -86,9 +86,7 @@ def start(case: Case) -> Iterator[Finding]:
     if not exchange.status:
         return
     if not is_timed(case):
-        yield Finding(
-            "time", "start", Level.note, "everything in the recording has the same time, so delays cannot be judged"
-        )
+        yield Finding("time", "start", Level.note, "the recording has no usable times, so delays cannot be judged")
         return
     parts = [f"head after {exchange.head_at:.2f} s"]
     if exchange.pieces:
@@ -98,10 +96,10 @@ def start(case: Case) -> Iterator[Finding]:
     level, cure = Level.ok, ""
     if exchange.head_at >= SLOW_HEAD:
         level = Level.WARN
-        cure = "send the head before the model is asked: Heroku gives up after 30 s without a byte, nginx after 60 s"
+        cure = "send the head before calling the model: Heroku gives up after 30 s without a byte, nginx after 60 s"
     elif exchange.head_at >= SLOW_START:
         level = Level.note
-        cure = "send the head before the model is asked, so that a client knows that its request was accepted"
+        cure = "send the head before calling the model, so that clients know the request was accepted"
     yield Finding("time", "start", level, ", ".join(parts), cure)
 
 
@@ -144,16 +142,16 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     evidence = f"one burst of {burst.count} events{' at the end' if is_at_the_end else ''}, after {burst.begin:.1f} s"
     if burst.count < FEW:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
-        return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether they stream")
+        return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether it streams")
     is_collected = _is_collected(case, burst)
     if waited < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
         evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
     if not (is_at_the_end and is_lump(burst)):
         # A few words, or the news of a feed.
-        return Finding("time", "buffering", Level.note, f"{evidence}: not enough to tell whether they stream")
+        return Finding("time", "buffering", Level.note, f"{evidence}: not enough to tell whether it streams")
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in case.keep_alives):
-        evidence = f"{evidence}; keep-alives came earlier, so the server itself wrote the events at once"
+        evidence = f"{evidence}; keep-alives arrived earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
     is_late = is_collected or waited >= COLD_START or burst.begin - exchange.head_at >= QUERY
     is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
@@ -177,13 +175,13 @@ def _is_collected(case: Case, burst: Burst) -> bool:
 def _cure(case: Case) -> str:
     """Return the cure for what most likely collects the reply."""
     if "content-length" in case.exchange.headers:
-        return "send no Content-Length: only a reply that is complete can be counted"
+        return "send no Content-Length: it is only known when the reply is complete"
     if case.exchange.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return compression_cure(case)
     for proxy in seen(case):
         if proxy.buffering_cure:
             return proxy.buffering_cure
-    return "flush each event in the server; switch off buffering in proxies; `--compare` the origin to know which it is"
+    return "flush each event in the server; turn off buffering in proxies; `--compare` with the origin shows which"
 
 
 def buffer_size(case: Case) -> Iterator[Finding]:

@@ -38,11 +38,11 @@ def cache(case: Case) -> Iterator[Finding]:
         evidence = f"Age is {quoted(age)} s: the response may be an old one from a cache"
         yield Finding("head", "cache", Level.WARN, evidence, NO_STORE)
     elif any(name in headers for name in CACHES):
-        yield Finding("head", "cache", Level.ok, "the cache in the way did not have it")
+        yield Finding("head", "cache", Level.ok, "not served from the cache")
 
 
 def _hit(evidence: str) -> Finding:
-    text = f"{evidence}: a copy from a cache, not a stream"
+    text = f"{evidence}: a copy from a cache, not a live stream"
     return Finding("head", "cache", Level.FAIL, text, NO_STORE)
 
 
@@ -52,7 +52,7 @@ def cache_control(case: Case) -> Iterator[Finding]:
     if not case.is_stream:
         return
     if "cache-control" in exchange.redacted:
-        yield Finding("head", "cache-control", Level.note, "not known: the recording does not have its value")
+        yield Finding("head", "cache-control", Level.note, "unknown: the recording does not contain its value")
         return
     value = exchange.headers.get("cache-control", "")
     words = _words(value)
@@ -62,13 +62,13 @@ def cache_control(case: Case) -> Iterator[Finding]:
         yield Finding("head", "cache-control", Level.ok, quoted(value))
     elif words & {"public", "immutable"} or any(_lifetime(word) for word in words):
         level = Level.WARN if may_be_kept else Level.note
-        evidence = f"{quoted(value)}: a cache may keep the stream, and play the copy to others"
+        evidence = f"{quoted(value)}: a cache may store the stream and serve the copy to others"
         yield Finding("head", "cache-control", level, evidence, NO_CACHE)
     elif may_be_kept and caches:
-        evidence = f"absent: {' and '.join(caches)} may keep the stream, and play the copy to others"
+        evidence = f"no Cache-Control: {' and '.join(caches)} may store the stream and serve the copy to others"
         yield Finding("head", "cache-control", Level.WARN, evidence, NO_CACHE)
     else:
-        evidence = f"{quoted(value) or 'absent'}: nothing forbids a cache from keeping the stream"
+        evidence = f"{quoted(value) or 'no Cache-Control'}: nothing keeps caches from storing the stream"
         yield Finding("head", "cache-control", Level.note, evidence, NO_CACHE)
 
 
@@ -90,7 +90,7 @@ def no_transform(case: Case) -> Iterator[Finding]:
     if "no-transform" in _words(exchange.headers.get("cache-control", "")):
         yield Finding("head", "no-transform", Level.ok, f"{' and '.join(who)} may not compress the stream")
     else:
-        evidence = f"{' and '.join(who)} may compress or rewrite the stream, and hold it back for that"
+        evidence = f"{' and '.join(who)} may compress or rewrite the stream, which delays it"
         yield Finding("head", "no-transform", Level.note, evidence, NO_CACHE)
 
 
@@ -102,13 +102,15 @@ def x_accel_buffering(case: Case) -> Iterator[Finding]:
     if not case.is_stream or "x-accel-buffering" in exchange.redacted:
         return
     if value == "yes":
-        evidence = "yes: it tells nginx to buffer the stream"
+        evidence = "yes: tells nginx to buffer the stream"
         yield Finding("head", "x-accel-buffering", Level.WARN, evidence, "send `X-Accel-Buffering: no`")
     elif value == "no":
         yield Finding("head", "x-accel-buffering", Level.ok, "no")
     elif readers:
         who = " and ".join(proxy.name for proxy in readers)
-        evidence = f"not seen, with {who} in the way: nginx buffers by default, and removes the header when it obeys it"
+        evidence = (
+            f"not seen, though {who} is in between: nginx buffers by default, and removes this header when it honors it"
+        )
         yield Finding("head", "x-accel-buffering", Level.note, evidence, "send `X-Accel-Buffering: no`")
 
 
@@ -118,9 +120,9 @@ def proxies(case: Case) -> Iterator[Finding]:
     for proxy in found:
         yield Finding("head", "proxy", Level.note, f"{proxy.name}{_limits(proxy)}")
     for name in unknown_vias(case):
-        yield Finding("head", "proxy", Level.note, f"a proxy that calls itself {quoted(name)}")
+        yield Finding("head", "proxy", Level.note, f"a proxy named {quoted(name)}")
     if not found and "via" not in case.exchange.headers:
-        yield Finding("head", "proxy", Level.ok, "none shows itself")
+        yield Finding("head", "proxy", Level.ok, "no proxy is visible")
 
 
 def _limits(proxy: Proxy) -> str:
@@ -130,4 +132,4 @@ def _limits(proxy: Proxy) -> str:
         limits.append(f"after {proxy.idle_limit:g} s without a byte")
     if proxy.total_limit is not None:
         limits.append(f"after {proxy.total_limit:g} s in all")
-    return f": by default it ends a stream {', or '.join(limits)} ({proxy.source})" if limits else ""
+    return f": by default it ends a stream {' or '.join(limits)} ({proxy.source})" if limits else ""

@@ -67,7 +67,7 @@ class Contrast:
             return self._finding("head", Level.note, both, "the server limits requests", "try again later")
         if case.is_stream:
             if not self.is_sure_to_work and other.exchange.failure is None:
-                return self._finding("head", Level.ok, both, f"only a {self.here.name} streams")
+                return self._finding("head", Level.ok, both, f"only {self.here.name} streams")
             cure = self.there.cure if other.exchange.failure is None else other.exchange.failure.cure
             return self._finding("head", Level.WARN, both, f"refused {self.there.blame}", cure)
         if other.is_stream:
@@ -107,10 +107,10 @@ class Contrast:
             return self._finding("time", level, both, f"{WORDS[why]} {self.there.blame}", self.there.cure)
         if here.times and there.times:
             if here.first - there.first >= LATER and here.first >= 2 * there.first:
-                cure = "repeat it: the first request may have found everything cold"
+                cure = "run it again: the first request may have hit a cold start"
                 return self._finding("time", Level.note, both, "the same, but later", cure)
             if there.is_spread and here.spread < MIN_SPREAD:
-                return self._finding("time", Level.note, both, "too different to compare; it may come from a cache")
+                return self._finding("time", Level.note, both, "too different to compare, perhaps from a cache")
         return self._finding("time", Level.ok, both, "no difference")
 
 

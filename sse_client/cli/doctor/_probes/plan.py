@@ -95,7 +95,7 @@ def plan(case: Case, call: Call, options: Namespace) -> Iterator[Probe | Finding
 
 def _compression(case: Case, call: Call, options: Namespace) -> Probe | Finding:
     check, coding = "probe-gzip", case.exchange.coding
-    plain = Way("without compression", "without compression", "look at the filters of the server and of its proxies")
+    plain = Way("without compression", "without compression", "check the filters of the server and its proxies")
     if coding:
         accepted, here, there = "identity", Way(f"with {coding}", f"by {coding}", NO_COMPRESSION), plain
     elif "gzip" in case.exchange.accepted:
@@ -112,7 +112,7 @@ def _compression(case: Case, call: Call, options: Namespace) -> Probe | Finding:
         if accepted != "identity" and other.is_stream and not other.exchange.coding:
             yield Finding("head", check, Level.ok, NOT_COMPRESSED)
         elif accepted == "identity" and other.exchange.coding:
-            evidence = f"the response is compressed, with {other.exchange.coding}, though only identity was accepted"
+            evidence = f"the response is compressed with {other.exchange.coding}, though only identity was accepted"
             yield Finding("head", check, Level.WARN, evidence, NO_COMPRESSION)
         else:
             yield from contrast.compare(case, other)
@@ -126,7 +126,7 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
     is_http2 = case.exchange.http_version == "HTTP/2"
     if not is_http2:
         if not case.exchange.url.startswith("https:"):
-            evidence = "not compared: over http, only HTTP/1.1 is spoken, as in browsers"
+            evidence = "not compared: http URLs use HTTP/1.1 only, as in browsers"
             return Finding("head", check, Level.note, evidence)
         if options.http2:
             return Finding("head", check, Level.note, "not compared: the server does not offer HTTP/2")
@@ -135,7 +135,7 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
         except ImportError:
             return Finding("head", check, Level.note, "not compared: h2 is not installed", "pip install h2")
     ways = [
-        Way(name, f"over {name}", f"look at how the server and its proxies send over {name}")
+        Way(name, f"over {name}", f"check how the server and its proxies send over {name}")
         for name in ("HTTP/1.1", "HTTP/2")
     ]
     contrast = Contrast(check, here=ways[is_http2], there=ways[not is_http2])
@@ -152,7 +152,7 @@ def _http_version(case: Case, call: Call, options: Namespace) -> Probe | Finding
 
 
 def _post(case: Case, call: Call, options: Namespace) -> Probe:
-    cure = "look at what treats the two methods differently: a cache, or a rule of a proxy"
+    cure = "find out what treats the two methods differently: a cache, or a proxy rule"
     get, post = (Way(name, f"as a {name}", cure) for name in ("GET", "POST"))
     contrast = Contrast("probe-post", get, post, there_level=Level.note, is_sure_to_work=False)
     changed = call._replace(method="POST", arguments={**call.arguments, "content": b""})
@@ -161,15 +161,15 @@ def _post(case: Case, call: Call, options: Namespace) -> Probe:
 
 def _compare(case: Case, call: Call, options: Namespace) -> Probe:
     """Ask the origin. The headers go along, credentials too: the user named both URLs, for one and the same request."""
-    there = Way("origin", "at the origin", "look at the server itself, or at the URL of --compare")
+    there = Way("origin", "at the origin", "check the server itself, or the URL of --compare")
 
     def judge(case: Case, other: Case) -> Iterator[Finding]:
         between = [proxy for proxy in seen(case) if proxy not in seen(other)]
         cures = [proxy.buffering_cure for proxy in between if proxy.buffering_cure]
         if case.exchange.coding and not other.exchange.coding:
             cures = [NO_COMPRESSION]
-        cure = cures[0] if cures else "switch off buffering in each proxy between (nginx: `proxy_buffering off;`)"
-        here = Way("here", "by what stands between", cure)
+        cure = cures[0] if cures else "turn off buffering in every proxy in between (nginx: `proxy_buffering off;`)"
+        here = Way("here", "between here and the origin", cure)
         yield from Contrast("compare", here, there, there_level=Level.note).compare(case, other)
 
     changed = call._replace(url=with_query(url_of(options.compare), options.query or ()))
@@ -186,12 +186,12 @@ def _resume(case: Case, call: Call, options: Namespace) -> Probe | Finding:
         return Finding("body", check, Level.note, evidence)
     value = middle.id.strip(" \t").encode()
     if not is_sendable(value):
-        evidence = "HTTP cannot carry the middle ID, so the stream cannot be resumed"
+        evidence = "HTTP cannot carry the middle event's ID, so the stream cannot be resumed after it"
         return Finding("body", check, Level.WARN, evidence, "send IDs of visible ASCII characters")
     changed = _with_header(call, "Last-Event-ID", value)
     # As many as tell whether a server resumes: those that followed, and what each connection begins with.
     limited = _limited(case, options, count=len(middle.prelude) + max(len(middle.after), 1))
-    return Probe(check, changed, limited, "with the Last-Event-ID of the middle", resume)
+    return Probe(check, changed, limited, "with the middle event's ID as Last-Event-ID", resume)
 
 
 def is_sendable(value: bytes) -> bool:

@@ -69,9 +69,9 @@ def _judged(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
                 f"204, which ends the stream, though {counted(len(middle.after), 'event')} followed",
                 CURE,
             )
-        return Level.ok, "204: there is nothing after it", ""
+        return Level.ok, "204: nothing follows it", ""
     if exchange.status == 429:
-        return Level.note, "429: the server limits requests, so it cannot be told", "try again later"
+        return Level.note, "429: the server limits requests, so this was not tested", "try again later"
     if not other.is_stream:
         kind = quoted(exchange.content_type) or "no content type"
         return (
@@ -98,12 +98,12 @@ def _unnamed(case: Case, first: ServerSentEvent, own: list[ServerSentEvent], mid
         return Level.ok, "continues after it", ""  # only some events have an ID, or several have the same
     if is_same(first, own[0]):
         if own[0] is middle.before[0]:
-            return Level.WARN, "repeats this event, which was the first: it starts over, or begins one too early", CURE
-        return Level.WARN, "repeats this event itself, then continues", "begin after the event of Last-Event-ID"
+            return Level.WARN, "repeats this event, which was the first: starts over, or begins one too early", CURE
+        return Level.WARN, "repeats this event, then continues", "begin after the event of Last-Event-ID"
     if is_same(first, middle.before[0]):
         return Level.WARN, "starts over, without IDs", CURE
     if not first.id and case.exchange.end is End.LEFT:
-        return Level.note, "sends events without an ID that were not seen: it cannot be told where it continues", CURE
+        return Level.note, "sends new events without an ID: it is unclear where it continues", CURE
     return Level.WARN, f"ignores it: sends another event {'with this ID' if first.id else 'without an ID'}", CURE
 
 
@@ -112,9 +112,9 @@ def _silent(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
     if other.exchange.end is End.CUT:
         return Level.WARN, f"cut after {seconds}, without an event", "see the server's log"
     if not middle.after:
-        return Level.ok, f"nothing more in {seconds}, and no event again", ""
+        return Level.ok, f"nothing more in {seconds}, and no repeated event", ""
     if other.exchange.end is End.LEFT and case.exchange.end is End.LEFT:
-        text = f"no event in {seconds}: those that followed are not kept, but none came again"
+        text = f"no event in {seconds}: the events after it are not kept, but none is repeated"
         return Level.note, text, "keep the last events, so that a client that reconnects misses none"
     return Level.WARN, f"nothing, though {counted(len(middle.after), 'event')} followed", CURE
 
@@ -122,7 +122,7 @@ def _silent(case: Case, other: Case, middle: Middle) -> tuple[Level, str, str]:
 def _back(first: ServerSentEvent, middle: Middle, place: int) -> tuple[Level, str, str]:
     """It begins with an event before the middle, or with the ID of one."""
     if not is_same(first, middle.before[place]):
-        return Level.WARN, "ignores it: sends another event with an ID from before", CURE
+        return Level.WARN, "ignores it: sends another event with an earlier ID", CURE
     if place == 0:
         return Level.WARN, "starts over", CURE
     return Level.WARN, f"goes back: sends {counted(len(middle.before) - place, 'event')} again", CURE
@@ -134,7 +134,7 @@ def _onward(
     """It begins with an event after the middle, or with one that was not seen."""
     repeated = sum(event in middle.before for event in events)
     if repeated:
-        return Level.WARN, f"continues, but sends {counted(repeated, 'event')} from before again", CURE
+        return Level.WARN, f"continues, but sends {counted(repeated, 'event')} from before it again", CURE
     places = {event.id: number for number, event in reversed([*enumerate(middle.after)])}
     if first.id in places:
         place = places[first.id]
@@ -145,12 +145,12 @@ def _onward(
                 "keep the last events, and send all after Last-Event-ID",
             )
         if first.data != middle.after[place].data:
-            return Level.note, "continues after it by its IDs, but with other data", ""
+            return Level.note, "continues after it by ID, but with other data", ""
         return Level.ok, "continues after it", ""
     if not middle.after:
         return Level.ok, "continues with new events", ""
     if case.exchange.end is End.LEFT:
-        text = "continues with new events: those in between are not kept, but none came again"
+        text = "continues with new events: those in between are not kept, but none is repeated"
         return Level.ok, text, ""
     return Level.WARN, "ignores it: sends other events, with other IDs", CURE
 

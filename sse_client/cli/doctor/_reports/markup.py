@@ -71,7 +71,7 @@ def about(exchange: Exchange) -> str:
     if exchange.failure is not None:
         return "no response"
     if not exchange.has_head:
-        return "the bytes of a body, without a head and without times"
+        return "the bytes of a body, without headers and times"
     parts = [str(exchange.status), exchange.http_version, exchange.content_type or "no content type"]
     if exchange.accepted:
         parts.append(f"asked for {exchange.accepted}")

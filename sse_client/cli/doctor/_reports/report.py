@@ -1,12 +1,11 @@
 """A diagnosis as text for people, and as JSON for programs."""
 
-import io
 import json
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
+from ..._terminal import console_on, has_rich, text_of
 from ..._text import counted, visible
 from .._case import Case, Diagnosis
 from .._exchange import End
@@ -20,7 +19,7 @@ COLOURS = {Level.ok: "green", Level.note: "cyan", Level.WARN: "bold yellow", Lev
 def write_text(stdout: BinaryIO, diagnoses: list[Diagnosis]) -> None:
     """Write a line for each finding, then the timeline; in colour on a terminal, if rich is installed."""
     lines = [*_lines_of(diagnoses)]
-    if stdout.isatty() and _has_rich():
+    if stdout.isatty() and has_rich():
         _write_in_colour(stdout, lines)
         return
     text = "".join(f"{visible(line.text)}\n" for line in lines)
@@ -75,29 +74,18 @@ def _title(case: Case) -> str:
     return f"{request}: {version}{exchange.status}, {events}, {how} after {exchange.ended_at:.3f} s"
 
 
-def _has_rich() -> bool:
-    try:
-        import_module("rich.console")
-    except ImportError:
-        return False
-    return True
-
-
 def _write_in_colour(stdout: BinaryIO, lines: list[Line]) -> None:
     """Write the lines by rich, which never sees markup."""
-    text: Any = import_module("rich.text").Text
-    file = io.TextIOWrapper(stdout, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+    console, file = console_on(stdout)
     try:
-        console: Any = import_module("rich.console").Console
-        console = console(file=file, highlight=False, markup=False, emoji=False)
         for line in lines:
-            shown = text(visible(line.text))
+            shown = text_of(visible(line.text))
             if line.level is not None:
                 shown.stylize(COLOURS[line.level], 0, len(Level.FAIL.name))
             console.print(shown, soft_wrap=True)
         file.flush()
     finally:
-        file.detach()  # without it the stream below would be closed with the wrapper
+        file.detach()
 
 
 def write_json(stdout: BinaryIO, diagnoses: list[Diagnosis], *, is_healthy: bool) -> None:

@@ -58,9 +58,7 @@ def observe(call: Call, options: Namespace, notes: Notes, *, how: str = "") -> E
             if options.origin is not None:
                 request.headers["Origin"] = options.origin.rstrip("/")  # many servers allow an origin only if asked
         except (ValueError, TypeError, httpx.InvalidURL):
-            raise UsageError(
-                "expected a request that HTTP can carry: look at the URL, -H and --last-event-id"
-            ) from None
+            raise UsageError("HTTP cannot carry this request: check the URL, -H and --last-event-id") from None
         parts = urlsplit(public_url(str(request.url)))
         number, cost = "one more" if how else "one", "" if call.method in FREE else ", which may cost money"
         place = f"{parts.scheme}://{parts.netloc}{parts.path}"
@@ -151,7 +149,7 @@ class Observation:
             failure = interrupted(self._now(), is_connected=self._is_sending)
         except Exception as caught:  # noqa: BLE001 - httpx lets the errors of h2 through
             if isinstance(caught, httpx.LocalProtocolError) and not self._is_sent:
-                raise UsageError("the request cannot be sent: HTTP does not allow such a URL or header") from None
+                raise UsageError("the request cannot be sent: HTTP does not allow this URL or header") from None
             end, error = End.CUT, type(caught).__name__
             failure = failure_of(caught, is_connected=self._is_sending, waited=self._now())
             if self._is_late:
@@ -252,7 +250,7 @@ class Observation:
 
     def _say(self) -> None:
         if self._notes is not None:
-            self._notes.say(f"reading for at most {self._most:g} s; Ctrl-C ends it with a report")
+            self._notes.say(f"reading for at most {self._most:g} s; Ctrl-C stops and reports")
 
     def _give_up(self) -> None:
         self._is_late = True

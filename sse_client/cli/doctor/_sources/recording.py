@@ -55,7 +55,7 @@ def read(path: str, stdin: BinaryIO) -> tuple[Exchange, ...]:
         if not _is_cassette(data):
             return (_body_alone(path, data),)
         if path == "-":
-            raise UsageError("expected the bytes of a body in standard input; a recording is read from a file")
+            raise UsageError("expected the bytes of a body on standard input; a recording must be a file")
         return tuple(map(exchange_of, read_cassette(path)))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
