@@ -93,6 +93,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         lambda: held(TOKENS, after=12.3, end=End.LEFT, ended_at=60.0),
     ),
     "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=12.3)),
+    "a few words, by nginx": (
+        "buffering",
+        WARN,
+        lambda: held(TOKENS[-6:], after=1.5, head_at=1.5, more={"server": "nginx", "x-accel-buffering": None}),
+    ),
     "one burst after keep-alives": (
         "buffering",
         WARN,
