@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import sse_client_cli
 
-ROOT = Path(sse_client_cli.__file__).parent
+# Not the folder of the module: the tests of an sdist run the command from a wheel.
+ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "sse_client_cli"]
 
 # Without rich, as most installations are.

@@ -1,10 +1,10 @@
 """
-Forks in the middle of a stream, and reports what the parent's stream came to. `test_fork.py` runs it as a program.
+Forks in the middle of a stream, and prints the result of the parent's stream. `test_fork.py` runs it as a program.
 
     python forking.py WHO WHAT ORIGIN PATH LIBRARY [CA]
 
-WHO forks is the thread that reads ("reader") or another one, while that one is blocked in a read ("other").
-WHAT is what the child does, one of the functions below.
+WHO is the thread that forks: the one that reads ("reader"), or another one while the first is blocked in a read
+("other"). WHAT is the action of the child, one of the functions below.
 """
 
 import gc
@@ -45,18 +45,18 @@ class Program:
         return self.streams[0]
 
     def use_a_clock(self) -> None:
-        """Have a stream of its own, which runs into a clock of its own, while those of the parent pass by."""
+        """Open the child's own stream, which runs into its own clock, while those of the parent pass."""
         with suppress(StreamTimeout), self.sse.post(f"{self.origin}/silent", timeout=2 * CLOCK) as own:
             list(own)
         assert own.outcome == "timeout"
 
     def collect(self) -> None:
-        """Let go of the stream, to the garbage collector."""
+        """Leave the stream to the garbage collector."""
         self.streams.clear()
         gc.collect()
 
     def leave(self) -> None:
-        """Leave the program as a script does, with the stream open, or its `with` block."""
+        """Exit the program like a script, with the stream open, or leave its `with` block."""
         sys.exit(0)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Program:
         assert self.stream.state == "closed"
 
     def read(self) -> None:
-        """Read an event of the stream, in place of the parent."""
+        """Read an event of the stream, instead of the parent."""
         say(next(self.stream).data)
 
     def fork(self) -> None:
@@ -103,7 +103,7 @@ class Program:
         forked.set()
 
     def spawn(self) -> None:
-        """Fork as multiprocessing does it."""
+        """Fork like multiprocessing."""
         process = multiprocessing.get_context("fork").Process(target=self.be_child)
         process.start()
         assert process.pid is not None
@@ -117,7 +117,7 @@ class Program:
             reader = threading.Thread(target=self.read_to_its_end, args=(self.is_at_event.set,))
             reader.start()
             self.is_at_event.wait()
-            time.sleep(0.01)  # it is blocked by now, or all the same
+            time.sleep(0.01)  # it is probably blocked by now, which does not matter
             fork()
             reader.join()
         _, status = os.waitpid(self.child, 0)

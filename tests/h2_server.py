@@ -1,8 +1,8 @@
 """
-An HTTP/2 server on loopback that keeps account of its streams: what it sent on each, and how the client left it.
+An HTTP/2 server on loopback that records its streams: the bytes sent on each, and how the client left it.
 
-Without a TLS context it takes HTTP/2 by prior knowledge (`http1=False, http2=True`). It never blocks in a write, so it
-sees a reset at once, also while a client reads nothing.
+Without a TLS context it accepts HTTP/2 by prior knowledge (`http1=False, http2=True`). It never blocks in a write, so
+it sees a reset at once, even if a client reads nothing.
 """
 
 import select
@@ -28,7 +28,7 @@ BLOCK = b"data: " + b"x" * (16 * 1024 - 8) + b"\n\n"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 RST_STREAM = 3
 
-# What the server has ready for the socket at the most, so that it soon acts on a reset.
+# The most bytes that the server has ready for the socket, so that it soon acts on a reset.
 BUFFER = 32 * 1024
 
 
@@ -51,9 +51,9 @@ class ServedStream:
 
 def resets_in(received: bytearray) -> Iterator[tuple[int, int]]:
     """
-    Take the whole frames out of what was received; yield the stream and the error code of each RST_STREAM.
+    Remove the complete frames from the received bytes; yield the stream and the error code of each RST_STREAM.
 
-    h2 tells nothing of those that come for a stream that has ended.
+    h2 does not report those for a stream that has ended.
     """
     if received.startswith(PREFACE):
         del received[: len(PREFACE)]
@@ -65,15 +65,14 @@ def resets_in(received: bytearray) -> Iterator[tuple[int, int]]:
 
 class H2Server:
     """
-    Answers each request by what its path says.
+    Responds to each request by its path.
 
     `/silent`: an event and then nothing; `/dumb`: headers and then nothing; `/headless`: not even headers; `/numbered`:
     an event with the request's number as its ID, and then nothing; `/pings`: an event and then a comment every 10 ms;
-    `/ticks`: 30 events, one every 10 ms; `/flood`: large events for ever; `/short`: 256 kilobytes; `/long`: 20
-    megabytes; `/done`: an event, `[DONE]`, and a moment later the end. `limit` is that of its streams at a time.
+    `/flood`: endless large events; `/short`: 64 kilobytes; `/long`: a megabyte; `/done`: an event, `[DONE]`, and a
+    moment later the end; `/another`: three events, of which the last two wait for `may_go_on`. `limit` is the maximum
+    number of its streams at a time.
     """
-
-    TICKS = 30
 
     def __init__(self, context: ssl.SSLContext | None = None, *, limit: int | None = None) -> None:
         if context is not None:
@@ -109,7 +108,7 @@ class H2Server:
         return [stream for stream in self.streams if stream.path == path]
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-        """Wait until something holds of what the server saw; return whether it does."""
+        """Wait until the condition holds; return whether it does."""
         with self._changed:
             return self._changed.wait_for(condition, seconds)
 
@@ -228,7 +227,7 @@ class H2Server:
         return True
 
     def _script(self, path: str) -> Iterator[bytes | float]:
-        """What to send, and how long to wait in between."""
+        """The bytes to send, and the pauses in between."""
         match path:
             case "/headless" | "/dumb":
                 yield float("inf")

@@ -1,7 +1,7 @@
 """
-A real nginx before a server of the tests. It needs no privileges: whatever it writes is in one folder.
+A real nginx in front of a server of the tests. It needs no privileges: it writes only to one folder.
 
-It inherits its listening socket, which is how nginx replaces itself without a gap: so its port is free, and a client
+It inherits its listening socket, which is how nginx replaces itself without a gap. So its port is free, and a client
 may connect before nginx has started.
 """
 
@@ -37,8 +37,8 @@ http {{
 }}
 """
 
-# nginx buffers a response over HTTP/1.0, for long its default, until 4 or 8 KiB are full or it is over;
-# a chunked one over HTTP/1.1 only if it compresses it.
+# nginx buffers a response over HTTP/1.0, long the default, until 4 or 8 KiB are full or it is over; a chunked one over
+# HTTP/1.1 only if it compresses it.
 HTTP_1_1 = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 # By the first part of the path.
@@ -52,7 +52,7 @@ LOCATIONS = {
 
 
 class Nginx:
-    """nginx before the server on a port: a location for each of its faults."""
+    """nginx in front of the server on a port, with a location for each of its faults."""
 
     def __init__(self, folder: Path, backend: int) -> None:
         self._folder = folder

@@ -2,8 +2,8 @@
 The standard's algorithm for an event stream, line by line, as slow and as obvious as it reads.
 
 WHATWG HTML, sections 9.2.5 (Parsing an event stream) and 9.2.6 (Interpreting an event stream). The comments quote it.
-It takes a whole stream at once, so there is no state here that a cut between two bytes could upset: what
-`EventParser` says of a stream, in whatever pieces it came, has to be what `parse` says of it.
+It takes a whole stream at once, so it has no state that a cut between two bytes could upset. The results of
+`EventParser` for a stream, in whatever pieces it comes, have to be those of `parse`.
 """
 
 import re
@@ -16,7 +16,7 @@ DIGITS = "0123456789"
 
 
 class Result(NamedTuple):
-    """What a stream comes to, when it ends after its last byte."""
+    """The results of a stream that ends after its last byte."""
 
     events: list[ServerSentEvent]
     last_event_id: str
@@ -25,7 +25,7 @@ class Result(NamedTuple):
 
 
 def lines(stream: bytes) -> list[str]:
-    """Split a stream into its whole lines: what follows the last line end is no line."""
+    """Split a stream into its complete lines: the text after the last line end is not a line."""
     # "Streams must be decoded using the UTF-8 decode algorithm", which strips one leading BOM.
     text = stream.removeprefix(BOM).decode("utf-8", errors="replace")
     # "The lines must be separated by either a CRLF character pair, a single LF character, or a single CR character."
@@ -43,7 +43,7 @@ def parse(stream: bytes) -> Result:
     # "When a stream is parsed, a data buffer, an event type buffer, and a last event ID buffer must be associated
     # with it. They must be initialized to the empty string."
     data_buffer = event_type_buffer = last_event_id_buffer = ""
-    # Not of the standard: the reconnection time that the block set, which `ServerSentEvent.retry` carries.
+    # Not in the standard: the reconnection time that the block set, which `ServerSentEvent.retry` has.
     block_retry: int | None = None
 
     for line in lines(stream):

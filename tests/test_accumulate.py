@@ -255,7 +255,7 @@ def test_an_initial_value_that_cannot_be_copied() -> None:
 
 
 def test_final(shell: Shell) -> None:
-    """`final()` reads to the end and returns the fold of all events, also if it is called again."""
+    """`final()` reads to the end and returns the fold of all events, even if it is called again."""
 
     async def test(stream: Stream) -> None:
         reply = stream.accumulate(join, ">")

@@ -170,7 +170,7 @@ def test_each_state_and_what_happens_then(shell: Shell, coding: str, happening: 
     steps, options, arguments = HAPPENINGS[happening]
     states = dict(STATES)
     if happening == "bytes that are none":
-        del states["inside a block"]  # where they may be valid
+        del states["inside a block"]  # because they may be valid there
     answers = [answer(coding, parts(coding, state), *steps, **options) for state in states]
     results = reads(shell, *answers, **arguments)
     found = {state: end_of(result) for state, result in zip(states, results, strict=True)}

@@ -89,7 +89,7 @@ def test_every_end(name: str) -> None:
         body, is_whole, is_faulty = decoded(coding, packed[:place])
         assert BODY.startswith(body)
         assert not is_faulty
-        if name != "gzip in members":  # where the end of each member may be that of the body
+        if name != "gzip in members":  # because the end of each member may be that of the body
             assert not is_whole
 
 
@@ -196,7 +196,7 @@ def test_a_bomb(name: str) -> None:
 
 
 def test_many_members() -> None:
-    """A megabyte of empty members, or of incompressible bytes, is decoded completely."""
+    """A megabyte of empty members, or of stored bytes, is decoded completely."""
     assert decoded("gzip", gzip.compress(b"") * 50_000) == (b"", True, False)
     stored = zlib.compressobj(0, wbits=31)
     packed = stored.compress(bytes(1_000_000)) + stored.flush()

@@ -1,7 +1,7 @@
 """
 The result of a stream whose dialect accumulates: `stream.snapshot` at any time, and `stream.final()` at its end.
 
-Each test runs with a dialect that has a fold and with one that has a reader, whose results are the same.
+Each test runs with a dialect that has a fold and with one that has a reader, and both have the same results.
 """
 
 import inspect
@@ -34,7 +34,7 @@ def join(text: str, event: ServerSentEvent) -> str:
 
 
 class Joining:
-    """A reader that does what `join` does."""
+    """A reader that does the same as `join`."""
 
     is_complete: bool | None = None
 
@@ -99,7 +99,7 @@ def run(shell: Shell, answers: Any, test: Callable[[Any], Awaitable[None]], **op
 
 @both
 def test_final(shell: Shell, dialect: Any) -> None:
-    """`final()` reads on to the end, closes the stream and returns the result, as often as it is asked."""
+    """`final()` reads to the end, closes the stream and returns the result, as often as it is called."""
 
     async def test(stream: Any) -> None:
         assert stream.snapshot == ""
@@ -113,7 +113,7 @@ def test_final(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_after_a_loop(shell: Shell, dialect: Any) -> None:
-    """After a loop that reached the end there is nothing more to read; the result is there, also after leaving."""
+    """After a loop that reached the end, `final()` returns the result, even after the stream was left."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == "abc"
@@ -126,7 +126,7 @@ def test_after_a_loop(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_the_snapshot_in_a_loop(shell: Shell, dialect: Any) -> None:
-    """The snapshot has the events that were delivered, though one piece had them all."""
+    """The snapshot contains the events that were delivered, even if one piece had them all."""
 
     async def test(stream: Any) -> None:
         seen: list[str] = []
@@ -154,7 +154,7 @@ def test_accumulate(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_a_fold_of_the_user(shell: Shell, dialect: Any) -> None:
-    """A fold of the user's own is another result, beside that of the dialect."""
+    """A fold of the user is another result, in addition to the dialect's."""
 
     async def test(stream: Any) -> None:
         count = stream.accumulate(lambda count, event: count + 1, 0)
@@ -170,7 +170,7 @@ def test_a_fold_of_the_user(shell: Shell, dialect: Any) -> None:
     ids=["raw", "dialect", "typed", "instead of a reader", "instead of a fold"],
 )
 def test_without(shell: Shell, options: Any) -> None:
-    """Without a reader or a fold there is no snapshot, and `final()` says what to use, before anything is read."""
+    """Without a reader or a fold there is no snapshot, and `final()` raises before anything is read."""
 
     async def test(stream: Any) -> None:
         assert stream.snapshot is None
@@ -196,7 +196,7 @@ FAULTS: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[StreamError]]] = {
 @both
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_error(shell: Shell, dialect: Any, fault: str) -> None:
-    """The stream's error is raised with the snapshot so far, by a loop and by `final()`, each time again."""
+    """The stream's error is raised with the snapshot so far, by a loop and by each `final()`."""
     steps, options, kind = FAULTS[fault]
 
     async def test(stream: Any) -> None:
@@ -220,7 +220,7 @@ def test_an_error(shell: Shell, dialect: Any, fault: str) -> None:
 
 @both
 def test_each_final_has_its_own_partial(shell: Shell, dialect: Any) -> None:
-    """The error of a `final()` has the snapshot of what was asked: the user's fold, or the dialect's result."""
+    """The error of a `final()` has the snapshot of that result: of the user's fold, or of the dialect."""
 
     async def test(stream: Any) -> None:
         count = stream.accumulate(lambda count, event: count + 1, 0)
@@ -235,7 +235,7 @@ def test_each_final_has_its_own_partial(shell: Shell, dialect: Any) -> None:
 @both
 @pytest.mark.parametrize("end", [close, leave], ids=lambda end: end.__name__)
 def test_closed_early(shell: Shell, dialect: Any, end: Any) -> None:
-    """A stream that was closed or left before its end has no result: `StreamCancelled`, with the snapshot."""
+    """`final()` of a stream that was closed or left early raises `StreamCancelled` with the snapshot."""
 
     async def test(stream: Any) -> None:
         assert await following(stream) == "a"
@@ -251,7 +251,7 @@ def test_closed_early(shell: Shell, dialect: Any, end: Any) -> None:
 
 @both
 def test_an_empty_stream(shell: Shell, dialect: Any) -> None:
-    """A 204 is a complete stream of nothing."""
+    """A 204 is a completed stream with an empty result."""
 
     async def test(stream: Any) -> None:
         assert await done(stream.final()) == ""
@@ -261,7 +261,7 @@ def test_an_empty_stream(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_without_a_stream(shell: Shell, dialect: Any) -> None:
-    """A refused request has no partial result; asking for the result says again what has failed."""
+    """A refused request has no result: `final()` raises a `StatusError` too, and the snapshot is empty."""
 
     async def main() -> None:
         async with shell.any_client(http={"transport": scripted_transport(Answer(status=400))}) as client:
@@ -277,7 +277,7 @@ def test_without_a_stream(shell: Shell, dialect: Any) -> None:
 
 @both
 def test_before_it_is_entered(shell: Shell, dialect: Any) -> None:
-    """The snapshot can be asked of a stream that has sent nothing; `final()` connects, in async after `open()`."""
+    """The snapshot is available before a request is sent. `final()` connects, in async only after `open()`."""
 
     async def main() -> None:
         transport = scripted_transport(Answer(*ABC))
@@ -309,7 +309,7 @@ def test_dispatch(shell: Shell, dialect: Any) -> None:
 
 
 def test_a_fold_that_fails(shell: Shell) -> None:
-    """An exception of the dialect's fold is the user's: the loop raises it as it is."""
+    """An exception of the dialect's fold comes out of the loop unchanged."""
 
     def fail(snapshot: Any, event: ServerSentEvent) -> Any:
         raise KeyError("mine")

@@ -1,7 +1,8 @@
 """
-The registry of callbacks, and the conversation that decides what is called, both without any I/O.
+The registry of callbacks, and the conversation that decides which are called, both without I/O.
 
-What a handler may be is decided when it is registered. `played` runs a conversation over a list of happenings.
+Whether a function can be a handler is checked when it is registered. `played` runs a conversation over a list of
+happenings.
 """
 
 import functools
@@ -39,7 +40,7 @@ class Loud(Text):
 
 
 class Mine(Exception):
-    """What a handler raises."""
+    """The exception that a handler raises."""
 
 
 def nothing() -> None:
@@ -107,13 +108,13 @@ every_decorator = pytest.mark.parametrize("label", DECORATORS)
 @every_decorator
 @pytest.mark.parametrize("handler", TAKE_ONE.values(), ids=TAKE_ONE)
 def test_takes_what_can_be_called(label: str, handler: Any) -> None:
-    """Whatever can be called with one argument is a handler, and is returned as it is."""
+    """Anything that can be called with one argument can be a handler, and is returned as it is."""
     assert DECORATORS[label](Handlers())(handler) is handler
 
 
 @every_decorator
 def test_decorates_several_times(label: str) -> None:
-    """One function may be registered for several things, and for one twice."""
+    """One function may be registered for several things, and twice for the same."""
     on = Handlers()
     assert DECORATORS[label](on)(on.event(DECORATORS[label](on)(one))) is one
     assert len(on._entries) + sum(map(len, on._moments.values())) == 3
@@ -125,7 +126,7 @@ def only_keywords(*, event: Any) -> None: ...
 @every_decorator
 @pytest.mark.parametrize("handler", [two, only_keywords, lambda first, second: None], ids=lambda each: each.__name__)
 def test_refuses_another_number_of_arguments(label: str, handler: Any) -> None:
-    """What cannot be called with one argument is refused at once, by the decorator's name and its own."""
+    """A function that cannot be called with one argument is an error at once, which names it and the decorator."""
     with pytest.raises(TypeError) as caught:
         DECORATORS[label](Handlers())(handler)
     assert str(caught.value).startswith(f"{label} calls its handler with (")
@@ -134,7 +135,7 @@ def test_refuses_another_number_of_arguments(label: str, handler: Any) -> None:
 
 @every_decorator
 def test_no_argument(label: str) -> None:
-    """What happens to the stream may be of no interest but for the fact: only those handlers may take nothing."""
+    """Handlers for moments of the stream may take no argument; handlers for events may not."""
     register = DECORATORS[label](Handlers())
     if label.removeprefix("on.") in MOMENTS:
         assert register(nothing) is nothing
@@ -146,7 +147,7 @@ def test_no_argument(label: str) -> None:
 @every_decorator
 @pytest.mark.parametrize("value", [None, "show", 7])
 def test_refuses_what_cannot_be_called(label: str, value: Any) -> None:
-    """What is no function is refused at once."""
+    """A value that is not a function is an error at once."""
     with pytest.raises(TypeError) as caught:
         DECORATORS[label](Handlers())(value)
     assert str(caught.value) == f"{label} decorates a function, got {value!r}"
@@ -154,7 +155,7 @@ def test_refuses_what_cannot_be_called(label: str, value: Any) -> None:
 
 @pytest.mark.parametrize("kind", [None, 7, dict[str, Any], list[int], Any, Mapped])
 def test_refuses_other_kinds(kind: Any) -> None:
-    """A handler is for a class or for a name: what isinstance cannot tell is refused at once."""
+    """A handler is for a class or for a name; a kind that isinstance cannot check is an error at once."""
     for register in (Handlers(), Handlers().batch):
         with pytest.raises(TypeError, match="expected a class or the name of an event for a handler, got"):
             register(kind)
@@ -202,7 +203,7 @@ ASYNC: list[tuple[str, Any, str]] = [
     ("label", "handler", "name"), ASYNC, ids=[f"{label} {type(each).__name__} {name}" for label, each, name in ASYNC]
 )
 def test_async_handlers_in_a_sync_dispatch(label: str, handler: Any, name: str) -> None:
-    """The sync client refuses an async handler before it asks the server for anything."""
+    """The sync client raises for an async handler before it sends a request."""
     on = Handlers()
     DECORATORS[label](on)(handler)
     with EventServer(Answer()) as server, SSEClient() as client:
@@ -214,7 +215,7 @@ def test_async_handlers_in_a_sync_dispatch(label: str, handler: Any, name: str) 
 
 
 def test_types_in_an_untyped_dispatch() -> None:
-    """A handler for a type is refused where events have none, before the server is asked for anything."""
+    """A handler for a type on an untyped stream is an error before a request is sent."""
     on = Handlers()
     on(Text | Other)(one)
     with EventServer(Answer()) as server, SSEClient() as client:
@@ -235,7 +236,7 @@ def test_events_as_they_are_in_an_untyped_dispatch() -> None:
 
 
 def test_one_registry_for_many_streams() -> None:
-    """A registry has no state of a stream: it may be used for any number of them."""
+    """A registry keeps no state of a stream, so it may be used for any number of them."""
     seen: list[list[str]] = []
     on = Handlers()
     on.batch("message", interval=60)(lambda events: seen.append([event.data for event in events]))
@@ -246,25 +247,25 @@ def test_one_registry_for_many_streams() -> None:
 
 
 def received(data: str, value: Any = None, name: str = "message") -> Received:
-    """Make an event come: as it is, unless it has a value."""
+    """Make an event arrive: as it is, unless it has a value."""
     event = ServerSentEvent(name, data)
     return Received(event, (event if value is None else value,))
 
 
 @dataclass
 class Played:
-    """What a conversation came to."""
+    """The result of a conversation."""
 
     steps: list[str]
-    """Next, the calls, and how the stream was left, in order; without the first `next`, where it never waits."""
+    """The deadlines of `Next`, and how the stream was left, in order."""
     error: BaseException | None
     finished: str | None
     settled: list[Outcome]
-    """The outcomes that the conversation decided on, in place of the stream."""
+    """The outcomes that the conversation set, instead of the stream."""
 
 
 def played(on: Handlers, *happenings: Signal | float, is_typed: bool = True) -> Played:
-    """Play what happens, and make the calls; a number is the time from then on."""
+    """Play the happenings, and make the calls; a number lets that many seconds pass."""
     now = 100.0
     left = list(happenings)
     steps: list[str] = []
@@ -319,7 +320,7 @@ def noting_it(calls: list[str], text: str) -> Callable[[], None]:
 
 
 def test_in_the_order_of_registration() -> None:
-    """Several handlers may be called for one event: in the order of registration, whatever they are registered for."""
+    """Several handlers may be called for one event, in the order of registration, whatever they are registered for."""
     calls: list[str] = []
     on = Handlers()
     on.field("text")(noting(calls, "field"))
@@ -333,7 +334,7 @@ def test_in_the_order_of_registration() -> None:
 
 
 def test_a_type() -> None:
-    """A handler for a class is called for its subclasses too, one for a union for each of its members."""
+    """A handler for a class is also called for its subclasses, one for a union for each of its members."""
     calls: list[str] = []
     on = Handlers()
     on(Text)(lambda value: calls.append(f"text {type(value).__name__}"))
@@ -344,7 +345,7 @@ def test_a_type() -> None:
 
 
 def test_a_name() -> None:
-    """A handler for a name is called with the event as it came, whatever its type made of it, or did not."""
+    """A handler for a name is called with the event as it came, whether or not the type covers it."""
     seen: list[ServerSentEvent] = []
     on = Handlers()
     on("ping")(seen.append)
@@ -381,7 +382,7 @@ FIELDS = [
 
 @pytest.mark.parametrize(("data", "values"), FIELDS, ids=[data[:30] for data, _ in FIELDS])
 def test_a_field(data: str, values: list[Any]) -> None:
-    """A handler for a field is called where the JSON object has it, whatever its value; what is no object has none."""
+    """A handler for a field is called if the JSON object has it, whatever its value; other data has no fields."""
     seen: list[Any] = []
     on = Handlers()
     on.field("token")(seen.append)
@@ -391,7 +392,7 @@ def test_a_field(data: str, values: list[Any]) -> None:
 
 
 def test_every_event() -> None:
-    """`on.event` is called for all that is handed out: not for what the type has no place for, and not for nothing."""
+    """`on.event` is called for every value that is delivered, but not for unknown events or empty data."""
     calls: list[str] = []
     on = Handlers()
     on.event(noting(calls, "event"))
@@ -406,7 +407,7 @@ def test_every_event() -> None:
 
 
 UNKNOWN: list[tuple[str, Any, bool, bool]] = [
-    # An event's name, its value, whether the stream is typed: whether it is unknown where there is only on("a").
+    # An event's name, its value, whether the stream is typed, and whether it is unknown if there is only on("a").
     ("a", None, False, False),
     ("b", None, False, True),
     ("b", Text(text="x"), True, False),
@@ -418,7 +419,7 @@ UNKNOWN: list[tuple[str, Any, bool, bool]] = [
 @pytest.mark.parametrize(("name", "value", "is_typed", "is_unknown"), UNKNOWN)
 def test_unknown(name: str, value: Any, is_typed: bool, is_unknown: bool) -> None:
     """
-    Where a stream is typed, its type says what is unknown; where it is not, the names that have a handler do.
+    If a stream is typed, its type decides which events are unknown; otherwise the names that have a handler do.
 
     `on.unknown` gets the event as it came.
     """
@@ -432,7 +433,7 @@ def test_unknown(name: str, value: Any, is_typed: bool, is_unknown: bool) -> Non
 
 
 def test_nothing_is_unknown_to_nobody() -> None:
-    """Where an untyped stream has no handler for events at all, they are not unknown; `on.event` knows them all."""
+    """On an untyped stream, no event is unknown without a handler for events, or with `on.event`."""
     seen: list[ServerSentEvent] = []
     on = Handlers()
     on.unknown(seen.append)
@@ -443,7 +444,7 @@ def test_nothing_is_unknown_to_nobody() -> None:
 
 
 def test_the_life_of_a_stream() -> None:
-    """What happens is told to those who asked for it, with what it is about, or with nothing."""
+    """Each moment of the stream calls its handlers, with its subject or with no argument."""
     calls: list[str] = []
     on = Handlers()
     for name in MOMENTS:
@@ -468,7 +469,7 @@ ENDS: list[tuple[Ended, str]] = [
 
 @pytest.mark.parametrize(("end", "moment"), ENDS)
 def test_exactly_one_end(end: Ended, moment: str) -> None:
-    """One of complete, error and cancel is called, then close, when the stream has been left; its error comes out."""
+    """One of complete, error and cancel is called, then close, after the stream was left; its error comes out."""
     calls: list[str] = []
     on = Handlers()
     on.batch("message", interval=1)(lambda events: calls.append(f"batch {len(events)}"))
@@ -483,7 +484,7 @@ def test_exactly_one_end(end: Ended, moment: str) -> None:
 
 @pytest.mark.parametrize("moment", ["open", "comment", "retry", "unknown", "event"])
 def test_a_handler_raises(moment: str) -> None:
-    """An exception in a handler leaves the stream because of it; cancel and close follow, and it comes out."""
+    """An exception in a handler leaves the stream; cancel and close follow, and it comes out."""
     mine = Mine()
     calls: list[str] = []
     on = Handlers()
@@ -506,7 +507,9 @@ def test_a_handler_raises(moment: str) -> None:
 
 
 def test_one_of_several_raises() -> None:
-    """Behind a handler that raises no other is called for the event; one that is pending in a batch is handed over."""
+    """
+    After a handler that raises, no other handler is called for the event; pending events of a batch are delivered.
+    """
     mine = Mine()
     calls: list[str] = []
     on = Handlers()
@@ -529,13 +532,13 @@ def drawing(screen: list[str], **options: Any) -> Handlers:
 
 
 def test_the_first_at_once(screen: list[str]) -> None:
-    """The first event of a batch is handed over at once; nothing is waited for then."""
+    """The first event of a batch is delivered at once, without a deadline."""
     assert played(drawing(screen, interval=1), received("a"), END).steps == ["leave"]
     assert screen == ["a"]
 
 
 def test_then_once_in_each_interval(screen: list[str]) -> None:
-    """Behind that a batch is handed over when its time has come, by the clock, and not by an event."""
+    """After that, a batch is delivered when its interval is over, by the clock and not by an event."""
     on = drawing(screen, interval=1)
     result = played(on, received("a"), received("b"), 0.25, received("c"), 0.75, Passed(), received("d"), 1.0, END)
     assert screen == ["a", "bc", "d"]
@@ -543,20 +546,20 @@ def test_then_once_in_each_interval(screen: list[str]) -> None:
 
 
 def test_at_once_behind_a_silence(screen: list[str]) -> None:
-    """An event behind a longer silence is again handed over at once."""
+    """An event after a longer silence is delivered at once again."""
     result = played(drawing(screen, interval=1), received("a"), 5, received("b"), 0.5, received("c"), END)
     assert screen == ["a", "b", "c"]
     assert result.steps == ["wait 0.5", "leave"]
 
 
 def test_an_event_that_comes_late(screen: list[str]) -> None:
-    """Where an event comes when the time is over already, what is pending goes with it, in one call."""
+    """If an event comes after the interval is over, pending events are delivered with it, in one call."""
     played(drawing(screen, interval=1), received("a"), received("b"), 2, received("c"), END)
     assert screen == ["a", "bc"]
 
 
 def test_what_comes_besides_events(screen: list[str]) -> None:
-    """A comment whose time is late enough makes a batch go out; one that is early does not."""
+    """A comment after the interval is over makes a batch be delivered; an earlier one does not."""
     played(
         drawing(screen, interval=1),
         received("a"),
@@ -572,7 +575,7 @@ def test_what_comes_besides_events(screen: list[str]) -> None:
 
 
 def test_a_full_batch(screen: list[str]) -> None:
-    """A batch that is full does not wait; its interval begins anew."""
+    """A batch that is full does not wait, and its interval starts again."""
     on = drawing(screen, interval=1, max_items=2)
     result = played(on, received("a"), received("b"), 0.5, received("c"), received("d"), 0.75, Passed(), END)
     assert screen == ["a", "bc", "d"]
@@ -580,13 +583,13 @@ def test_a_full_batch(screen: list[str]) -> None:
 
 
 def test_the_default_interval(screen: list[str]) -> None:
-    """By default a batch is handed over as often as a screen is drawn, 60 times a second."""
+    """By default a batch is delivered 60 times a second, as often as a screen is drawn."""
     result = played(drawing(screen), received("a"), received("b"), END)
     assert result.steps[0] == f"wait {1 / 60:g}"
 
 
 def test_finished() -> None:
-    """An event is finished once all handlers have it behind them: what is pending is not, what was handed over is."""
+    """An event is finished once all handlers are done with it: pending events are not, delivered ones are."""
     screen: list[str] = []
     on = drawing(screen, interval=1)
     assert played(on, received("a"), received("b"), 1.0, Passed(), END).finished == "b"
@@ -614,14 +617,14 @@ def test_finished() -> None:
 
 
 def test_finished_but_for_a_failure() -> None:
-    """The event that a handler has raised on is not finished."""
+    """An event whose handler raised is not finished."""
     on = Handlers()
     on.event(lambda event: noting([], "raises", raises=Mine())(event) if event.data == "b" else None)
     assert played(on, received("a"), received("b")).finished == "a"
 
 
 def test_two_batches() -> None:
-    """Each batch has its own time; the earliest is waited for."""
+    """Each batch has its own interval, and the earliest deadline is used."""
     calls: list[str] = []
     on = Handlers()
     on.batch("message", interval=2)(lambda events: calls.append(f"slow {len(events)}"))

@@ -185,7 +185,7 @@ def test_a_hook_that_read_a_part(shell: Shell) -> None:
         response.raise_for_status()
 
     if shell.kind == "trio":
-        pytest.skip("httpx leaves a generator of its own to the collector there, which trio warns of")
+        pytest.skip("httpx leaves one of its generators to the garbage collector, and trio warns of it")
     with EventServer(status(403)) as server:
         http = {"event_hooks": {"response": [run if shell.kind == "sync" else arun]}}
         error = shell.read(server.url, http=http).error

@@ -1,8 +1,8 @@
 """
-HTTP/2: leaving a stream resets it and harms no other, however it is left; and a read ends when it should.
+HTTP/2: leaving a stream resets it and harms no other, however the user leaves it; and a read ends when it should.
 
-Over a real server, with `another` stream open on the same connection all the time. The states that a stream can be
-left in: waiting for headers, in silence, between events, amid a flood that nobody reads, and ended by the server.
+Over a real server, with `another` stream open on the same connection all the time. The user may leave a stream in these
+states: waiting for headers, in silence, between events, during a flood that is not read, and ended by the server.
 """
 
 import importlib
@@ -66,7 +66,7 @@ def server() -> Iterator[H2Server]:
 
 @asynccontextmanager
 async def another(runner: Shell, server: H2Server, **http: Any) -> AsyncIterator[SSEClient | AsyncSSEClient]:
-    """A client that has another stream open, which must go on to its end, on the connection of all streams."""
+    """A client with another stream open, which must continue to its end, on the connection of all streams."""
     async with (
         runner.any_client({"retry": None}, {**HTTP2, **http}) as client,
         entered(client.post(f"{server.url}/another")) as reader,
@@ -93,7 +93,7 @@ async def read_on(reader: Reader) -> None:
 
 @asynccontextmanager
 async def closing_elsewhere(stream: Stream, server: H2Server) -> AsyncIterator[None]:
-    """Close the stream from another thread or task, once the server has its request and what follows has begun."""
+    """Close the stream from another thread or task, once the server has its request and the block has begun."""
     number = len(server.streams)
 
     def has_begun() -> bool:
@@ -203,7 +203,9 @@ WAYS: list[tuple[Callable[[Stream, H2Server], Awaitable[None]], list[Shell], lis
 def test_leaving_resets_the_stream(
     leave: Callable[[Stream, H2Server], Awaitable[None]], runner: Shell, paths: list[str], server: H2Server
 ) -> None:
-    """However a stream is left, the server sees at once that it is cancelled, and the other streams go on."""
+    """
+    However the user leaves a stream, the server sees at once that it is cancelled, and the other streams continue.
+    """
 
     async def main() -> None:
         async with another(runner, server) as client:
@@ -219,7 +221,7 @@ def test_leaving_resets_the_stream(
 
 
 def test_a_stream_that_has_ended_is_not_reset(runner: Shell, server: H2Server) -> None:
-    """What the server has completed is not reset, also if its end comes a moment after the terminator."""
+    """A stream that the server has completed is not reset, even if its end comes a moment after the terminator."""
     server.may_go_on.set()
 
     async def main() -> None:
@@ -236,7 +238,7 @@ def test_a_stream_that_has_ended_is_not_reset(runner: Shell, server: H2Server) -
 
 
 def test_a_response_of_your_own(runner: Shell, server: H2Server) -> None:
-    """Over a response that the user brings, leaving resets the stream as well, and the user's trace is called."""
+    """Leaving a stream of the user's response resets it too, and the user's trace is called."""
     names: list[str] = []
 
     def main() -> None:
@@ -273,7 +275,7 @@ def connection_of(client: SSEClient | AsyncSSEClient) -> Any:
 
 
 def owed(client: SSEClient | AsyncSSEClient) -> int:
-    """How much of the connection's flow-control window the client has received and not handed back."""
+    """The part of the connection's flow-control window that the client has received and not returned."""
     window = connection_of(client)._h2_state._inbound_flow_control_window_manager
     size: int = window.max_window_size - window.current_window_size - window._bytes_processed
     return size
@@ -281,7 +283,7 @@ def owed(client: SSEClient | AsyncSSEClient) -> int:
 
 @pytest.fixture
 def _small_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the client give the server a window of 256 kilobytes instead of 16 megabytes."""
+    """Let the client give the server a window of 256 kilobytes instead of 16 megabytes."""
     open_window = h2.connection.H2Connection.increment_flow_control_window
 
     def increment(self: Any, increment: int, stream_id: int | None = None) -> None:
@@ -292,7 +294,7 @@ def _small_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_small_window")
 def test_a_hundred_streams_that_nobody_reads(runner: Shell, server: H2Server) -> None:
-    """What was sent on streams that were left takes no window from the others: a long stream comes whole."""
+    """Unread data of streams that were left takes no window from the others: a long stream is complete."""
 
     async def main() -> None:
         async with runner.any_client({"retry": None, "timeout": Timeouts(read=IN_TIME)}, HTTP2) as client:
@@ -311,7 +313,7 @@ def test_a_hundred_streams_that_nobody_reads(runner: Shell, server: H2Server) ->
 
 
 def test_what_was_read_but_not_handed_out(runner: Shell, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What httpcore has read of a stream is handed back with it, also if the server has ended the stream."""
+    """The window of data that httpcore has read of a stream is returned, even if the server has ended the stream."""
     for name in ("HTTP2Connection", "AsyncHTTP2Connection"):
         for core in ("httpcore", "httpcore2"):
             monkeypatch.setattr(f"{core}.{name}.READ_NUM_BYTES", 2**20)
@@ -331,7 +333,7 @@ def test_what_was_read_but_not_handed_out(runner: Shell, server: H2Server, monke
 
 
 def test_each_stream_gives_its_place_back_once(runner: Shell) -> None:
-    """However they are left, httpcore has all its places for streams again, and no more."""
+    """However streams are left, httpcore has all its places for streams again, and no more."""
     server = H2Server(limit=2)
 
     async def main() -> None:
@@ -355,7 +357,7 @@ def test_each_stream_gives_its_place_back_once(runner: Shell) -> None:
 
 @contextmanager
 def readers(client: SSEClient, url: str, number: int, **options: Any) -> Iterator[list[EventStream]]:
-    """Have so many threads read streams that are silent."""
+    """Let that many threads read streams that are silent."""
     streams = [client.post(url, **options) for _ in range(number)]
 
     def read(stream: EventStream, has_begun: threading.Event) -> None:
@@ -389,7 +391,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[SSEClient]:
 
 @pytest.mark.parametrize("position", [0, 2, 5])
 def test_close_wakes_a_thread_among_others(client: SSEClient, server: H2Server, position: int) -> None:
-    """Of many threads that read over one connection, `close` ends the one that it is for, whichever reads for all."""
+    """Of many threads that read over one connection, `close` ends only its own, whichever reads for all."""
     with readers(client, f"{server.url}/silent", position) as before:
         stream = client.post(f"{server.url}/silent")
         thread = threading.Thread(target=lambda: list(stream), daemon=True)
@@ -402,7 +404,7 @@ def test_close_wakes_a_thread_among_others(client: SSEClient, server: H2Server, 
             assert stream.outcome == "cancelled"
             assert [other.outcome for other in (*before, *behind)] == [None] * 5
             assert server.wait_for(lambda: [served.is_over for served in server.streams].count(True) == 1)
-            # The others still get what comes.
+            # The others still get their events.
             server.may_go_on.set()
             with client.post(f"{server.url}/another") as another:
                 assert [event.data for event in another] == ["1", "2", "3"]
@@ -410,7 +412,7 @@ def test_close_wakes_a_thread_among_others(client: SSEClient, server: H2Server, 
 
 
 def test_an_event_waits_for_no_other_stream(client: SSEClient, server: H2Server) -> None:
-    """A thread gets its headers, events and end as they come, while another one reads in silence for all."""
+    """A thread gets its headers, events and end as they come, while another one waits in silence for all."""
     with readers(client, f"{server.url}/silent", 3):
         for _ in range(10):
             with client.post(f"{server.url}/done", timeout=Timeouts(response=IN_TIME, read=IN_TIME)) as stream:
@@ -423,7 +425,7 @@ def test_an_event_waits_for_no_other_stream(client: SSEClient, server: H2Server)
     [("total", "/silent"), ("total", "/pings"), ("idle", "/silent"), ("idle", "/pings"), ("first_event", "/dumb")],
 )
 def test_a_clock_ends_its_own_stream(runner: Shell, server: H2Server, clock: str, path: str) -> None:
-    """A clock ends its own stream on time, also in silence, and resets it."""
+    """A clock ends its own stream on time, even in silence, and resets it."""
 
     async def main() -> None:
         async with another(runner, server) as client:
@@ -442,7 +444,7 @@ def test_a_clock_ends_its_own_stream(runner: Shell, server: H2Server, clock: str
 
 
 def test_a_clock_of_a_thread_that_waits_its_turn(client: SSEClient, server: H2Server) -> None:
-    """A clock ends the read of a thread also while another one reads for all, and that one goes on."""
+    """A clock ends the read of a thread even while another one reads for all, and that one continues."""
     with readers(client, f"{server.url}/silent", 2):
         for clock in ("idle", "total", "read"):
             started = time.monotonic()
@@ -464,7 +466,7 @@ def test_a_clock_of_a_thread_that_waits_its_turn(client: SSEClient, server: H2Se
 
 @pytest.mark.parametrize("runner", TASKS, ids=str)
 def test_a_read_timeout_ends_its_own_stream(runner: Shell, server: H2Server) -> None:
-    """A task's `read` timeout, and its `response`, end no other stream; the next request has a new connection."""
+    """A task's `read` and `response` timeouts end no other stream; the next request has a new connection."""
 
     async def main() -> None:
         async with another(runner, server) as client:
@@ -484,7 +486,7 @@ def test_a_read_timeout_ends_its_own_stream(runner: Shell, server: H2Server) -> 
 @pytest.mark.parametrize("clock", ["read", "idle"])
 @pytest.mark.parametrize("runner", TASKS, ids=str)
 def test_a_connection_that_is_dead(runner: Shell, server: H2Server, clock: str) -> None:
-    """A stream that is resumed after a silence is resumed over a new connection: the old one may be dead."""
+    """A stream that is resumed after a silence uses a new connection, because the old one may be dead."""
 
     async def main() -> None:
         timeout = Timeouts(**{clock: 0.2, "response": IN_TIME})
@@ -522,7 +524,7 @@ def cancelled_writes(runner: Shell, monkeypatch: pytest.MonkeyPatch) -> list[any
 def test_a_cancellation_loses_no_frame(
     runner: Shell, server: H2Server, cancelled_writes: list[anyio.CancelScope]
 ) -> None:
-    """What a task is writing when it is cancelled is written to its end: else all streams of the connection die."""
+    """A frame that a task is writing when it is cancelled is completed; otherwise the whole connection would break."""
 
     async def main() -> None:
         async with another(runner, server) as client:
@@ -543,7 +545,7 @@ def test_a_cancellation_loses_no_frame(
 def test_a_cancellation_while_connecting(
     runner: Shell, server: H2Server, cancelled_writes: list[anyio.CancelScope]
 ) -> None:
-    """A task that waits for a connection, whose opening is cancelled with another task, tries again."""
+    """A task that waits for a connection whose opening is cancelled with another task retries."""
     results: list[str] = []
 
     async def main() -> None:
@@ -570,7 +572,7 @@ def test_a_cancellation_while_connecting(
 
 
 def test_without_the_names(runner: Shell, server: H2Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If httpcore changes inside, streams are still read and left, only that the server is not told."""
+    """If httpcore's internals change, streams can still be read and left, but the server is not told."""
 
     def not_found() -> None:
         raise AttributeError("_connection")

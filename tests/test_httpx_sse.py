@@ -1,8 +1,8 @@
 """
-The replacement for httpx-sse: what is the same, what differs and why, and that nothing else differs.
+The replacement for httpx-sse: what is the same, and that nothing differs except the documented differences.
 
-The table of differences is in `docs/migrating.md`. If httpx-sse is installed, its column is tested too, and a model
-of its quirks accounts for every stream that the two read differently.
+The table of differences is in `docs/migrating.md`. If httpx-sse is installed, its column is tested too, and a model of
+its quirks accounts for every stream that the two read differently.
 """
 
 import gzip
@@ -165,13 +165,13 @@ def comparable(events: list[Any]) -> list[ServerSentEvent]:
 
 
 def read_by_peer(shell: Shell, *pieces: bytes, **options: Any) -> list[ServerSentEvent]:
-    """The events that httpx-sse makes of the same."""
+    """The events of httpx-sse for the same body."""
     assert peer is not None
     return comparable(shell.run(events_from, shell, peer.EventSource(response_of(shell, pieces, **options))))
 
 
 class Exchange(NamedTuple):
-    """What a client sent, and what `connect_sse` made of the response."""
+    """The request of a client, and the source and events of its response."""
 
     request: Any
     source: EventSource[Any]
@@ -214,7 +214,7 @@ def test_connect(shell: Shell, content_type: str) -> None:
 
 
 def test_no_event_stream(shell: Shell) -> None:
-    """A response of another type is an error when the events are asked for, not before."""
+    """A response of another type is an error when the events are read, not before."""
     source = EventSource(response_of(shell, [b"Hello"], "text/plain; charset=utf-8"))
     assert source.response.status_code == 200
     with pytest.raises(SSEError, match=r"'text/event-stream', got 'text/plain'"):
@@ -257,7 +257,7 @@ SAME: dict[str, tuple[list[bytes], list[ServerSentEvent]]] = {
 
 @pytest.mark.parametrize(("pieces", "events"), SAME.values(), ids=SAME)
 def test_same_events(shell: Shell, pieces: list[bytes], events: list[ServerSentEvent]) -> None:
-    """In these cases the events are those of httpx-sse."""
+    """In these cases the events are the same as in httpx-sse."""
     assert read(shell, *pieces) == events
     if peer is not None:
         assert read_by_peer(shell, *pieces) == events
@@ -297,7 +297,7 @@ def test_asgi(shell: Shell) -> None:
 
 
 def test_error_is_a_transport_error() -> None:
-    """The error is an `httpx.TransportError`, so what catches httpx's errors catches it."""
+    """The error is an `httpx.TransportError`, so handlers for httpx's errors catch it."""
     assert issubclass(SSEError, httpx.TransportError)
 
 
@@ -316,25 +316,25 @@ def test_json() -> None:
 
 
 def test_repr() -> None:
-    """A difference: an event is the package's own, whose `repr` shows all fields and which is compared by value."""
+    """A difference: an event is the package's own, whose `repr` shows all fields and which compares by value."""
     assert httpx_sse.ServerSentEvent is sse_client.ServerSentEvent
     assert repr(httpx_sse.ServerSentEvent()) == "ServerSentEvent(event='message', data='', id='', retry=None)"
     assert httpx_sse.ServerSentEvent(data="a") == A
 
 
-# What differs
+# Differences
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{row.stream[:8]!r}-{len(row.stream)}")
 def test_difference(shell: Shell, row: Row) -> None:
-    """Each difference in how a stream is read is as the table says, on both sides."""
+    """Each difference in how a stream is read is as in the table, on both sides."""
     assert read(shell, row.stream, content_type=row.content_type) == row.ours
     if peer is not None:
         assert read_by_peer(shell, row.stream, content_type=row.content_type) == row.theirs
 
 
 def test_carriage_return_at_the_end_of_a_piece(shell: Shell) -> None:
-    """An event that ends with a CR is returned before the next piece is asked for."""
+    """An event that ends with a CR is returned before the next piece is requested."""
 
     def seen_by(source: Callable[[Any], Any]) -> list[str]:
         log: list[str] = []
@@ -357,7 +357,7 @@ def test_carriage_return_at_the_end_of_a_piece(shell: Shell) -> None:
 
 
 def test_case_of_the_content_type(shell: Shell) -> None:
-    """A media type has no case."""
+    """A media type is case-insensitive."""
     assert read(shell, b"data: a\n\n", content_type="TEXT/Event-Stream") == [A]
     if peer is not None:
         with pytest.raises(peer.SSEError):
@@ -377,7 +377,7 @@ HEADERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
 def test_headers(shell: Shell, headers: Any) -> None:
-    """Headers of any kind are sent, with two replaced, and are left as they were."""
+    """Headers of any kind are sent, with two replaced, and are not changed."""
     before = dict(headers) if isinstance(headers, MappingProxyType) else deepcopy(headers)
     sent = exchange(shell, events_response(shell), headers=headers).request.headers
     assert headers == before
@@ -388,7 +388,7 @@ def test_headers(shell: Shell, headers: Any) -> None:
 
 @pytest.mark.parametrize("kind", [httpx.Headers, httpx2.Headers], ids=["httpx", "httpx2"])
 def test_headers_of_a_library(shell: Shell, kind: type[Any]) -> None:
-    """A library's own `Headers` keep their repeated names, and are left as they were."""
+    """A library's own `Headers` keep their repeated names, and are not changed."""
     headers = kind([("X-Token", "1"), ("X-Token", "2"), ("Accept", "*/*")])
     before = headers.raw
     sent = exchange(shell, events_response(shell), headers=headers).request.headers
@@ -400,7 +400,7 @@ def test_headers_of_a_library(shell: Shell, kind: type[Any]) -> None:
 
 
 def test_kind_of_headers() -> None:
-    """A client's own `stream` gets a dict where it got one from httpx-sse, so it can add to it."""
+    """A client's own `stream` gets a dict, as from httpx-sse, so it can add to it."""
 
     class Client(httpx.Client):
         def stream(self, *arguments: Any, headers: Any = None, **options: Any) -> Any:
@@ -425,7 +425,7 @@ def test_request_of_the_error(shell: Shell) -> None:
 
 
 def test_error_of_the_own_library(shell: Shell) -> None:
-    """The error is caught as an error of the library that the client is from, and as one of httpx always."""
+    """The error is always one of httpx, and also one of the library that the client is from."""
     for error in (SSEError, httpx.HTTPError, shell.library.TransportError, shell.library.HTTPError):
         with pytest.raises(error) as caught:
             read(shell, b"", content_type="text/html")
@@ -477,7 +477,7 @@ def test_event_too_large(shell: Shell, monkeypatch: pytest.MonkeyPatch, rest: li
 
 @with_peer
 def test_headers_in_httpx_sse() -> None:
-    """httpx-sse writes to the caller's dict, sends `accept` twice, and takes nothing but a mapping."""
+    """httpx-sse writes to the caller's dict, sends `accept` twice, and accepts only a mapping."""
     assert peer is not None
     sent: list[httpx.Headers] = []
 
@@ -558,7 +558,7 @@ def test_same_arguments(name: str) -> None:
 
 @every_shell
 def test_over_a_socket(shell: Shell) -> None:
-    """A POST is sent once with its body; a failure is not retried, and its status is not looked at."""
+    """A POST is sent once with its body. A failure is not retried, and its status is ignored."""
     answer = Answer("data: a\n\n", "data: [DONE]\n\n", "data: cut", status=503)
 
     async def main(url: str) -> None:
@@ -575,7 +575,7 @@ def test_over_a_socket(shell: Shell) -> None:
 
 @every_shell
 def test_a_broken_connection(shell: Shell) -> None:
-    """A connection that breaks is the error of the client's library, after the events that came before."""
+    """A connection that breaks raises the error of the client's library, after the events before it."""
     events: list[str] = []
 
     async def main(url: str) -> None:
@@ -594,7 +594,7 @@ def test_a_broken_connection(shell: Shell) -> None:
 @every_shell
 @pytest.mark.usefixtures("collected")
 def test_leaving(shell: Shell) -> None:
-    """Leaving the loop and the block closes the response, without a warning."""
+    """Leaving the loop and the block closes the response without a warning."""
 
     async def main(url: str) -> None:
         async with connected(shell, "GET", url) as source:
@@ -627,7 +627,7 @@ async def test_closing_the_events(library: ModuleType) -> None:
     assert closed
 
 
-# Nothing else differs
+# No other differences
 
 QUIRKS = {RETRY_ALONE, EVENT_ALONE, ID_ALONE, BLANK, BOM, DIGITS, LONG}
 
@@ -638,7 +638,9 @@ class Modelled(NamedTuple):
 
 
 def model(stream: bytes, quirks: Collection[str]) -> Modelled:
-    """The standard's algorithm with these quirks of httpx-sse, and which of them the stream came upon."""
+    """
+    The standard's algorithm with these quirks of httpx-sse; returns the events, and the quirks that made a difference.
+    """
     used: set[str] = set()
 
     def has(quirk: str) -> bool:
@@ -675,9 +677,9 @@ def model(stream: bytes, quirks: Collection[str]) -> Modelled:
 
 
 def retry_of(value: str, has: Callable[[str], bool], before: int | None) -> int | None:
-    """What a `retry` says, after one in the same block that said `before`."""
+    """The value of a `retry`, after one in the same block with the value `before`."""
     number = before
-    with suppress(ValueError):  # also beyond 4,300 digits
+    with suppress(ValueError):  # even beyond 4,300 digits
         number = int(value)
     if not re.fullmatch("[0-9]+", value):
         return number if number != before and has(DIGITS) else before
@@ -688,7 +690,7 @@ def retry_of(value: str, has: Callable[[str], bool], before: int | None) -> int 
 
 
 def pieces_of(stream: bytes) -> list[bytes]:
-    """Cut a stream at random, and the same stream always in the same places."""
+    """Cut a stream at random, but always in the same places."""
     chance = random.Random(stream)
     ends = sorted(chance.randint(0, len(stream)) for _ in range(chance.randint(0, 8)))
     return [stream[start:end] for start, end in pairwise([0, *ends, len(stream)])]
@@ -715,7 +717,9 @@ def recorded_streams() -> list[bytes]:
     ],
 )
 def test_every_difference_is_known(shell: Shell, streams: Callable[[], list[bytes]]) -> None:
-    """However a stream is cut: with all quirks of the table the model is httpx-sse, and without them it is ours."""
+    """
+    However a stream is cut, the model with all quirks of the table reads like httpx-sse, and without them like us.
+    """
     met: set[str] = set()
 
     async def main() -> None:

@@ -1,8 +1,8 @@
 """
-A stream is read once: what iterating it does, in each state that it can be in.
+A stream is read once: the effect of iterating it, in each state that it can be in.
 
-The table is what is tested, its rows in the shells in turn. The stream has the events a, b and c, unless it fails
-after a.
+The table is the test; its rows run in the shells in turn. The stream has the events a, b and c, unless it fails after
+a.
 
     state               | iter | next  | dispatch | accumulate | final     | snapshot | events | close
     not entered         | abc  | a     | complete | begins     | abc       |          | 0      | cancelled
@@ -24,9 +24,9 @@ after a.
     dispatched          | over | stop  | over     | over       | abc       | abc      | 3      | completed
 
 `over` is a `RuntimeError` that names the outcome; `stop` is StopIteration; an empty cell is an empty result. `begins`
-is an accumulation that can be asked for its snapshot. `final` and `snapshot` belong to an accumulation that began
-before the first event; `events` are those of `stats`; `close` is the outcome after `close()`. An async stream that was
-not entered has to be, before anything but `dispatch` and `close` reads it.
+is an accumulation whose snapshot can be read. `final` and `snapshot` belong to an accumulation that began before the
+first event; `events` are those of `stats`; `close` is the outcome after `close()`. An async stream must be entered
+before anything but `dispatch` and `close` reads it.
 """
 
 import inspect
@@ -67,7 +67,7 @@ def data_of(event: ServerSentEvent) -> str:
 
 
 async def done(value: Any) -> Any:
-    """What a method returns, sync or async."""
+    """The result of a method, sync or async."""
     return await value if inspect.isawaitable(value) else value
 
 
@@ -116,7 +116,7 @@ async def read_one(stream: Any) -> Any:
 
 
 async def bring(stream: Stream, state: str) -> Any:
-    """Bring a new stream into the state; return what must be kept alive for it."""
+    """Bring a new stream into the state; return the object to keep alive for it."""
     if state == "not entered":
         return None
     if state == "dispatched":
@@ -154,7 +154,7 @@ async def bring(stream: Stream, state: str) -> Any:
 
 
 async def perform(operation: str, stream: Stream, reply: Any) -> str:
-    """Do it; return what the table says of it."""
+    """Do the operation; return its result as in the table."""
     match operation:
         case "iter":
             return await rest(stream)
@@ -196,7 +196,7 @@ async def said(operation: str, stream: Stream, reply: Any) -> str:
 
 @in_turn("state", TABLE)
 def test_table(shell: Shell, state: str) -> None:
-    """Each cell of the table above; what can be asked twice says the same the second time."""
+    """Each cell of the table above. Operations that can be repeated have the same result the second time."""
     expected = dict(TABLE[state])
     if state == "not entered" and shell.kind != "sync":
         expected |= dict.fromkeys(("iter", "next", "final"), "enter")
@@ -228,7 +228,7 @@ def run(shell: Shell, answer: Answer, test: Callable[[Any], Awaitable[None]], **
 
 
 def test_the_check_is_at_iter(shell: Shell) -> None:
-    """The error is raised by `iter()` itself, not by the first `next()`; a loop that began before just ends."""
+    """The error is raised by `iter()` itself, not by the first `next()`; a loop that began before that just ends."""
 
     async def test(stream: Any) -> None:
         begin: Callable[[Any], Any] = iter if isinstance(stream, EventStream) else aiter
@@ -243,7 +243,7 @@ def test_the_check_is_at_iter(shell: Shell) -> None:
 
 
 def test_iterating_a_reply(shell: Shell) -> None:
-    """Iterating what a stream comes to is iterating the stream: once."""
+    """Iterating an accumulation iterates its stream, which is possible only once."""
 
     async def test(stream: Any) -> None:
         await enter(stream)
@@ -256,7 +256,7 @@ def test_iterating_a_reply(shell: Shell) -> None:
 
 
 def test_loop_after_loop(shell: Shell) -> None:
-    """A loop that `break` left is continued by the next one, as often as one likes; the last one has the end."""
+    """A loop that `break` left is continued by the next one, any number of times, until the end."""
 
     async def test(stream: Any) -> None:
         await enter(stream)
@@ -283,7 +283,7 @@ async def take_one(stream: Any, seen: list[str]) -> None:
 
 
 def test_two_loops_and_a_stop_button(shell: Shell) -> None:
-    """A stream that is closed in its first loop is empty for the second, however often one is begun."""
+    """A stream that is closed in its first loop is empty for each later loop."""
 
     async def test(stream: Any) -> None:
         await enter(stream)
@@ -295,7 +295,7 @@ def test_two_loops_and_a_stop_button(shell: Shell) -> None:
 
 
 def test_an_event_that_does_not_fit(shell: Shell) -> None:
-    """After a `DecodeError` another loop goes on with the next event."""
+    """After a `DecodeError`, another loop continues with the next event."""
 
     async def values(stream: Any) -> list[int]:
         return list(stream) if isinstance(stream, EventStream) else [value async for value in stream]
@@ -310,7 +310,7 @@ def test_an_event_that_does_not_fit(shell: Shell) -> None:
 
 
 def test_a_response_that_was_given() -> None:
-    """The events of a response are iterated once too."""
+    """The events of the user's response are iterated once too."""
     with httpx.Client(transport=scripted_transport(ABC)) as client, client.stream("GET", "http://test/") as response:
         stream = iter_events(response)
         assert [event.data for event in stream] == ["a", "b", "c"]
@@ -319,7 +319,7 @@ def test_a_response_that_was_given() -> None:
 
 
 def test_a_failure_to_enter(shell: Shell) -> None:
-    """A stream that could not be entered is over, and says why."""
+    """A stream that could not be entered is over, and its error is the cause."""
 
     async def test(stream: Any) -> None:
         with pytest.raises(StatusError) as caught:
@@ -332,7 +332,7 @@ def test_a_failure_to_enter(shell: Shell) -> None:
 
 
 def test_without_with() -> None:
-    """A stream that is iterated without `with` is read once too; closed before, it is empty."""
+    """A stream that is iterated without `with` is read once too; if it was closed before, it is empty."""
     http = httpx.Client(transport=scripted_transport(ABC))
     with http, SSEClient(http_client=http) as client:
         stream = client.post("http://test/")

@@ -589,7 +589,7 @@ def test_the_code(mark: ErrorEvent, data: str, code: Any) -> None:
 
 @pytest.mark.parametrize("value", ["null", "false", '""', "{}", "[]", " [ ] "])
 def test_an_error_that_is_none(value: str) -> None:
-    """A field whose value is empty or null is not an error; for a terminator it is present."""
+    """A field whose value is null, false or empty is not an error; for a terminator it is present."""
     event = says(f'{{"error": {value}, "text": "x"}}')
     assert ErrorEvent(field="error").match(event) is None
     assert ErrorEvent(event="message", field="error").match(event) is None

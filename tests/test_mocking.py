@@ -1,7 +1,7 @@
 """
-What users put in the place of a server in their own tests: respx, the libraries' mock transports, an ASGI app.
+Replacements for a server in users' own tests: respx, the libraries' mock transports, an ASGI app.
 
-None of them shows a socket, or tells how far a request has come; all must be read like the real thing.
+None of them exposes a socket, or reports how far a request has come. All must be read like a real server.
 """
 
 import json
@@ -37,7 +37,7 @@ def streamed(text: str) -> httpx.Response:
 
 @respx.mock
 def test_respx() -> None:
-    """A mocked route answers a stream of the client that is made here, and records what was sent."""
+    """A mocked route serves a stream of a client that the SSEClient makes, and records the request."""
     route = respx.post(URL).mock(return_value=streamed("data: 1\n\ndata: 2\n\ndata: [DONE]\n\n"))
     with SSEClient(headers={"X-One": "1"}) as client, client.post(URL, json={"n": 1}) as stream:
         assert [event.data for event in stream] == ["1", "2"]
@@ -49,7 +49,7 @@ def test_respx() -> None:
 
 @pytest.mark.anyio
 async def test_respx_async() -> None:
-    """The same, async."""
+    """A mocked route serves an async stream."""
     with respx.mock:
         route = respx.post(URL).mock(return_value=streamed("data: 1\n\ndata: 2\n\n"))
         async with AsyncSSEClient() as client, client.post(URL) as stream:
@@ -64,7 +64,7 @@ HTTPX_SHELLS = [Shell(kind, httpx) for kind in ("sync", "asyncio", "trio")]
 @pytest.mark.parametrize("shell", HTTPX_SHELLS, ids=str)
 @respx.mock
 def test_respx_pieces(shell: Shell) -> None:
-    """A route whose content is an iterator is read piece by piece; a new answer for each call comes from a function."""
+    """A route whose content is an iterator is read piece by piece; a function makes a new response for each call."""
 
     def pieces() -> Iterator[bytes]:
         yield b"data: \xc3"
@@ -100,7 +100,7 @@ def test_respx_status(shell: Shell) -> None:
 @pytest.mark.parametrize("shell", HTTPX_SHELLS, ids=str)
 @respx.mock
 def test_respx_side_effects(shell: Shell) -> None:
-    """Side effects are attempts: a connection that failed and a status that may pass are tried again."""
+    """Side effects are attempts: a failed connection and a transient status are retried."""
     route = respx.post(URL).mock(
         side_effect=[httpx.ConnectError("refused"), httpx.Response(503), streamed("data: 1\n\n")]
     )
@@ -127,7 +127,7 @@ def test_respx_side_effects(shell: Shell) -> None:
 )
 @respx.mock
 def test_respx_errors(shell: Shell, error: type[Exception], ambiguous: bool, calls: int) -> None:
-    """Where a transport does not tell whether the request was sent, the class of its error does."""
+    """If a transport does not report whether the request was sent, the class of its error decides."""
     route = respx.post(URL).mock(side_effect=error("mocked"))
     result = shell.read(URL, client={"retry": AT_ONCE})
     assert isinstance(result.error, ConnectionFailed)
@@ -141,18 +141,18 @@ def test_respx_errors(shell: Shell, error: type[Exception], ambiguous: bool, cal
 @pytest.mark.parametrize("shell", HTTPX_SHELLS, ids=str)
 @respx.mock
 def test_respx_users_error(shell: Shell) -> None:
-    """An error that is none of the library's comes out unchanged."""
+    """An error that is not the library's comes out unchanged."""
     respx.post(URL).mock(side_effect=ZeroDivisionError("mine"))
     with pytest.raises(ZeroDivisionError, match="mine"):
         shell.read(URL)
 
 
 class Log(list[str]):
-    """What was asked of a mocked body, in order."""
+    """The calls of a mocked body, in order."""
 
 
 def transport_of(shell: Shell, log: Log, *pieces: bytes | Exception, **response: Any) -> Any:
-    """A mock transport whose answer has these pieces, or an error that is raised in the place of one."""
+    """A mock transport whose response has these pieces; an error among them is raised in its place."""
     library = shell.library
 
     class Body(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[name-defined,misc]
@@ -183,7 +183,7 @@ def transport_of(shell: Shell, log: Log, *pieces: bytes | Exception, **response:
 
 
 def test_transport(shell: Shell) -> None:
-    """A mocked body is read piece by piece, each only when its events are asked for, and closed at its end."""
+    """A mocked body is read piece by piece, each only when its events are needed, and closed at its end."""
     log = Log()
     transport = transport_of(shell, log, b"data: 1\n\n", b": hi\n\n", b"data: 2\n\ndata: 3\n\n", b"data: 4\n\n")
 
@@ -204,7 +204,7 @@ def test_transport(shell: Shell) -> None:
 
 
 def test_transport_left_early(shell: Shell) -> None:
-    """A mocked body that is left early is closed, and not read on."""
+    """A mocked body that the user leaves early is closed, and not read further."""
     log = Log()
     transport = transport_of(shell, log, b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\n")
     result = shell.read(URL, http={"transport": transport}, limit=1)
@@ -214,7 +214,7 @@ def test_transport_left_early(shell: Shell) -> None:
 
 
 def test_transport_behind_the_terminator(shell: Shell) -> None:
-    """Behind a terminator a mocked body is read to its end and closed; what it raises there is of no interest."""
+    """After a terminator a mocked body is read to its end and closed; its errors there are ignored."""
     log = Log()
     error = shell.library.ReadError("late")
     transport = transport_of(shell, log, b"data: bye\n\n", b"data: 2\n\n", error)
@@ -234,7 +234,7 @@ def test_transport_clean_end(shell: Shell) -> None:
 
 @in_turn("name", ["ReadError", "RemoteProtocolError", "ReadTimeout", "DecodingError", "StreamClosed"])
 def test_transport_that_breaks(shell: Shell, name: str) -> None:
-    """Whatever of the library's errors a mocked body raises, the stream is interrupted; its cause is that error."""
+    """Whichever of the library's errors a mocked body raises, the stream is interrupted, and the error is its cause."""
     kind = getattr(shell.library, name)
     error = kind() if name == "StreamClosed" else kind("broken")
     log = Log()
@@ -248,7 +248,7 @@ def test_transport_that_breaks(shell: Shell, name: str) -> None:
 
 @pytest.mark.parametrize("error", [ConnectionResetError("reset"), BrokenPipeError("pipe")])
 def test_transport_that_breaks_below(shell: Shell, error: OSError) -> None:
-    """An OSError that a transport lets through is a lost connection too."""
+    """An OSError of a transport is a lost connection too."""
     result = shell.read(URL, http={"transport": transport_of(shell, Log(), b"data: 1\n\n", error)})
     assert result.data == ["1"]
     assert isinstance(result.error, StreamInterrupted)
@@ -256,7 +256,7 @@ def test_transport_that_breaks_below(shell: Shell, error: OSError) -> None:
 
 
 def test_transport_with_a_mistake(shell: Shell) -> None:
-    """Any other error in a mocked body comes out unchanged, behind a closed response."""
+    """Any other error in a mocked body comes out unchanged, and the response is closed."""
     log = Log()
     transport = transport_of(shell, log, b"data: 1\n\n", ZeroDivisionError("mine"))
     with pytest.raises(ZeroDivisionError, match="mine"):
@@ -265,14 +265,14 @@ def test_transport_with_a_mistake(shell: Shell) -> None:
 
 
 def test_transport_that_was_read(shell: Shell) -> None:
-    """A mocked response with its content in hand is a stream as well, again and again."""
+    """A mocked response that already has its content is a stream as well, any number of times."""
     transport = transport_of(shell, Log(), stream=None, content=b"data: 1\n\ndata: 2\n\n")
     for _ in range(2):
         assert shell.read(URL, http={"transport": transport}).data == ["1", "2"]
 
 
 def test_transport_status(shell: Shell) -> None:
-    """A mocked error is one, and its body is closed."""
+    """A mocked error status is a `StatusError`, and its body is closed."""
     log = Log()
     transport = transport_of(shell, log, b'{"detail"', b': "no"}', status_code=422)
     result = shell.read(URL, http={"transport": transport})
@@ -282,7 +282,9 @@ def test_transport_status(shell: Shell) -> None:
 
 
 def test_generator(shell: Shell) -> None:
-    """A generator, or an async one, as content: left early, it leaves nothing for the garbage collector."""
+    """
+    A generator, sync or async, may be the content. If the user leaves early, nothing is left for the garbage collector.
+    """
 
     def pieces() -> Iterator[bytes]:
         yield b"data: 1\n\n"
@@ -304,7 +306,7 @@ def test_generator(shell: Shell) -> None:
 
 @pytest.mark.anyio
 async def test_aclose_wakes_a_mocked_body(library: ModuleType) -> None:
-    """A mocked body that never goes on is no httpcore connection, and `aclose()` wakes its reader all the same."""
+    """`aclose()` wakes the reader of a mocked body that never continues, although it has no httpcore connection."""
 
     async def pieces() -> AsyncIterator[bytes]:
         yield b"data: 1\n\n"
@@ -330,7 +332,7 @@ async def test_aclose_wakes_a_mocked_body(library: ModuleType) -> None:
 
 @pytest.mark.anyio
 async def test_asgi(library: ModuleType) -> None:
-    """An application is asked without a server; httpx collects its answer first, and then it is a stream."""
+    """An application can be tested without a server: httpx collects its response first, which is then a stream."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()

@@ -1,7 +1,7 @@
 """
-A stream that is opened without `with`: it connects, raises what entering raises, and is then the caller's to close.
+A stream that is opened without `with`: it connects, raises the same errors as entering, and its caller closes it.
 
-In every shell that can differ; where the server must see its client go, over a socket.
+In every shell that can differ.
 """
 
 import gc
@@ -128,7 +128,7 @@ async def opened_and_begun(stream: Any) -> None:
 
 @pytest.mark.parametrize("bring", [opened, opened_and_closed, opened_and_begun, enter], ids=lambda each: each.__name__)
 def test_a_stream_is_opened_once(shell: Shell, bring: Callable[[Any], Awaitable[None]]) -> None:
-    """A stream that was opened or entered cannot be opened again, in whatever state it is since; nothing is sent."""
+    """A stream that was opened or entered cannot be opened again, whatever its state; nothing is sent."""
 
     async def test(stream: Any, transport: Any) -> None:
         await bring(stream)
@@ -179,7 +179,7 @@ def test_a_sync_stream_that_is_iterated() -> None:
 
 
 def test_closed_before(shell: Shell) -> None:
-    """A stream that was closed before sends nothing when it is opened, and is empty, as if it were entered."""
+    """Opening a stream that was closed before sends nothing, and the stream is empty."""
 
     async def test(stream: Any, transport: Any) -> None:
         await close(stream)
@@ -191,7 +191,7 @@ def test_closed_before(shell: Shell) -> None:
 
 
 def test_a_refusal(shell: Shell) -> None:
-    """A refused request is raised by `open()` with the server's own message; there is nothing to close then."""
+    """`open()` raises the error of a refused request with the server's message; there is nothing to close then."""
 
     async def test(stream: Any, transport: Any) -> None:
         with pytest.raises(StatusError) as caught:
@@ -208,7 +208,7 @@ def test_a_refusal(shell: Shell) -> None:
 
 
 def test_an_exception_of_the_user(shell: Shell) -> None:
-    """A connection error of the user's own transport is raised by `open()`; the stream is over."""
+    """An exception of the user's own transport comes out of `open()`, and the stream is over."""
 
     async def test(stream: Any, _: Any) -> None:
         with pytest.raises(KeyError, match="mine"):
@@ -222,7 +222,7 @@ def test_an_exception_of_the_user(shell: Shell) -> None:
 
 
 def test_a_dispatch_of_an_open_stream(shell: Shell) -> None:
-    """An open stream is dispatched as any other, `on.open` included, and closed at its end."""
+    """An open stream is dispatched like any other, `on.open` included."""
 
     async def test(stream: Any, transport: Any) -> None:
         seen: list[str] = []
@@ -238,7 +238,7 @@ def test_a_dispatch_of_an_open_stream(shell: Shell) -> None:
 
 
 def test_async_without_with(anyio_backend: Any) -> None:
-    """An async stream is not iterated before it was opened; the error names both ways to do so."""
+    """Iterating an async stream that was not opened is an error that names both ways to open it."""
 
     async def main() -> None:
         http = httpx.AsyncClient(transport=scripted_transport(AB))
@@ -254,7 +254,7 @@ def test_async_without_with(anyio_backend: Any) -> None:
 
 
 def test_a_response_that_was_given() -> None:
-    """The stream of a response can be opened too: that checks the response."""
+    """`open()` on the stream of the user's response checks the response."""
     with httpx.Client(transport=scripted_transport(UNAUTHORIZED)) as client:
         with client.stream("GET", "http://test/") as response, pytest.raises(StatusError):
             iter_events(response).open()
@@ -263,7 +263,7 @@ def test_a_response_that_was_given() -> None:
 
 
 def test_a_response_that_was_given_in_async() -> None:
-    """The same in async."""
+    """`open()` works on the async stream of the user's response too."""
 
     async def main() -> None:
         transport = scripted_transport(AB)
@@ -310,7 +310,7 @@ def test_a_sync_stream_closes_itself() -> None:
 
 
 def test_the_client_closes_open_streams(shell: Shell) -> None:
-    """Closing the client closes its open streams; one that was not opened by then is a `RuntimeError`."""
+    """Closing the client closes its open streams; opening one after that is a `RuntimeError`."""
 
     async def main() -> None:
         transport = scripted_transport(AB)
@@ -329,7 +329,7 @@ def test_the_client_closes_open_streams(shell: Shell) -> None:
 
 @pytest.mark.parametrize("call", ["post", "get", "subscribe"])
 def test_nothing_is_sent_before(shell: Shell, call: str) -> None:
-    """A stream that was never entered, opened or iterated has sent nothing, whatever it is asked, and owes nothing."""
+    """A stream that was never entered, opened or iterated has sent nothing, whatever else is done with it."""
 
     async def main() -> None:
         transport = scripted_transport(AB)

@@ -186,7 +186,7 @@ def test_rights_to_publish() -> None:
     assert build.index(".ci/release.py") < build.index("nox -s package")
     assert "id-token" not in build
     assert "needs: build\n" in publish
-    assert "environment:\n      name: pypi\n" in publish
+    assert "    environment: pypi\n" in publish
     rights = publish.split("\n    permissions:\n")[1].split("\n    steps:\n")[0]
     assert re.fullmatch(r" +id-token: write(?: #.*)?", rights)
     assert "actions/checkout" not in publish

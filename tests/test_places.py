@@ -1,4 +1,4 @@
-"""Where a stream is resumed, by which request, and by which policy: after an ID alone, elsewhere, or not at all."""
+"""How a stream is resumed: by which request and which policy, after an ID alone, at another URL, or not at all."""
 
 import logging
 from dataclasses import replace
@@ -61,7 +61,7 @@ POLICY_NAMES = ["none", "careful", "eager"]
 )
 @pytest.mark.parametrize(("resume", "method"), [(BY_GET, "GET"), (RESUME, "POST")], ids=["by-get", "same"])
 def test_an_id_alone_is_resumed(resume: LastEventID, method: str, cut: Reply, policy: RetryPolicy | None) -> None:
-    """A block that brought an ID has begun the stream: it is resumed after that ID, by the policy of `resume=`."""
+    """A block with only an ID begins the stream: it is resumed after that ID, by the policy of `resume=`."""
     terminator = Terminator(data="end")
     result = run(plan(resume=resume, retry=policy, terminator=terminator), cut, REFUSED, ok(event("q", "end")))
     assert [step.request.method for step in result.connects] == ["POST", method, method]
@@ -86,12 +86,12 @@ def test_the_first_request_is_never_sent_again_after_an_id(policy: RetryPolicy |
     ("options", "outcome"), [({}, "completed"), ({"terminator": Terminator(data="end")}, "truncated")]
 )
 def test_204_after_an_id_alone(options: dict[str, Any], outcome: str) -> None:
-    """A 204 to such a resume is the end of the stream, as to any resume."""
+    """A 204 to such a resume is the end of the stream, as for any resume."""
     assert run(plan(resume=BY_GET, **options), CUT, answer(204)).outcome == outcome
 
 
 def test_json_after_an_id_alone() -> None:
-    """JSON in place of the rest of a stream is a failed attempt, also if none of its events has come."""
+    """JSON instead of the rest of a stream is a failed attempt, even before the first event."""
     json = answer(200, b'{"error": "no"}', type="application/json")
     result = run(plan(resume=BY_GET, accepts_json=True), CUT, json, ok(event(1)))
     assert (result.data, result.waits) == (["1"], approx([1, 2]))
@@ -99,7 +99,7 @@ def test_json_after_an_id_alone() -> None:
 
 @pytest.mark.parametrize("resume", [None, CURSOR], ids=["none", "cursor"])
 def test_an_id_alone_without_a_resume_by_id(resume: Any) -> None:
-    """To who does not resume by ID, a stream without an event is no response: the retry policy decides."""
+    """Without a resume by ID, a stream without an event is not a response yet: the retry policy decides."""
     assert run(plan(resume=resume), CUT).outcome == "interrupted"
     result = run(plan(resume=resume, retry=EAGER), CUT, ok(A))
     assert ([step.request.method for step in result.connects], result.ids) == (["POST", "POST"], [None, None])
@@ -107,7 +107,7 @@ def test_an_id_alone_without_a_resume_by_id(resume: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"id\n\n", b"id: p\n\nid\n\n", b"id: p\n", b"id: p", b": p\n\n", b"id: 7\n\n"])
 def test_what_is_no_id_of_this_stream(body: bytes) -> None:
-    """A cleared ID, one whose block has not ended, and the one that the user came with, are no place to resume."""
+    """A cleared ID, one whose block has not ended, and the user's `last_event_id=` are not resumed after."""
     assert len(run(plan(resume=BY_GET, last_event_id="7"), ok(body, RESET)).connects) == 1
     result = run(plan(resume=BY_GET, retry=EAGER, last_event_id="7"), ok(body, RESET), ok(A))
     assert [step.request.method for step in result.connects] == ["POST", "POST"]
@@ -122,7 +122,7 @@ def test_a_clock_after_an_id_alone() -> None:
 
 
 def test_priming_in_all_shells(shell: Shell) -> None:
-    """MCP's priming without `data`: the GET with that ID, and the POST once."""
+    """MCP's priming event without `data` makes a GET with that ID, and only one POST."""
     transport = scripted_transport(Answer("id: p\nretry: 7\n\n", RST), Answer("id: q\ndata: hi\n\n"))
     result = shell.read("http://test/", http={"transport": transport}, json={}, resume=BY_GET)
     assert (result.error, result.data) == (None, ["hi"])
@@ -144,8 +144,8 @@ class Client(SSEClient):
         return self._plan("GET", URL, options, RAW, is_subscription=is_subscription)  # type: ignore[arg-type]
 
 
-# What is given: to the call as `retry=`, and inside of `resume=`. What it means: before the first event, after it, and
-# in a subscription. The client's own is always there, with six attempts.
+# The arguments: of the call as `retry=`, and inside `resume=`. The effect: the retries before the first event, after
+# it, and in a subscription. The client's own policy, with six retries, is always there.
 GIVEN = rows(
     ("nothing", {}, 6, 0, None),
     ("retry", {"retry": ONE}, 1, 0, 1),
@@ -164,7 +164,9 @@ GIVEN = rows(
 
 @pytest.mark.parametrize(("options", "before", "after", "feed"), GIVEN)
 def test_which_policy_applies(options: dict[str, Any], before: int, after: int, feed: int | None) -> None:
-    """Before the first event the call's or the client's, then that of `resume=`; to a feed never the client's."""
+    """
+    Before the first event the call's or client's policy applies, then that of `resume=`; for a feed never the client's.
+    """
     call = Client().plan(is_subscription=False, **options)
     assert len(run(call, *[REFUSED] * (before + 1)).connects) == before + 1
     assert len(run(call, ok(event(1), RESET), *[REFUSED] * after).connects) == after + 1
@@ -180,7 +182,7 @@ def test_which_policy_applies(options: dict[str, Any], before: int, after: int, 
 
 
 def test_one_number_of_a_default_is_changed() -> None:
-    """The defaults are public, so that whoever changes one number keeps the others."""
+    """The default policies are public, so that users can change one number and keep the others."""
     assert RetryPolicy(max_retries=5, initial_delay=1.0, max_delay=30.0, jitter=0.0) == RetryPolicy.RESUME
     assert RetryPolicy(max_retries=None, initial_delay=3.0, max_delay=30.0, jitter=0.0) == RetryPolicy.RECONNECT
     assert LastEventID().retry == CURSOR.retry == RetryPolicy.RESUME
@@ -216,7 +218,7 @@ def test_a_subscription_goes_on_without_a_bad_id(bad: str, resume: Any, caplog: 
 
 @pytest.mark.parametrize("bad", BAD_IDS)
 def test_a_resume_does_not_go_on_without_its_id(bad: str) -> None:
-    """A resume without the header would replay the stream: it is interrupted, after an event or an ID alone."""
+    """A resume without the header would repeat the stream, so it is interrupted, after an event or an ID alone."""
     for body in (event(bad, "x"), f"id: {bad}\n\n".encode()):
         result = run(plan(resume=RESUME), ok(body, RESET))
         assert "cannot be sent in a header" in str(result.failed(StreamInterrupted))
@@ -236,7 +238,7 @@ def test_a_resume_does_not_go_on_without_its_id(bad: str) -> None:
     ],
 )
 def test_where_a_function_leads(answered_at: str, named: str, asked: str) -> None:
-    """What a function returns is relative to the URL of the response that it was given."""
+    """A URL from a function is relative to the URL of the response that it was called with."""
     first = replace(ok(event(1), RESET), url=answered_at, response=named)
     resume = LastEventID(method="GET", url=lambda response: response)
     result = run(plan(resume=resume), first, replace(ok(event(2), RESET), response="/wrong"), ok(event(3)))
@@ -244,7 +246,7 @@ def test_where_a_function_leads(answered_at: str, named: str, asked: str) -> Non
 
 
 def test_a_url_of_the_library(shell: Shell) -> None:
-    """A function may return the library's own URL, or a relative `Location` as it stands in the header."""
+    """A function may return the library's own URL, or a relative `Location` unchanged."""
     for make in (lambda response: response.url.join("r/7?a=b"), lambda response: response.headers["location"]):
         transport = scripted_transport(
             Answer("id: 1\ndata: 1\n\n", RST, headers={"Location": "r/7?a=b"}), Answer("id: 2\ndata: 2\n\n")
@@ -259,7 +261,7 @@ def test_a_url_of_the_library(shell: Shell) -> None:
 
 
 def never(_: Any, __: Any = None) -> None:
-    """There is no such place."""
+    """Return no URL and no request."""
 
 
 NOT_RESUMABLE: list[Any] = [
@@ -289,7 +291,7 @@ def test_none_is_not_resumable(resume: Any, body: Any, options: Any, kind: type[
 
 
 def test_none_later() -> None:
-    """A cursor may say at any time that it is over: then the latest failure is raised, as without attempts left."""
+    """A cursor may return `None` at any time: then the latest failure is raised, as if no attempts were left."""
 
     def advance(_: str, event: ServerSentEvent) -> str:
         return event.data
@@ -306,13 +308,13 @@ def test_none_later() -> None:
 
 
 def test_none_before_an_event() -> None:
-    """Before the stream has begun, nothing is resumed, so no function is asked."""
+    """Before the stream has begun, nothing is resumed, so no function is called."""
     for resume in NOT_RESUMABLE:
         assert run(plan(GET, resume=resume), REFUSED, answer(503), ok(A)).data == ["a"]
 
 
 def test_what_the_function_raises_is_the_users() -> None:
-    """An exception of the function comes out as it is."""
+    """An exception of the function comes out unchanged."""
 
     def url(response: Any) -> str:
         raise LookupError("mine")

@@ -1,8 +1,8 @@
 """
-Behind a proxy that ends an answer cleanly when the server that it came from has died.
+Streams through a proxy that ends a response cleanly after its server has died.
 
 Caddy does that, and HAProxy over HTTP/2: the last chunk comes, and nothing in the bytes tells the cut from an end. Only
-a terminator does. `Proxy` here is one of them.
+a terminator does. `Proxy` here is such a proxy.
 """
 
 import logging
@@ -31,7 +31,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.relayed = threading.Semaphore(0)
-        """Released for each piece that the client has been sent."""
+        """Released for each piece that was sent to the client."""
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._is_closing = False
@@ -61,7 +61,7 @@ class Proxy:
                 self._relay(client)
 
     def _relay(self, client: socket.socket) -> None:
-        """Relay one request, and its answer."""
+        """Relay one request, and its response."""
         downstream, upstream = h11.Connection(h11.SERVER), h11.Connection(h11.CLIENT)
         with socket.create_connection(("127.0.0.1", self._port), TIMEOUT) as server:
             while not isinstance(event := received(downstream, client), h11.EndOfMessage):
@@ -73,7 +73,7 @@ class Proxy:
             headers = [("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"), ("Connection", "close")]
             answer = h11.Response(status_code=head.status_code, headers=headers)
             client.sendall(downstream.send(answer) or b"")
-            # The server dies: the rest of the answer is nothing, and that is sent as its end.
+            # The server dies: the rest of the response is empty, and its end is sent.
             with suppress(OSError, h11.RemoteProtocolError):
                 while isinstance(event := received(upstream, server), h11.Data):
                     client.sendall(downstream.send(event) or b"")
@@ -89,7 +89,7 @@ def received(connection: h11.Connection, peer: socket.socket) -> Any:
 
 
 class Server(EventServer):
-    """It resumes after `Last-Event-ID`; its first response breaks off after three events."""
+    """A server that resumes after `Last-Event-ID`, and whose first response breaks off after three events."""
 
     def __init__(self, how: Close, end: str) -> None:
         super().__init__(self.answer)
@@ -104,13 +104,13 @@ class Server(EventServer):
         return Answer(*EVENTS[:3], self.wait, self.how)
 
     def wait(self) -> None:
-        """A reset takes with it what has not been read."""
+        """Wait until all is relayed, because a reset discards unread data."""
         for _ in range(3):
             assert self.proxy.relayed.acquire(timeout=TIMEOUT)
 
 
 def read(shell: Shell, how: Close, end: str, **options: Any) -> tuple[Any, int]:
-    """Read through the proxy; return what came of it, and the number of requests."""
+    """Read through the proxy; return the result, and the number of requests."""
     with Server(how, end) as server, Proxy(server.port) as server.proxy:
         result = shell.read(server.proxy.url, client={"retry": None}, **options)
         return result, len(server.requests)
@@ -120,7 +120,7 @@ END = "event: end\ndata: bye\n\n"
 DONE = "data: [DONE]\n\n"
 RESUME = LastEventID(retry=RetryPolicy(initial_delay=0.01, jitter=0))
 
-# What the server ends with, the terminator, and what that hands out.
+# The server's last event, the terminator, and its data as delivered.
 TERMINATORS = {
     "event": (END, Terminator(event="end"), ["bye"]),
     "[DONE]": (DONE, Terminator(data="[DONE]"), []),
@@ -134,7 +134,7 @@ DEATHS = pytest.mark.parametrize("how", [FIN, RST], ids=["killed", "reset"])
 def test_a_cut_that_cannot_be_seen(
     shell: Shell, how: Close, end: str, options: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a terminator the cut is an end like any other; if the stream could have been resumed, that is logged."""
+    """Without a terminator the cut looks like a clean end; if the stream could have been resumed, that is logged."""
     caplog.set_level(logging.INFO, "sse_client")
     result, requests = read(shell, how, end, **options)
     assert (result.data, result.error, requests) == (DATA[:3], None, 1)
@@ -159,7 +159,7 @@ def test_a_terminator_shows_it(shell: Shell, how: Close, end: str, terminator: T
 def test_a_terminator_has_it_resumed(
     shell: Shell, how: Close, end: str, terminator: Terminator, last: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a terminator and `resume=` nothing is lost or repeated, and the stream ends with the terminator."""
+    """With a terminator and `resume=`, no event is lost or repeated, and the stream ends with the terminator."""
     caplog.set_level(logging.INFO, "sse_client")
     result, requests = read(shell, how, end, terminator=terminator, resume=RESUME)
     assert (result.data, result.error, requests) == ([*DATA, *last], None, 2)

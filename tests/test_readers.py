@@ -1,7 +1,7 @@
 """
 Streams with a dialect's reader: several values for one event, or none, and a snapshot.
 
-The reader here joins letters: `data: abc` is three values, `data: ab!` two and a word's end, `data: -` none at all.
+The reader here joins letters: `data: abc` is three values, `data: ab!` two and the end of a word, `data: -` none.
 """
 
 import inspect
@@ -53,7 +53,7 @@ class End:
 
 
 class Letters:
-    """Reads letters; keeps all that it was told."""
+    """Reads letters; records its calls."""
 
     is_complete: bool | None = None
     made: ClassVar["list[Letters]"] = []
@@ -118,7 +118,7 @@ async def following(stream: Any) -> str:
 
 
 async def take(stream: Any, count: int) -> list[str]:
-    """The text of so many values, by a loop that is left then."""
+    """The text of that many values, by a loop that is left then."""
     found: list[str] = []
     if isinstance(stream, EventStream):
         for value in stream:
@@ -186,7 +186,7 @@ def test_loop_after_loop(shell: Shell, cut: int) -> None:
 
 
 def test_next_alone(shell: Shell) -> None:
-    """`next()` has the same values, one at a time, until they end."""
+    """`next()` returns the same values, one at a time, until they end."""
 
     async def test(stream: Any) -> None:
         assert [await following(stream) for _ in VALUES] == VALUES
@@ -197,7 +197,7 @@ def test_next_alone(shell: Shell) -> None:
 
 
 def test_the_snapshot_in_a_loop(shell: Shell) -> None:
-    """The snapshot has an event as soon as its first value is delivered; nothing of a later event."""
+    """The snapshot includes an event as soon as its first value is delivered, and nothing of a later event."""
 
     async def test(stream: Any) -> None:
         seen = []
@@ -222,7 +222,7 @@ def test_each_stream_has_its_own(shell: Shell) -> None:
 
 
 def test_only(shell: Shell) -> None:
-    """`only()` iterates the values of some classes, and leaves the rest of the stream to whoever reads on."""
+    """`only()` iterates the values of some classes, and the rest of the stream can still be read."""
 
     async def test(stream: Any) -> None:
         words = stream.only(Word, End)
@@ -236,7 +236,7 @@ def test_only(shell: Shell) -> None:
 
 
 def test_only_of_what() -> None:
-    """`only()` needs classes, and an async stream that was entered: both are said at once."""
+    """`only()` with anything but classes is an error at once."""
     with SSEClient() as client:
         for kinds in ((), ("text",), (Letter | Word,)):
             stream: Any = client.post("http://test/", dialect=LETTERS)
@@ -245,7 +245,7 @@ def test_only_of_what() -> None:
 
 
 def test_only_of_what_is_over(shell: Shell) -> None:
-    """A stream that is over cannot be iterated by `only()` either, which says so at once."""
+    """`only()` on a stream that is over is an error at once."""
 
     async def test(stream: Any) -> None:
         await loop(stream)
@@ -256,7 +256,7 @@ def test_only_of_what_is_over(shell: Shell) -> None:
 
 
 def test_only_of_events(shell: Shell) -> None:
-    """`only()` is there for any stream, as for a union of types."""
+    """`only()` works on any stream, such as one of a union of types."""
 
     async def test(stream: Any) -> None:
         numbers: Any = stream.only(int)
@@ -265,7 +265,7 @@ def test_only_of_events(shell: Shell) -> None:
     run(shell, [Answer('data: 1\n\ndata: "a"\n\ndata: 2\n\n')], test, dialect=None, events=int | str)
 
 
-# How it ends
+# Ends
 
 
 async def reach_the_end(stream: Any) -> None:
@@ -305,7 +305,7 @@ async def raise_in_an_event(stream: Any) -> None:
 )
 @pytest.mark.parametrize("pieces", [PIECES, ["".join(PIECES)]], ids=["events", "one piece"])
 def test_the_end(shell: Shell, pieces: list[str], end: Any, outcome: str, kind: Any) -> None:
-    """The reader is told once how the stream ended: `None` only if it completed."""
+    """The reader's `close` is called once, with `None` only if the stream completed."""
 
     async def test(stream: Any) -> None:
         await end(stream)
@@ -329,7 +329,7 @@ ERRORS: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[SSEError]]] = {
 
 @pytest.mark.parametrize("fault", ERRORS)
 def test_an_error(shell: Shell, fault: str) -> None:
-    """The reader is told the error that is raised, once; a `StreamError` always has the snapshot."""
+    """The reader's `close` gets the error that is raised, once; a `StreamError` always has the snapshot."""
     steps, options, kind = ERRORS[fault]
 
     async def test(stream: Any) -> None:
@@ -345,7 +345,7 @@ def test_an_error(shell: Shell, fault: str) -> None:
 
 
 def test_no_stream(shell: Shell) -> None:
-    """A refused request ends its reader too."""
+    """A refused request closes its reader too."""
 
     async def main() -> None:
         async with shell.any_client(http={"transport": scripted_transport(Answer(status=400))}) as client:
@@ -357,7 +357,7 @@ def test_no_stream(shell: Shell) -> None:
 
 
 def test_left_before_the_terminator(shell: Shell) -> None:
-    """A terminator that was read with the last event belongs to the snapshot, though a loop was left before it."""
+    """A terminator that was read with the last event is in the snapshot, even if the loop was left before it."""
 
     async def test(stream: Any) -> None:
         assert await take(stream, 2) == ["a", "b"]
@@ -380,7 +380,7 @@ def test_an_unfinished_terminator(shell: Shell) -> None:
 
 
 def test_a_terminator_of_its_own(shell: Shell) -> None:
-    """A terminator that is delivered as an event has values as any other."""
+    """A terminator that is delivered as an event has values like any other."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == ["a", "e", "n", "d"]
@@ -393,7 +393,7 @@ def test_a_terminator_of_its_own(shell: Shell) -> None:
 
 
 def test_bad_data(shell: Shell) -> None:
-    """Data that the reader cannot take is a `DecodeError`; a loop, `next()` and `final()` read on after it."""
+    """Data that the reader cannot read is a `DecodeError`; a loop, `next()` and `final()` continue after it."""
 
     async def test(stream: Any) -> None:
         for read in (lambda: take(stream, 9), lambda: following(stream), stream.final):
@@ -411,7 +411,7 @@ def test_bad_data(shell: Shell) -> None:
 
 
 def test_an_exception_of_the_reader(shell: Shell) -> None:
-    """Any other exception of a reader is a mistake in it, and comes out as it is."""
+    """Any other exception of a reader is a mistake in it, and comes out unchanged."""
 
     class Broken(Letters):
         def read(self, event: ServerSentEvent) -> Sequence[Letter | Word | End]:
@@ -429,7 +429,7 @@ def test_an_exception_of_the_reader(shell: Shell) -> None:
 
 
 def test_a_finished_event(shell: Shell) -> None:
-    """An event is finished with its last value: a stream that is left before that is resumed before the event."""
+    """An event is finished with its last value: if the user leaves before that, a resume repeats the event."""
 
     async def test(stream: Any) -> None:
         assert [await following(stream) for _ in range(3)] == ["a", "b", "c"]
@@ -446,7 +446,7 @@ def test_a_finished_event(shell: Shell) -> None:
 
 
 def test_resumed(shell: Shell) -> None:
-    """A resumed stream goes on with the same reader, which is told."""
+    """A resumed stream continues with the same reader, whose `resumed` is called."""
 
     async def test(stream: Any) -> None:
         assert await loop(stream) == ["a", "b", "c", "end"]
@@ -460,7 +460,7 @@ def test_resumed(shell: Shell) -> None:
 
 
 def test_a_fold(shell: Shell) -> None:
-    """A fold of the user's own gets each value."""
+    """A fold of the user gets each value."""
 
     async def test(stream: Any) -> None:
         reply = stream.accumulate(join, "")
@@ -484,7 +484,7 @@ def test_events_instead(shell: Shell) -> None:
 
 
 def test_comments() -> None:
-    """A reader has no room for comments."""
+    """A dialect with a reader does not allow `comments=True`."""
     with SSEClient() as client, pytest.raises(TypeError, match="comments=True needs raw events"):
         client.post("http://test/", dialect=LETTERS, comments=True)  # type: ignore[call-overload]
 
@@ -544,7 +544,7 @@ def test_batches(shell: Shell) -> None:
 
 
 def test_a_dispatch_in_an_event(shell: Shell) -> None:
-    """A dispatch begins with the values that a loop has left of an event: for handlers by type alone."""
+    """A dispatch begins with the values of an event that a loop has left, only for handlers by type."""
 
     async def test(stream: Any) -> None:
         seen: list[str] = []
@@ -559,7 +559,7 @@ def test_a_dispatch_in_an_event(shell: Shell) -> None:
 
 
 def test_an_error_in_a_dispatch(shell: Shell) -> None:
-    """`on.error` sees the snapshot, in the error too."""
+    """The error that `on.error` gets has the snapshot."""
 
     async def test(stream: Any) -> None:
         seen: list[Any] = []
@@ -580,7 +580,7 @@ def test_an_error_in_a_dispatch(shell: Shell) -> None:
 
 @pytest.mark.usefixtures("collected")
 def test_collected() -> None:
-    """A sync stream that is collected in the middle ends its reader."""
+    """A sync stream that is collected in the middle closes its reader."""
     transport = scripted_transport(Answer("data: ab\n\n", Pause(1)))
     with httpx.Client(transport=transport) as http, SSEClient(http_client=http) as client:
         stream = client.post("http://test/", dialect=LETTERS)
@@ -591,7 +591,7 @@ def test_collected() -> None:
 
 
 def test_closed_by_another_thread() -> None:
-    """A stream that another thread closes in the middle of a read ends its loop, and then its reader, once."""
+    """A stream that another thread closes during a read ends its loop, and then closes its reader, once."""
     with EventServer(Answer("data: ab\n\n", Pause(math.inf))) as server, SSEClient() as client:
         stream = client.post(server.url, dialect=LETTERS)
         with stream:

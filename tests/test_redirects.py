@@ -1,18 +1,18 @@
 """
-Redirects, as tables: which are followed, with what, and where the stream goes on afterwards.
+Redirects, as tables: which are followed, with which request, and where the stream continues afterwards.
 
-The states, each in all combinations with the others:
+The cases, each in all combinations with the others:
 
 - the status: 301, 302, 303, 307, 308
-- where it leads: within the origin, to https of the same host, to another origin, from https to http
+- the target: within the origin, https of the same host, another origin, from https to http
 - the method: GET, HEAD, POST, PUT
 - the body: none, one that can be sent again, one that is used up
 - what the call allows: its own origin, or others too
-- when it comes: first, in a retry, after another redirect, in a resume (by the same request, by GET, to a URL of its
-  own, by a cursor), to a subscription
+- the time: first, in a retry, after another redirect, in a resume (by the same request, by GET, to its own URL, by a
+  cursor), in a subscription
 - the retry policy: none, or one that retries
 
-And after one was followed: what fails then, how the stream is resumed, and who named the URL.
+And after a redirect was followed: which failure follows, how the stream is resumed, and where its URL comes from.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ STATUSES = (301, 302, 303, 307, 308)
 METHODS = ("GET", "HEAD", "POST", "PUT")
 BODIES: dict[str, Callable[[], Any]] = {"none": lambda: None, "text": lambda: "x", "used up": lambda: iter([b"x"])}
 
-# From where, and to where.
+# The URL of the request, and the target.
 TARGETS = {
     "origin": ("http://test/chat", "http://test/b?c=d"),
     "https": ("http://test/chat", "https://test/b?c=d"),
@@ -56,7 +56,7 @@ def same(cursor: None, request: Request) -> Request:
     return request
 
 
-# When the redirect comes: how the call is resumed, and what is answered before it.
+# The time of the redirect: how the call is resumed, and the responses before it.
 BEGUN = ok(event(1), RESET)
 TIMES: dict[str, tuple[Any, list[Reply]]] = {
     "first": (None, []),
@@ -98,7 +98,7 @@ def story(
 @pytest.mark.parametrize("time", TIMES)
 @pytest.mark.parametrize("status", STATUSES)
 def test_which_redirects_are_followed(status: int, time: str) -> None:
-    """A redirect is followed if the rule allows it, whenever it comes; otherwise it is an error that says why."""
+    """A redirect is followed if the rule allows it, at any time; otherwise it is an error that says why."""
     policies = (None, RetryPolicy(jitter=0.0))
     for where, method, body, allows, policy in product(TARGETS, METHODS, BODIES, (False, True), policies):
         if body == "used up" and time not in ("first", "in a resume by GET"):
@@ -130,23 +130,23 @@ HERE, THERE = "http://test/b", "http://other/b"
 NAMED = LastEventID(method="GET", url="http://test/r")
 LOCATED = LastEventID(method="GET", url=lambda response: response)
 AFTER_A_REDIRECT: list[tuple[str, Plan, str, Reply, str, bool]] = [
-    # A retry begins at the first URL.
+    # A retry starts at the first URL.
     ("retry", plan(), HERE, answer(503), URL, False),
     ("retry-foreign", plan(), THERE, answer(503), URL, False),
-    # A resume goes on where the stream was.
+    # A resume is sent to the stream's current URL.
     ("resume", plan(resume=LastEventID()), HERE, BEGUN, HERE, False),
     ("resume-foreign", plan(resume=LastEventID()), THERE, BEGUN, THERE, True),
     ("resume-by-get", plan(resume=LastEventID(method="GET")), HERE, BEGUN, HERE, False),
     ("resume-by-get-foreign", plan(resume=LastEventID(method="GET")), THERE, BEGUN, THERE, True),
-    # A URL of the user's is theirs; one that the response names is as foreign as that.
+    # A URL from the user is the user's own; one that the response names is as foreign as the response.
     ("resume-named", plan(resume=NAMED), HERE, BEGUN, "http://test/r", False),
     ("resume-named-foreign", plan(resume=NAMED), THERE, BEGUN, "http://test/r", False),
     ("resume-located", plan(resume=LOCATED), HERE, BEGUN, "http://test/s", False),
     ("resume-located-foreign", plan(resume=LOCATED), THERE, BEGUN, "http://other/s", True),
-    # A cursor makes its request from the first.
+    # A cursor makes its request from the first one.
     ("cursor", plan(resume=Cursor(None, lambda cursor, _: cursor, same)), HERE, BEGUN, URL, False),
     ("cursor-foreign", plan(resume=Cursor(None, lambda cursor, _: cursor, same)), THERE, BEGUN, URL, False),
-    # A subscription goes on where it was, unless its resume names another place.
+    # A subscription stays at its current URL, unless its resume has another one.
     ("feed", subscription(), HERE, BEGUN, HERE, False),
     ("feed-foreign", subscription(), THERE, BEGUN, THERE, True),
     ("feed-before-an-event", subscription(), HERE, ok(), HERE, False),
@@ -163,7 +163,7 @@ AFTER_A_REDIRECT: list[tuple[str, Plan, str, Reply, str, bool]] = [
     ("plan_", "location", "reply", "url", "is_foreign"), [pytest.param(*row[1:], id=row[0]) for row in AFTER_A_REDIRECT]
 )
 def test_where_a_stream_goes_on(plan_: Plan, location: str, reply: Any, url: str, is_foreign: bool) -> None:
-    """After a redirect was followed, what fails is retried at the first URL, and resumed where the stream was."""
+    """After a redirect, a failure is retried at the first URL, and resumed at the stream's current URL."""
     script = answer(307, location=location), replace(reply, response="s"), answer(204)
     result = run(replace(plan_, cross_origin_redirects=True), *script)
     assert [step.request.url for step in result.connects] == [URL, location, url]
@@ -171,7 +171,9 @@ def test_where_a_stream_goes_on(plan_: Plan, location: str, reply: Any, url: str
 
 
 def test_a_resume_that_is_redirected_abroad() -> None:
-    """Another origin that a resume was redirected to does not make the next resume foreign, which begins at home."""
+    """
+    A redirect of a resume to another origin does not make the next resume foreign, which starts at the first origin.
+    """
     resume = LastEventID(method="GET", url=lambda response: response)
     abroad = answer(307, location=THERE)
     result = run(
@@ -190,7 +192,7 @@ def exact(result: Scene) -> list[bool]:
 
 
 def test_whose_url_is_requested_as_it_is() -> None:
-    """URLs of a `Location`, of `LastEventID(url=)`, and of a cursor that wrote a query itself, and no other."""
+    """Only URLs of a `Location`, of `LastEventID(url=)`, and of a cursor that wrote a query itself are sent exactly."""
 
     def cursor(**fields: Any) -> Cursor[None]:
         return Cursor(None, lambda cursor, _: cursor, lambda _, request: replace(request, **fields))
@@ -226,7 +228,7 @@ def test_the_user_of_a_url(url: str, location: str, target: str) -> None:
 
 
 class World:
-    """Servers behind a transport, by the host that they are asked as."""
+    """Servers over one transport, by the host in the request."""
 
     def __init__(self, **hosts: list[Answer]) -> None:
         self.hosts = hosts
@@ -253,7 +255,7 @@ def numbers(*items: int) -> str:
 
 
 def test_a_resume_at_another_origin(shell: Shell) -> None:
-    """Another origin gets the last event ID: without it, it would replay the stream."""
+    """Another origin gets the last event ID: without it, it would repeat the stream."""
     world = World(
         home=[redirect("http://other/b")],
         other=[Answer(numbers(1), RST), Answer(numbers(2))],
@@ -293,7 +295,7 @@ def test_an_idempotency_key_at_another_origin(shell: Shell, name: str) -> None:
     ]
 
 
-# What a URL may hold that is easily changed.
+# Parts of a URL that are easily changed.
 QUERY = "sig=a%2Fb+c%20d&empty=&e=%C3%A9&q=it's;x=(1)*!,~@:/?&v=1"
 PARAMS = {"v": "2", "api-version": "3"}
 
@@ -305,7 +307,7 @@ PARAMS = {"v": "2", "api-version": "3"}
 )
 @pytest.mark.parametrize("base_url", ["", "http://home/base/"], ids=["no-base", "base"])
 def test_a_redirect_keeps_its_query(shell: Shell, location: str, base_url: str) -> None:
-    """A redirect's URL is requested unchanged, whatever parameters the client has for all requests."""
+    """A redirect's URL is requested unchanged, even if the client has parameters for all requests."""
     world = World(home=[redirect(location), Answer("data: ok\n\n")])
     http = {"transport": world.transport, "params": PARAMS, "base_url": base_url}
     assert shell.read("http://home/a", http=http, params={"call": "1"}).data == ["ok"]
@@ -314,7 +316,7 @@ def test_a_redirect_keeps_its_query(shell: Shell, location: str, base_url: str) 
 
 
 def test_a_redirect_without_a_query(shell: Shell) -> None:
-    """A redirect's URL without a query gets none, not even that of the client; nor does another origin."""
+    """A redirect's URL without a query gets none, not even the client's; neither does another origin."""
     world = World(home=[redirect("/b"), redirect("http://other/c")], other=[redirect("/d?e=f"), Answer("data: ok\n\n")])
     http = {"transport": world.transport, "params": PARAMS}
     assert shell.read("http://home/a", http=http, cross_origin_redirects=True).data == ["ok"]
@@ -327,7 +329,7 @@ def test_a_redirect_without_a_query(shell: Shell) -> None:
         (f"http://home/r?{QUERY}", f"home /r?{QUERY}"),
         (f"http://home/r?{QUERY}#fragment", f"home /r?{QUERY}"),
         ("http://home/r", "home /r"),
-        # As all URLs of a call, a relative one is relative to the client's `base_url`.
+        # Like all URLs of a call, a relative one is relative to the client's `base_url`.
         (f"/r%2F?{QUERY}", f"home /base/r%2F?{QUERY}"),
         ("/r", "home /base/r"),
     ],
@@ -343,7 +345,7 @@ def test_a_resume_keeps_its_query(shell: Shell, url: str, target: str) -> None:
 
 
 def test_a_cursor_keeps_its_query(shell: Shell) -> None:
-    """A cursor that writes its place into the URL does not lose it to the client's parameters."""
+    """A cursor that writes its position into the URL does not lose it to the client's parameters."""
 
     def request(cursor: int, request: Request) -> Request:
         return replace(request, method="GET", url=f"http://home/r?after={cursor}", json=None)
@@ -356,7 +358,7 @@ def test_a_cursor_keeps_its_query(shell: Shell) -> None:
 
 
 def test_the_users_own_url_is_httpx_s(shell: Shell) -> None:
-    """What the user asks for is merged with the client's parameters as httpx does it."""
+    """The user's own URL is merged with the client's parameters as in httpx."""
     world = World(home=[Answer("data: ok\n\n")])
     http = {"transport": world.transport, "params": PARAMS}
     shell.read("http://home/a", http=http, params={"call": "1"})
@@ -364,7 +366,7 @@ def test_the_users_own_url_is_httpx_s(shell: Shell) -> None:
 
 
 def test_a_user_in_the_url_is_sent_along(shell: Shell) -> None:
-    """A redirect to a whole URL of the same origin keeps the user of the first."""
+    """A redirect to an absolute URL of the same origin keeps the user of the first."""
     world = World(home=[redirect("http://home/b"), Answer("data: ok\n\n")])
     assert shell.read("http://me:secret@home/a", http={"transport": world.transport}).data == ["ok"]
     first, second = world.header("authorization")
@@ -374,7 +376,7 @@ def test_a_user_in_the_url_is_sent_along(shell: Shell) -> None:
 
 @pytest.mark.parametrize("location", ["http://[/?key=secret", "http://home:secret/"], ids=["host", "port"])
 def test_a_location_that_is_no_url(shell: Shell, location: str) -> None:
-    """A redirect to an invalid URL is final, also with httpx, which raises an error for it. No text quotes the URL."""
+    """A redirect to an invalid URL is final, even with httpx, which raises an error for it. No text quotes the URL."""
     world = World(home=[redirect(location, 302)])
     error = shell.read("http://home/a", method="GET", http={"transport": world.transport}, retry=QUICK).error
     assert isinstance(error, StatusError | ConnectionFailed)
@@ -384,6 +386,6 @@ def test_a_location_that_is_no_url(shell: Shell, location: str) -> None:
 
 
 def test_the_old_name(shell: Shell) -> None:
-    """`follow_redirects` is no argument: within the origin a redirect is followed in any case."""
+    """`follow_redirects` is not an argument: the error names `cross_origin_redirects`."""
     with pytest.raises(TypeError, match="cross_origin_redirects"):
         shell.read("http://home/", follow_redirects=True)

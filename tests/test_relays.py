@@ -1,4 +1,4 @@
-"""Promises for relays: raw events between typed ones, the event of an error, and no request before it is asked for."""
+"""Promises for relays: raw events between typed ones, the event of an error, and no request before it is needed."""
 
 import gc
 from typing import Annotated, Any, Literal
@@ -54,7 +54,7 @@ def read(shell: Shell, body: str, **options: Any) -> Run:
 )
 @pytest.mark.parametrize("is_dialect", [False, True], ids=["argument", "dialect"])
 def test_keep(shell: Shell, events: Any, body: str, kept: dict[str, str], is_dialect: bool) -> None:
-    """With `unknown="keep"`, an event that the type does not cover is handed out as it came, in its place."""
+    """With `unknown="keep"`, an event that the type does not cover is delivered as it came, in its place."""
     options: dict[str, Any] = {"events": events, "unknown": "keep"}
     result = read(
         shell,
@@ -66,7 +66,7 @@ def test_keep(shell: Shell, events: Any, body: str, kept: dict[str, str], is_dia
 
 
 def test_keep_what_is_wrong(shell: Shell) -> None:
-    """An event that the type covers and that does not match it is an error, not a raw event."""
+    """An event that the type covers but that does not match it is an error, not a raw event."""
     result = read(shell, 'data: {"type": "text"}\n\n', events=BY_FIELD, unknown="keep")
     assert type(result.error).__name__ == "DecodeError"
     assert result.events == []
@@ -74,7 +74,7 @@ def test_keep_what_is_wrong(shell: Shell) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"events": BY_FIELD}, {"terminator": None}], ids=["raw", "typed", "no-end"])
 def test_the_event_of_an_error(shell: Shell, options: dict[str, Any]) -> None:
-    """`ErrorEventReceived.event` is the event as it came, ready to be sent on."""
+    """`ErrorEventReceived.event` is the event as it came, ready to be forwarded."""
     body = 'id: 7\nevent: fail\nretry: 5\ndata: {"type": "error",\ndata: "text": "busy"}\n\n'
     error = read(shell, f"data: {A}\n\n{body}", errors=ErrorEvent(event="fail"), **options).error
     assert isinstance(error, ErrorEventReceived)

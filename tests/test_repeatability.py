@@ -1,15 +1,15 @@
 """
 Whether a body can be sent again: decided from the arguments alone, before the first attempt.
 
-The states, each in all combinations with the others:
+The cases, each in all combinations with the others:
 
-- where the body is: `content`, `data`, `files`, `json`, or nowhere
-- what it holds: text, bytes, a form, a list, a generator, an iterator, a file, an async one
-- why it would be sent again: a refusal that is retried, an answer that was lost, a 401, a redirect, a resume, a
+- the argument with the body: `content`, `data`, `files`, `json`, or none
+- its value: text, bytes, a form, a list, a generator, an iterator, a file, an async one
+- the reason to send it again: a refusal that is retried, a response that was lost, a 401, a redirect, a resume, a
   reconnection of a subscription
 - the method: POST, PUT, GET
 
-What cannot be sent again is sent once, and the error says so; what can is sent again unchanged.
+A body that cannot be sent again is sent once, and the error says so; any other is sent again unchanged.
 """
 
 import warnings
@@ -37,14 +37,14 @@ async def async_generator() -> AsyncIterator[bytes]:
 
 
 class Chunks:
-    """An async iterable that is no iterator."""
+    """An async iterable that is not an iterator."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return async_generator()
 
 
 class Upload:
-    """A file of somebody else's."""
+    """A file of another library."""
 
     def read(self, size: int = -1) -> bytes:
         return b""
@@ -103,7 +103,7 @@ USED_UP: dict[str, Body] = {
 
 @pytest.mark.parametrize("name", [*REPEATABLE, *USED_UP])
 def test_which_bodies_can_be_sent_again(name: str) -> None:
-    """Text and bytes can be sent again, wherever they stand; iterators and files cannot."""
+    """Text and bytes can be sent again, wherever they are; iterators and files cannot."""
     body = (REPEATABLE.get(name) or USED_UP[name])()
     request = Request(method="POST", url=URL, **body)
     assert request.is_repeatable is (name in REPEATABLE)
@@ -132,7 +132,7 @@ REASONS: dict[str, tuple[dict[str, Any], Reply]] = {
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
 @pytest.mark.parametrize("reason", REASONS)
 def test_what_is_sent_again(reason: str, method: str) -> None:
-    """For whatever reason: a body that can be sent again is; another one is sent once, and the error says why."""
+    """Whatever the reason, a body that can be sent again is. Any other is sent once, and the error says why."""
     options, reply = REASONS[reason]
     for name, body in {**REPEATABLE, **USED_UP}.items():
         arguments = body()
@@ -149,7 +149,7 @@ def test_what_is_sent_again(reason: str, method: str) -> None:
 
 @pytest.mark.parametrize("reason", ["resume", "resume-after-an-id"])
 def test_a_get_in_place_of_it(reason: str) -> None:
-    """A resume by GET has no body, so that of the first request does not matter."""
+    """A resume by GET has no body, so the body of the first request does not matter."""
     for body in {**REPEATABLE, **USED_UP}.values():
         request = Request(method="POST", url=URL, **body())
         result = run(plan(request, resume=LastEventID(method="GET")), REASONS[reason][1], ok(event(2)))
@@ -165,14 +165,14 @@ SENT_ONCE = {
 def read(shell: Shell, body: Body, *script: Answer) -> tuple[SSEError | None, list[RecordedRequest]]:
     transport = scripted_transport(*script)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # httpx would have `content=` for a body that is no form
+        warnings.simplefilter("ignore", DeprecationWarning)  # httpx wants `content=` for a body that is not a form
         result = shell.read("http://test/", http={"transport": transport}, retry=RetryPolicy(jitter=0), **body())
     return result.error, transport.requests
 
 
 @pytest.mark.parametrize("name", REPEATABLE)
 def test_a_body_is_sent_again_unchanged(shell: Shell, name: str) -> None:
-    """What is sent again is what was sent first, but for the boundary that httpx chooses anew for files."""
+    """A body is sent again as it was, except for the boundary, which httpx chooses again for files."""
     error, requests = read(shell, REPEATABLE[name], Answer(status=503), Answer("data: ok\n\n"))
     assert error is None
     first, second = requests
@@ -184,7 +184,7 @@ def test_a_body_is_sent_again_unchanged(shell: Shell, name: str) -> None:
 
 @pytest.mark.parametrize("name", SENT_ONCE)
 def test_a_body_is_not_sent_again_empty(shell: Shell, name: str) -> None:
-    """What is used up is never sent as if it were empty."""
+    """A body that is used up is never sent again as if it were empty."""
     if shell.kind != "sync" and not name.startswith("files"):
         pytest.skip("an async client takes async iterators only")
     error, requests = read(shell, SENT_ONCE[name], Answer(status=503), Answer("data: ok\n\n"))
@@ -194,7 +194,7 @@ def test_a_body_is_not_sent_again_empty(shell: Shell, name: str) -> None:
 
 
 def test_an_async_body_is_not_sent_again_empty(shell: Shell) -> None:
-    """The same of an async generator in `data=`, for a lost answer."""
+    """An async generator in `data=` is not sent again either, after a lost response."""
     if shell.kind == "sync":
         pytest.skip("a sync client takes no async iterators")
     error, requests = read(shell, lambda: {"data": async_generator()}, Answer(RST, framing="raw"))

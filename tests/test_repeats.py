@@ -1,14 +1,14 @@
 """
-Servers that repeat the last event of a resumed stream: what is skipped, and what is not.
+Servers that repeat the last event of a resumed stream: which events are skipped, and which are not.
 
-The states, in combination:
+The cases, in combination:
 
-- the server: goes on after the ID, with the ID (inclusive), or starts over (forgetful)
-- the cut: after how many events, and in what pieces the bytes come
+- the server: continues after the ID, with the ID (inclusive), or starts over (forgetful)
+- the cut: after how many events, and in which pieces the bytes come
 - the first event after the resume: its ID, its own or inherited; its name; its data; after a comment, a block of an ID
   alone, or a ping
-- the stream so far: distinct IDs, or two events in a row with one ID of their own; before the cut, across it, after it
-- how it is resumed: by ID, by a cursor, as a subscription, with or without `resume=`
+- the stream so far: distinct IDs, or two events in a row with the same own ID; before the cut, across it, after it
+- the way to resume: by ID, by a cursor, as a subscription, with or without `resume=`
 """
 
 import logging
@@ -47,7 +47,7 @@ PIECES = (1, 2, 3, 7, 10_000)
 
 
 def resumed(before: bytes, after: bytes, size: int = 10_000, **options: Any) -> Scene:
-    """A stream that is cut after the one, and resumed with the other; both in pieces of that size."""
+    """A stream that is cut after `before`, and resumed with `after`; both in pieces of that size."""
     whole = {"resume": RESUME, **options}
     return run(plan(**whole), ok(*in_pieces((before,), size), RESET), ok(*in_pieces((after,), size)))
 
@@ -75,7 +75,7 @@ FIRST = [
 @pytest.mark.parametrize("size", PIECES)
 @pytest.mark.parametrize(("first", "is_skipped"), [pytest.param(*row[1:], id=row[0]) for row in FIRST])
 def test_the_first_event_after_a_resume(first: bytes, is_skipped: bool, size: int) -> None:
-    """It is skipped if it has an ID of its own, and ID, name and data of the last event; however it is cut."""
+    """The first event after a resume is skipped if it has its own ID, and the ID, name and data of the last event."""
     for line_end, options in product((b"\n", b"\r\n", b"\r"), ({}, {"resume": CURSOR})):
         before, after = ((event(1) + LAST), first + event(9))
         after = after.replace(b"\n", line_end)
@@ -87,25 +87,27 @@ def test_the_first_event_after_a_resume(first: bytes, is_skipped: bool, size: in
 
 @pytest.mark.parametrize("size", PIECES)
 def test_only_the_first_is_skipped(size: int) -> None:
-    """A repeat that comes later, or twice, is an event."""
+    """A repeat that comes later, or a second time, is delivered."""
     assert resumed(events(1, 2), events(2, 2, 3), size).data == ["1", "2", "2", "3"]
     assert resumed(events(1, 2), events(3, 2), size).data == ["1", "2", "3", "2"]
     assert resumed(events(1), events(2, 2), size).data == ["1", "2", "2"]
 
 
 def test_what_is_compared_with_is_the_last_finished_event() -> None:
-    """It is the last event that the user finished with, however many blocks of an ID alone came after it."""
+    """A repeat is compared with the last finished event, however many blocks of an ID alone came after that."""
     assert resumed(events(1, 2) + b"id: 3\n\n", events(2, 4)).data == ["1", "2", "4"]
     assert resumed(events(1, 2) + b"id: 3\n\n", event(3, "2") + events(4)).data == ["1", "2", "2", "4"]
 
 
 def test_an_empty_id_proves_nothing() -> None:
-    """An event whose ID is empty is nothing that a server could have been asked to resume after."""
+    """An event with an empty ID is not skipped: a server cannot resume after an empty ID."""
     assert resumed(b"id\ndata: a\n\nid: 5\n\n", b"id\ndata: a\n\n").data == ["a", "a"]
 
 
 def test_a_first_event_that_is_too_large() -> None:
-    """An event that is too large is one before and after a skipped repeat, and what came before it is handed out."""
+    """
+    An event that is too large is an error before and after a skipped repeat, after the events before it are delivered.
+    """
     huge = b"data: " + b"x" * 100 + b"\n\n"
     for first, data in ((b"", []), (event(2), []), (event(2, "b"), ["b"]), (event(3), ["3"])):
         for end in (huge, huge[:-2]):
@@ -122,7 +124,9 @@ SERVERS: dict[str, Callable[[int], int]] = {
 
 
 def serve(shell: Shell, kind: str, cuts: list[int], count: int, **options: Any) -> tuple[list[str], Any]:
-    """Read a stream of so many events from a server of that kind, which cuts each connection after so many."""
+    """
+    Read a stream of `count` events from a server of that kind, which cuts its connections after the numbers in `cuts`.
+    """
     left = list(cuts)
 
     def answer(request: RecordedRequest) -> Answer:
@@ -139,14 +143,14 @@ def serve(shell: Shell, kind: str, cuts: list[int], count: int, **options: Any) 
 @pytest.mark.parametrize("kind", ["exact", "inclusive"])
 @in_turn("cuts", [[1], [2], [1, 2], [3, 2, 2], [2, 1, 1, 3]], ids=str)
 def test_no_event_is_lost_or_repeated(shell: Shell, kind: str, cuts: list[int]) -> None:
-    """From a server that goes on after the ID, or with it, each event comes once, wherever it is cut."""
+    """From a server that continues after the ID, or with it, each event is delivered once, wherever it is cut."""
     data, result = serve(shell, kind, cuts, 5, resume=RESUME)
     assert (result.error, data) == (None, ["1", "2", "3", "4", "5"])
     assert result.stream.stats.events == 5
 
 
 def test_a_server_that_starts_over_after_one_event(shell: Shell) -> None:
-    """One that starts over after exactly one event repeats just that; after more it is noticed, and an error."""
+    """Starting over after exactly one event is a mere repeat; after more events it is an error."""
     data, result = serve(shell, "forgetful", [1], 3, resume=RESUME)
     assert (result.error, data) == (None, ["1", "2", "3"])
     data, result = serve(shell, "forgetful", [2], 3, resume=RESUME)
@@ -155,7 +159,7 @@ def test_a_server_that_starts_over_after_one_event(shell: Shell) -> None:
 
 
 def test_a_repeat_is_logged_and_counted_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    """The skipped event is a line in the log, and no progress: attempts are counted on, and clocks run on."""
+    """A skipped event is logged, and is not progress: it resets neither the attempts nor the clocks."""
     caplog.set_level(logging.INFO, "sse_client")
     again = ok(event(2), RESET)
     result = run(plan(resume=RESUME), ok(events(1, 2), RESET), *[again] * 3, ok(events(2, 3)))
@@ -173,14 +177,14 @@ def test_a_repeat_is_logged_and_counted_nowhere(caplog: pytest.LogCaptureFixture
 
 
 def test_a_subscription_skips_nothing() -> None:
-    """A subscription hands out what comes, as a browser does; with `resume=` it skips a repeat as well."""
+    """A subscription delivers repeats, as a browser does; with `resume=` it skips a repeat as well."""
     replies = ok(events(1, 2)), ok(events(2, 3)), ok(events(3), RESET), answer(204)
     assert run(subscription(), *replies).data == ["1", "2", "2", "3", "3"]
     assert run(subscription(resume=RESUME), *replies).data == ["1", "2", "3"]
 
 
 def test_the_first_connection_skips_nothing() -> None:
-    """Only what a stream itself has handed out can be a repeat of it."""
+    """Only an event that the stream itself has delivered can be repeated."""
     assert run(plan(GET, resume=RESUME, last_event_id="1"), ok(events(1, 2))).data == ["1", "2"]
     assert run(plan(GET, resume=RESUME), ok(RESET), ok(events(1, 2))).data == ["1", "2"]
 
@@ -192,7 +196,7 @@ TWINS = [
     ("after-the-cut", [event(1, "a"), event(2, "b") + event(2, "c"), event(2, "c") + event(3, "d")], "abccd"),
     ("after-a-repeat", [event(1, "a"), event(1, "a") + event(1, "b"), event(1, "b") + event(2, "c")], "abbc"),
     ("long-before", [event(1, "a") + event(1, "a"), event(2, "b"), event(2, "b") + event(3, "c")], "aabbc"),
-    # None of these are two events in a row with one ID of their own.
+    # None of these are two events in a row with the same own ID.
     ("repeated-twice", [event(1, "a"), event(1, "a") + event(2, "b"), event(2, "b") + event(3, "c")], "abc"),
     ("inherited", [event(1, "a") + b"data: b\n\n", b"data: c\n\n" + event(2, "d"), event(2, "d")], "abcd"),
     ("named-pings", [event(1, "a") + b": 1\n\n" + event(2, "b"), event(2, "b") + event(3, "c")], "abc"),
@@ -202,7 +206,7 @@ TWINS = [
 @pytest.mark.parametrize("size", PIECES)
 @pytest.mark.parametrize(("bodies", "data"), [pytest.param(*row[1:], id=row[0]) for row in TWINS])
 def test_events_that_share_an_id(bodies: list[bytes], data: str, size: int) -> None:
-    """Once two events in a row had one ID of their own, nothing is skipped in the stream any more."""
+    """Once two events in a row had the same own ID, nothing in the stream is skipped any more."""
     *cut, last = bodies
     replies = [ok(*in_pieces((body,), size), RESET) for body in cut]
     result = run(plan(resume=RESUME), *replies, ok(*in_pieces((last,), size)))
@@ -210,7 +214,7 @@ def test_events_that_share_an_id(bodies: list[bytes], data: str, size: int) -> N
 
 
 def test_the_users_id_is_no_twin() -> None:
-    """A first event with the ID that the user came with is not the second of two in this stream."""
+    """A first event with the user's `last_event_id=` is not the second of two with that ID in this stream."""
     result = run(plan(resume=RESUME, last_event_id="1"), ok(events(1, 2), RESET), ok(events(2, 3)))
     assert result.data == ["1", "2", "3"]
 
@@ -221,7 +225,7 @@ def test_the_users_id_is_no_twin() -> None:
     st.integers(1, 50),
 )
 def test_no_event_is_lost(ids: list[str], cuts: list[int], size: int) -> None:
-    """Whatever IDs they have of their own, share or inherit: events that differ all come, from an exact server."""
+    """Whether events have their own IDs, share or inherit them, all that differ are delivered, from an exact server."""
     blocks, number = [], 1
     for index, kind in enumerate(ids):
         number += kind == "next"

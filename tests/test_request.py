@@ -1,4 +1,4 @@
-"""How a request is named in texts: by its method, host and path, and never by what may be a secret."""
+"""How a request is named in texts: by its method, host and path, and never by a possible secret."""
 
 import pytest
 
@@ -38,7 +38,7 @@ from sse_client._request import public_url
         ("http://host/@user", "http://host/@user"),
         ("http://host:8000/chat?to=me@example.org", "http://host:8000/chat"),
         ("/users/@me", "/users/@me"),
-        # What ends a host may stand in a password: then the host cannot be told from it.
+        # A character that ends a host may be in a password: then the host cannot be told from it.
         ("http://user:sec/ret@host/", "http://…"),
         ("http://user:sec?ret@host/", "http://…"),
         ("http://user:sec#ret@host/", "http://…"),
@@ -53,12 +53,12 @@ from sse_client._request import public_url
     ],
 )
 def test_public_url(url: str, named: str) -> None:
-    """A URL is named without its user, query and fragment, and if these cannot be told apart, by its scheme alone."""
+    """A URL is named without its user, query and fragment, or only by its scheme if these cannot be told apart."""
     assert public_url(url) == named
 
 
 def test_repr() -> None:
-    """A request's repr shows what it is called, and nothing that may be a secret."""
+    """A request's repr shows its method and public URL, and no possible secret."""
     request = Request(
         method="POST",
         url="http://user:secret@host/chat?key=secret",

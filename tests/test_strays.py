@@ -1,4 +1,4 @@
-"""What a server says outside any field: errors that nobody framed, and bodies that are not event streams at all."""
+"""Lines outside any field: errors that are not framed as events, and bodies that are not event streams."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ VERTEX = """\
 
 
 def read(shell: Shell, *answers: Answer | str, **options: Any) -> Run:
-    """Read a stream whose answers are played one after the other."""
+    """Read a stream whose responses are played one after the other."""
     transport = scripted_transport(*(Answer(each) if isinstance(each, str) else each for each in answers))
     result = shell.read(URL, http={"transport": transport}, **options)
     assert len(transport.requests) == len(answers)
@@ -54,7 +54,7 @@ def check(result: Run, data: list[str], outcome: str, error: type[SSEError] | No
 
 # Errors
 
-# What follows the events, and the message and the code that are found in it.
+# The text after the events, and the message and the code found in it.
 ERRORS: dict[str, tuple[str, str | None, Any]] = {
     "a line": (f"{LLAMA}\n\n", "context shift is disabled", 500),
     "a line without its end": (LLAMA, "context shift is disabled", 500),
@@ -90,7 +90,7 @@ def test_an_error_after_events(shell: Shell, text: str, message: str | None, cod
 @pytest.mark.parametrize(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("size", [1, 7])
 def test_an_error_in_pieces(text: str, message: str | None, code: Any, size: int) -> None:
-    """However the body was cut, the error is the same."""
+    """The error is the same however the body is cut."""
     body = ("data: 1\n\n" + text).encode()
     result = read(Shell("sync", httpx), Answer(*(body[at : at + size] for at in range(0, len(body), size))))
     assert isinstance(result.error, ErrorEventReceived)
@@ -98,7 +98,7 @@ def test_an_error_in_pieces(text: str, message: str | None, code: Any, size: int
 
 
 def test_an_error_is_read_as_any_other(shell: Shell) -> None:
-    """If `errors=` names where the message and the code of an error event are, they are read from there."""
+    """If `errors=` has the paths of the message and the code, they are used for such an error too."""
     errors = ErrorEvent(field="error", message="error.what", code="error.number")
     result = read(shell, 'data: 1\n\n{"error": {"what": "no", "number": 7, "message": "?"}}\n', errors=errors)
     assert isinstance(result.error, ErrorEventReceived)
@@ -116,14 +116,14 @@ def test_an_error_nested_deeply(depth: int) -> None:
 
 @in_turn("text", [LLAMA, VERTEX, f"{VERTEX}data: x"], ids=["line", "object", "and a cut event"])
 def test_an_error_explains_what_is_missing(shell: Shell, text: str) -> None:
-    """The error is the cause of what else is wrong at the end: a missing terminator, an event that was cut."""
+    """The error is raised instead of a missing terminator or a cut event."""
     result = read(shell, "data: 1\n\n" + text, terminator=Terminator(event="end"))
     check(result, ["1"], "error_event", ErrorEventReceived)
 
 
 @every_shell
 def test_an_error_explains_a_lost_connection(shell: Shell) -> None:
-    """A connection that is lost after the error is not resumed: the server has said what is wrong."""
+    """A connection that is lost after the error is not resumed: the server has reported the reason."""
     answer = Answer("id: 1\ndata: 1\n\n" + LLAMA + "\n\n", Pause(1), RST)
     result = read(shell, answer, resume=LastEventID())
     check(result, ["1"], "error_event", ErrorEventReceived)
@@ -132,7 +132,7 @@ def test_an_error_explains_a_lost_connection(shell: Shell) -> None:
 
 
 def test_half_an_error_is_none(shell: Shell) -> None:
-    """An object that the connection was lost in, or that ends too early, says nothing."""
+    """An object that is incomplete because of a cut or an early end is not an error."""
     half = VERTEX[:40]
     check(read(shell, Answer("data: 1\n\n" + half, RST), retry=None), ["1"], "interrupted", StreamInterrupted)
     check(read(shell, "data: 1\n\n" + half), ["1"], "truncated", StreamTruncated)
@@ -149,7 +149,7 @@ def test_half_an_error_is_none(shell: Shell) -> None:
 )
 @pytest.mark.parametrize("text", [f"{LLAMA}\n\n", f"{VERTEX}\n"], ids=["line", "object"])
 def test_never_with_the_terminator(shell: Shell, body: str, options: Any, text: str) -> None:
-    """A stream that came to its terminator is complete, whatever else stands beside it."""
+    """A stream that reached its terminator is completed, whatever other lines it has."""
     check(read(shell, body.replace("{}", text), **options), ["1"], "completed", None)
 
 
@@ -171,7 +171,7 @@ NO_ERRORS = {
 
 @in_turn("text", NO_ERRORS.values(), ids=NO_ERRORS)
 def test_no_false_alarm(shell: Shell, text: str) -> None:
-    """Other lines that no field is are left alone, as the standard has it."""
+    """Other unknown lines are ignored, as in the standard."""
     data = [line[6:] for line in text.split("\n") if line.startswith("data: ")]
     check(read(shell, "data: 1\n\n" + text), ["1", *data], "completed", None)
 
@@ -195,7 +195,7 @@ NO_STREAMS = {
 @in_turn(("body", "first"), NO_STREAMS.values(), ids=NO_STREAMS)
 @pytest.mark.parametrize("options", [{}, {"terminator": Terminator(event="end")}], ids=["", "terminator"])
 def test_no_event_stream(shell: Shell, body: str, first: str, options: Any) -> None:
-    """A body of which nothing was understood is a `ContentTypeError` that quotes its first line, and is not retried."""
+    """A body of only unknown lines is a `ContentTypeError` that quotes its first line, and is not retried."""
     result = read(shell, body, retry=RetryPolicy(retry_ambiguous=True), **options)
     check(result, [], "failed", ContentTypeError)
     error = result.error
@@ -208,7 +208,7 @@ def test_no_event_stream(shell: Shell, body: str, first: str, options: Any) -> N
 
 
 def test_the_message_of_no_event_stream(shell: Shell) -> None:
-    """What came is the error's body, in which a message is found as in that of any other response."""
+    """The body is kept in the error, and its message is found as in that of any other response."""
     error = read(shell, '{"detail": "not found"}\n').error
     assert isinstance(error, ContentTypeError)
     assert (error.message, error.json()) == ("not found", {"detail": "not found"})
@@ -216,7 +216,7 @@ def test_the_message_of_no_event_stream(shell: Shell) -> None:
 
 @in_turn(("text", "message", "code"), ERRORS.values(), ids=ERRORS)
 def test_an_error_alone(shell: Shell, text: str, message: str | None, code: Any) -> None:
-    """An error that is all there is, is one too."""
+    """An error without any event is raised too."""
     if "data: 2" not in text:
         result = read(shell, text, retry=RetryPolicy(retry_ambiguous=True))
         check(result, [], "error_event", ErrorEventReceived)
@@ -230,7 +230,7 @@ def test_an_error_alone(shell: Shell, text: str, message: str | None, code: Any)
 )
 @pytest.mark.parametrize("is_first", [True, False])
 def test_something_was_understood(shell: Shell, understood: str, is_first: bool) -> None:
-    """An event, even one that is only a ping, a comment, an ID or a `retry` makes a body an event stream."""
+    """An event, even a ping, a comment, an ID or a `retry` makes a body an event stream."""
     body = f"{understood}hello\n" if is_first else f"hello\n{understood}"
     result = read(shell, body, pings={"ping"})
     check(result, ["1"] if understood.startswith("data: 1") else [], "completed", None)
@@ -238,18 +238,18 @@ def test_something_was_understood(shell: Shell, understood: str, is_first: bool)
 
 @in_turn("body", ["", "\n\n", "\ufeff", ": pi", "retry: 3"])
 def test_an_empty_stream(shell: Shell, body: str) -> None:
-    """A body without a single line that is unknown is an empty stream."""
+    """A body without an unknown line is an empty stream."""
     check(read(shell, body), [], "completed", None)
 
 
 @in_turn("body", ["d", "ev", "hello\nda", "data: x", "hello\ndata: x\n"])
 def test_the_beginning_of_a_field(shell: Shell, body: str) -> None:
-    """What may be the beginning of an event was cut: that is a truncated stream."""
+    """If the possible beginning of an event was cut, the stream is truncated."""
     check(read(shell, body, retry=None), [], "truncated", StreamTruncated)
 
 
 def test_a_page_in_a_resume(shell: Shell) -> None:
-    """A page in the place of the rest of a stream is a failed attempt: another one follows."""
+    """A page instead of the rest of a stream is a failed attempt, which is retried."""
     answers = Answer("id: 1\ndata: 1\n\n", RST), PAGE, "id: 2\ndata: 2\n\n"
     check(read(shell, *answers, resume=LastEventID()), ["1", "2"], "completed", None)
     result = read(shell, answers[0], PAGE, resume=LastEventID(retry=RetryPolicy(max_retries=1)))
@@ -265,11 +265,11 @@ def test_a_subscription_goes_on(shell: Shell, text: str) -> None:
     check(read(shell, *answers, method="SUBSCRIBE"), ["1"], "completed", None)
 
 
-# What is kept
+# Limits
 
 
 def test_what_is_kept_is_bounded(shell: Shell) -> None:
-    """Of unknown lines 64 KiB are kept, whether they are many or long."""
+    """At most 64 KiB of unknown lines are kept, whether they are many or long."""
     for body in ("ab\n" * 100_000, "x" * 300_000 + "\n", "é" * 150_000):
         error = read(shell, body).error
         assert isinstance(error, ContentTypeError)
@@ -278,7 +278,7 @@ def test_what_is_kept_is_bounded(shell: Shell) -> None:
 
 
 def test_what_comes_first_is_kept() -> None:
-    """What comes after the bound is dropped, and an error that was kept is found."""
+    """Lines after the limit are dropped, and an error that was kept is found."""
     strays = Strays()
     strays.add(LLAMA)
     for _ in range(100_000):
@@ -290,7 +290,7 @@ def test_what_comes_first_is_kept() -> None:
 
 @pytest.mark.parametrize("line", ["{", "[", "{x}", "[1,", '{"error":[', "error: {", "[" * 2000])
 def test_lines_without_end(line: str) -> None:
-    """Whatever the lines are, to look for an error in them takes no long time, and raises nothing."""
+    """Whatever the lines are, searching for an error in them is fast, and raises nothing."""
     strays = Strays()
     for _ in range(MAX_KEPT):
         strays.add(line)
@@ -305,7 +305,7 @@ def test_lines_without_end(line: str) -> None:
     ],
 )
 def test_what_is_stray(line: str, expected: bool) -> None:
-    """A line that is cut is stray as soon as no field that is known can become of it."""
+    """A line that is cut is stray as soon as it cannot become a known field."""
     assert is_stray(line) is expected
 
 
@@ -314,7 +314,7 @@ def test_what_is_stray(line: str, expected: bool) -> None:
 
 @pytest.mark.skipif(not STREAMS.is_dir(), reason="the recorded streams are not beside this checkout")
 def test_recorded_streams() -> None:
-    """On recorded streams there is no false alarm, and an error that follows one is found."""
+    """Recorded streams cause no false alarm, and an error after one is found."""
     shell = Shell("sync", httpx)
     paths = sorted(STREAMS.glob("*/*.sse"))
     assert paths

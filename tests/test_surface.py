@@ -17,7 +17,7 @@ import sse_client
 import sse_client.httpx_sse
 import sse_client.testing
 
-# An `EventSource` and an `SSEError` of their own: the module is part of the name.
+# httpx_sse has its own `EventSource` and `SSEError`: the module is part of the name.
 MODULES = {"": sse_client, "testing.": sse_client.testing, "httpx_sse.": sse_client.httpx_sse}
 HAS_OTEL = find_spec("opentelemetry") is not None  # which is an extra
 if HAS_OTEL:
@@ -29,7 +29,7 @@ CLASSES = {
     if isinstance(cls := getattr(module, name), type)
 }
 
-# The same thing has two names where Python gives it two, and where httpx does.
+# The same thing has two names if Python gives it two, or httpx does.
 ASYNC_NAMES = {
     "close": "aclose",
     "__enter__": "__aenter__",
@@ -38,14 +38,14 @@ ASYNC_NAMES = {
     "__next__": "__anext__",
 }
 
-# What only one of the two can have, and why.
+# Names that only one of the two can have, and why.
 ONE_SIDED = {
     "__del__": "only a sync stream can close itself when it is collected: closing an async one needs its event loop",
 }
 
 
 def source_of(cls: type) -> ast.ClassDef:
-    """The definition of a class; errors say that they are the package's own, so every module is searched."""
+    """The definition of a class. Errors set their module to the package's, so every module is searched."""
     for module in modules():
         if vars(module).get(cls.__name__) is cls:
             for node in definitions(module):
@@ -71,7 +71,7 @@ def definitions(module: ModuleType) -> list[ast.ClassDef]:
 
 
 def attributes_of(cls: type) -> dict[str, bool]:
-    """The public attributes of a class, with those that it has from ours, and whether each is documented."""
+    """The public attributes of a class, with those inherited from ours, and whether each is documented."""
     found: dict[str, bool] = {}
     for each in cls.__mro__:
         if each.__module__.partition(".")[0] == "sse_client":
@@ -82,7 +82,7 @@ def attributes_of(cls: type) -> dict[str, bool]:
 
 
 def attributes_in(node: ast.ClassDef) -> Iterator[tuple[str, bool]]:
-    """All that a class body defines, and what its methods set, with whether a docstring is beside it."""
+    """Everything that a class body defines, or its methods set, and whether it has a docstring."""
     for statement, after in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             yield statement.name, ast.get_docstring(statement) is not None
@@ -101,7 +101,7 @@ def targets_of(statement: ast.stmt) -> list[ast.expr]:
 
 
 def is_text(statement: ast.stmt | None) -> bool:
-    """Whether the statement is a string alone: the docstring of the attribute before it."""
+    """Whether the statement is only a string: the docstring of the attribute before it."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
@@ -109,7 +109,7 @@ ATTRIBUTES = [f"{name}.{attribute}" for name, cls in CLASSES.items() for attribu
 
 
 def test_attributes_are_found() -> None:
-    """Methods, properties, fields, and what a constructor sets are all looked at, inherited ones too."""
+    """Methods, properties, fields, and attributes that a constructor sets are all found, even inherited ones."""
     expected = {
         "SSEClient.post",
         "EventStream.response",
@@ -127,13 +127,13 @@ def test_attributes_are_found() -> None:
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_every_public_attribute_is_documented(attribute: str) -> None:
-    """Each public attribute of a public class has a docstring, so `help()` and an editor can say what it is."""
+    """Each public attribute of a public class has a docstring, for `help()` and editors."""
     name, _, own = attribute.rpartition(".")
     assert attributes_of(CLASSES[name])[own], "it has no docstring"
 
 
 def test_no_optional_library_is_needed_for_types() -> None:
-    """Only what is for tests names httpx2 in its types: a checker takes a class that it cannot find for `Any`."""
+    """Only the testing package imports httpx2: type checkers treat a class that they cannot find as `Any`."""
     package = Path(sse_client.__file__).parent
     users = {path for path in package.rglob("*.py") if re.search(r"\n\s*(import|from) httpx2", path.read_text())}
     assert {path.parent.name for path in users} <= {"testing"}
@@ -144,7 +144,9 @@ TYPED = sorted((Path(__file__).parent / "typing").glob("*.py"))
 
 @pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
 def test_lines_that_must_fail(path: Path) -> None:
-    """Each ignored line of `tests/typing` is an error in mypy and in pyright: both report an ignore too many."""
+    """
+    Each ignored line of `tests/typing` is an error in mypy and in pyright, because both report superfluous ignores.
+    """
     project = tomllib.loads((path.parents[2] / "pyproject.toml").read_text())["tool"]
     assert project["mypy"]["strict"]
     assert "tests" in project["mypy"]["files"]
@@ -159,7 +161,7 @@ PAIRS = [(name.removeprefix("Async"), name) for name in sse_client.__all__ if na
 
 
 def names_of(cls: type) -> set[str]:
-    """The names of all methods and attributes of a class that its user meets, special ones too."""
+    """The names of all methods and attributes of a class that users see, special ones too."""
     ours = (each for each in cls.__mro__ if each.__module__.partition(".")[0] == "sse_client")
     special = {name for each in ours for name in vars(each) if name.startswith("__") and callable(getattr(each, name))}
     return {*special, *attributes_of(cls)} - {"__class_getitem__", "__init_subclass__"}
@@ -173,7 +175,7 @@ def test_pairs() -> None:
 
 @pytest.mark.parametrize(("sync", "async_"), PAIRS)
 def test_sync_and_async_are_alike(sync: str, async_: str) -> None:
-    """What a sync class has, its async counterpart has too, under the same name or its async form."""
+    """Each name of a sync class is in its async counterpart too, the same or in its async form."""
     expected = {ASYNC_NAMES.get(name, name) for name in names_of(CLASSES[sync]) - ONE_SIDED.keys()}
     assert expected == names_of(CLASSES[async_])
 

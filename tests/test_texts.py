@@ -1,7 +1,7 @@
 """
-What errors, logs and reprs say: the field's own words, with what was expected and what came, and never a secret.
+The texts of errors, logs and reprs: in the field's words, with what was expected and what came, and without secrets.
 
-A secret is the value of a header or cookie, and of a URL its user, query and fragment.
+A secret is the value of a header or cookie, and the user, query and fragment of a URL.
 """
 
 import logging
@@ -58,7 +58,7 @@ def read(shell: Shell, *answers: Answer, url: str = URL, **options: Any) -> Run:
 
 
 def chain(error: BaseException | None) -> list[str]:
-    """All that is said of an error, at any depth, also where Python would not show it."""
+    """All texts of an error, at any depth, even those that Python would not show."""
     said: list[str] = []
     while error is not None:
         said += [str(error), repr(error), *getattr(error, "__notes__", ()), *traceback.format_exception_only(error)]
@@ -97,7 +97,7 @@ def test_half_a_surrogate_pair(shell: Shell, data: str, caplog: pytest.LogCaptur
 
 @in_turn("data", HALVES)
 def test_half_of_a_pair_in_an_untyped_stream(shell: Shell, data: str) -> None:
-    """`json()` keeps the half."""
+    """`json()` keeps half of a surrogate pair."""
     (event,) = read(shell, Answer(f"data: {data}\n\n")).events
     assert any(
         "\ud800" <= character <= "\udfff" for text in [*event.json(), *event.json().values()] for character in text
@@ -105,21 +105,21 @@ def test_half_of_a_pair_in_an_untyped_stream(shell: Shell, data: str) -> None:
 
 
 def test_halves_are_joined() -> None:
-    """Two halves that came in two events make one emoji, in the way that the docstring tells."""
+    """Two halves from two events can be joined to one emoji, as the docstring describes."""
     text = "".join(ServerSentEvent(data=data).json() for data in (r'"\ud83d"', r'"\ude00"'))
     assert text.encode("utf-16", "surrogatepass").decode("utf-16") == "\U0001f600"
 
 
 @in_turn("data", [r'{"content": "\ud83d', r'{"content": "\ud83d"', r'{"content": \ud83d}'])
 def test_what_is_no_json_at_all(shell: Shell, data: str) -> None:
-    """Where the data is not JSON, the half of a pair in it is not what is wrong."""
+    """If the data is not JSON, the error says so and does not mention the surrogate pair."""
     error = read(shell, Answer(f"data: {data}\n\n"), events=Text).error
     assert isinstance(error, DecodeError)
     assert str(error).startswith("'message' event does not match Text: Invalid JSON:")
 
 
 def test_half_a_pair_in_an_error_event(shell: Shell) -> None:
-    """An error event keeps the half in its message; its text can be encoded."""
+    """An error event keeps the half in its message, and its texts can be encoded."""
     answer = Answer('data: {"error": "\\ud83d", "code": "\\ude00"}\n\n')
     error = read(shell, answer, errors=ErrorEvent(field="error", code="code")).error
     assert isinstance(error, ErrorEventReceived)
@@ -162,7 +162,7 @@ NOT_ASCII = "sécret"
     ],
 )
 def test_what_cannot_be_encoded(shell: Shell, options: dict[str, Any], text: str) -> None:
-    """What HTTP cannot carry is an error that names it, and holds nothing of its value at any depth."""
+    """A value that HTTP cannot carry is a ValueError that says where it is, without the value at any depth."""
     if "json" in options and shell.library.Request("POST", "http://a/", json="é").read().isascii():
         pytest.skip("httpx 0.27 writes JSON in ASCII, which carries everything")
     with pytest.raises(ValueError, match=text) as caught:
@@ -182,7 +182,7 @@ PASSWORDS = ["pwd/one", "pwd?one", "pwd#one", "p@pwd/one", "p@pwd?one", "12/pwdo
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("place", ["url", "resume", "function", "base_url"])
 def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
-    """A password with a "/", "?" or "#" in it is never told, whatever the error is that it leads to."""
+    """A password with a "/", "?" or "#" is never shown, whatever error it causes."""
     url = f"http://user:{password}@host/chat"
     refused, cut = Answer(status=400), Answer("id: 1\ndata: 1\n\n", FIN)
     transport = scripted_transport(*([refused] if place == "url" else [cut, refused]))
@@ -197,7 +197,7 @@ def test_a_password_that_is_not_escaped(password: str, place: str) -> None:
 
 @in_turn("answer", [Answer(status=400), Answer("x", headers={"Content-Type": "text/html"})])
 def test_a_fragment_is_not_told(shell: Shell, answer: Answer) -> None:
-    """Nothing behind the "#" of a URL is in the text of an error, nor in the stream's repr."""
+    """The fragment of a URL is neither in the text of an error nor in the stream's repr."""
     result = read(shell, answer, url=f"{URL}#token=secret")
     assert result.error is not None
     assert f"POST {URL}" in str(result.error)
@@ -245,7 +245,7 @@ calls = pytest.mark.parametrize("call", [sync_call, async_call])
     ],
 )
 def test_urls(call: Callable[..., None], url: str, text: str) -> None:
-    """A URL that no request can go to is a ValueError of the call itself, without a request and without its query."""
+    """An invalid or relative URL is a ValueError of the call itself, without a request and without its query."""
     with pytest.raises(ValueError, match=text.replace("(", r"\(")) as caught:
         call(url=url)
     str(caught.value).encode()
@@ -259,13 +259,13 @@ def test_urls(call: Callable[..., None], url: str, text: str) -> None:
     ["http://example.org", "HTTP://Example.org:80/?a=b#c", "https://user:pw@[::1]:65535/", "http://é.example/ü?q=ü"],
 )
 def test_good_urls(url: str) -> None:
-    """What has a scheme and a host is a URL."""
+    """A URL with a scheme and a host is accepted."""
     sync_call(url=url)
     sync_call(resume=LastEventID(url=url))
 
 
 def test_relative_urls() -> None:
-    """A relative URL needs a `base_url`, of the client or of the HTTP client that it was given."""
+    """A relative URL needs a `base_url`, of the client or of its HTTP client."""
     for client in (SSEClient(base_url=URL), SSEClient(http_client=httpx.Client(base_url=URL))):
         with client:
             for url in ("/chat", "chat", "", "?a=b"):
@@ -278,7 +278,7 @@ def test_relative_urls() -> None:
 @pytest.mark.parametrize("client", [SSEClient, AsyncSSEClient])
 @pytest.mark.parametrize("base_url", ["localhost:8000", "/api", "ftp://host", "http://user:se/cret@host"])
 def test_base_urls(client: Any, base_url: str) -> None:
-    """A `base_url` that is none is a ValueError of the client."""
+    """An invalid `base_url` is a ValueError of the client."""
     with pytest.raises(ValueError, match="expected a URL") as caught:
         client(base_url=base_url)
     assert "cret" not in "".join(chain(caught.value))
@@ -298,7 +298,7 @@ PLACES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("retry", "hint"), [(3, "; write RetryPolicy(max_retries=3)"), (True, ""), ("3", "")])
 def test_a_retry_that_is_none(place: str, retry: Any, hint: str) -> None:
-    """A number of retries is a TypeError at once, with what to write in its place."""
+    """A number of retries is a TypeError at once, which says what to write instead."""
     with pytest.raises(TypeError) as caught:
         PLACES[place](retry=retry)
     assert str(caught.value) == f"expected RetryPolicy or None for retry, got {retry!r}{hint}"
@@ -306,20 +306,20 @@ def test_a_retry_that_is_none(place: str, retry: Any, hint: str) -> None:
 
 @pytest.mark.parametrize("place", list(PLACES)[:5])
 def test_a_timeout_that_is_none(place: str) -> None:
-    """So is a timeout of another library."""
+    """A timeout of another library is a TypeError at once."""
     with pytest.raises(TypeError) as caught:
         PLACES[place](timeout=httpx.Timeout(5))
     assert str(caught.value) == "expected seconds, an sse_client.Timeouts or None, got Timeout(timeout=5)"
 
 
 def test_the_reason_of_a_status(shell: Shell) -> None:
-    """What a status is called is the server's business, and not that of the Python version."""
+    """The reason phrase of a status is the server's, not Python's."""
     answer = Answer("HTTP/1.1 422 Not Like This\r\nContent-Length: 0\r\n\r\n", framing="raw")
     assert str(read(shell, answer).error) == f"POST {URL} returned 422 Not Like This"
 
 
 def test_numbers_of_a_decode_error(shell: Shell) -> None:
-    """An event that does not fit has the numbers of the stream, too; the stream goes on."""
+    """A `DecodeError` has the stats of the stream too."""
     error = read(shell, Answer("data: 1\n\n", "data: x\n\n"), events=int).error
     assert isinstance(error, DecodeError)
     assert (error.stats.attempts, error.stats.events) == (1, 2)
@@ -341,7 +341,7 @@ async def ashown(stream: Any) -> list[str]:
 
 
 def test_repr_of_a_stream(shell: Shell) -> None:
-    """A stream shows its request, how far it is, and how it ended."""
+    """A stream's repr shows its request, its progress, and how it ended."""
     found: list[str] = []
 
     async def main() -> None:
@@ -371,12 +371,12 @@ def test_repr_of_a_stream(shell: Shell) -> None:
     ],
 )
 def test_path_in_a_repr(url: str, path: str) -> None:
-    """A stream's repr has the path of its URL alone."""
+    """A stream's repr has only the path of its URL."""
     assert public_path(url) == path
 
 
 def test_repr_of_a_client() -> None:
-    """A client shows its base URL, without a user."""
+    """A client's repr shows its base URL, without a user."""
     kinds: list[Any] = [(SSEClient, httpx.Client), (AsyncSSEClient, httpx.AsyncClient)]
     for kind, http in kinds:
         name = kind.__name__
@@ -386,7 +386,7 @@ def test_repr_of_a_client() -> None:
 
 
 def test_repr_of_handlers() -> None:
-    """A registry shows what is registered, in order."""
+    """A registry's repr shows what is registered, in order."""
     on = Handlers()
     assert repr(on) == "<Handlers>"
     assert repr(on.open) == "<on.open, 0 handlers>"
@@ -408,7 +408,7 @@ def test_repr_of_handlers() -> None:
 
 
 def test_repr_of_a_parser() -> None:
-    """A parser shows where it is."""
+    """A parser's repr shows its state."""
     parser = EventParser()
     assert repr(parser) == "<EventParser between events, last_event_id=''>"
     parser.feed(b"id: 7\n\ndata: 1")
@@ -416,7 +416,7 @@ def test_repr_of_a_parser() -> None:
 
 
 def test_repr_of_what_is_for_tests() -> None:
-    """A scripted transport and a server show what they have been asked."""
+    """The reprs of a scripted transport and a server show the number of requests."""
     transport = scripted_transport(ONE, ONE)
     assert repr(transport) == "<ScriptedTransport 2 scripts, 0 requests>"
     with EventServer(ONE) as server, httpx.Client() as client:
@@ -464,7 +464,7 @@ PUBLIC: list[Any] = [
     "value", PUBLIC, ids=[f"{number}-{type(value).__name__}" for number, value in enumerate(PUBLIC)]
 )
 def test_no_bare_object(value: Any) -> None:
-    """No public object is shown as an address, and none shows a secret."""
+    """No repr of a public object shows an address or a secret."""
     assert "object at 0x" not in repr(value)
     assert "secret" not in repr(value)
 
@@ -477,7 +477,7 @@ def test_all_that_is_public_is_shown() -> None:
 
 
 def test_version() -> None:
-    """The version stands in one place, which the build reads."""
+    """The version is in one place, which the build reads."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
     assert "version" not in project["project"]
     assert "version" in project["project"]["dynamic"]

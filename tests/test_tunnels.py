@@ -1,8 +1,8 @@
 """
-Failures behind a proxy: which of them may have reached the server.
+Failures behind a proxy: which requests may have reached the server.
 
-The states: the proxy does not answer its `CONNECT`, refuses it, or opens the tunnel; in the tunnel there is no TLS, TLS
-that is not trusted, or the server; the server answers, or is lost. And a proxy without a tunnel, as for plain HTTP.
+The cases: the proxy does not respond to its `CONNECT`, refuses it, or opens the tunnel; in the tunnel there is no TLS,
+untrusted TLS, or the server; the server is lost. And a proxy without a tunnel, as for plain HTTP.
 """
 
 import socket
@@ -76,7 +76,7 @@ def tunnel(port: int) -> Iterator[str]:
                 end.close()
 
 
-# What the proxy does with a `CONNECT`, and whether the request may have reached the server then: never.
+# The proxy's response to a `CONNECT`; the request cannot have reached the server.
 UNREACHED: dict[str, Callable[[], Answer]] = {
     "lost": lambda: Answer(FIN, framing="raw"),
     "reset": lambda: Answer(RST, framing="raw"),
@@ -89,7 +89,7 @@ UNREACHED: dict[str, Callable[[], Answer]] = {
 
 @pytest.mark.parametrize("name", UNREACHED)
 def test_a_request_that_stayed_at_the_proxy(shell: Shell, name: str) -> None:
-    """Whatever fails before the tunnel has TLS, the request was not sent: so a POST is tried again."""
+    """Whatever fails before the tunnel has TLS, the request was not sent, so a POST is retried."""
     with EventServer(UNREACHED[name]()) as proxy:
         http = {"proxy": proxy.url, "verify": trusting()}
         error = shell.read("https://127.0.0.1:9/", http=http, json={}, retry=QUICK).error
@@ -100,7 +100,7 @@ def test_a_request_that_stayed_at_the_proxy(shell: Shell, name: str) -> None:
 
 
 def test_a_certificate_that_is_not_trusted(shell: Shell) -> None:
-    """The same of a server in the tunnel whose certificate nobody has signed."""
+    """The request was not sent either if the server in the tunnel has an untrusted certificate."""
     with EventServer(Answer("data: ok\n\n"), ssl_context=serving()) as server, tunnel(server.port) as proxy:
         http = {"proxy": proxy}
         error = shell.read(server.url, http=http, json={}, retry=None).error
@@ -110,7 +110,7 @@ def test_a_certificate_that_is_not_trusted(shell: Shell) -> None:
 
 @pytest.mark.parametrize("ending", [FIN, RST], ids=["closed", "reset"])
 def test_a_request_that_went_through(shell: Shell, ending: Any) -> None:
-    """What is lost in the tunnel may have reached the server: a POST is not sent again."""
+    """A request that is lost in the tunnel may have reached the server: a POST is not sent again."""
     lost = Answer(ending, framing="raw")
     with EventServer(lost, ssl_context=serving()) as server, tunnel(server.port) as proxy:
         http = {"proxy": proxy, "verify": trusting()}
@@ -121,14 +121,14 @@ def test_a_request_that_went_through(shell: Shell, ending: Any) -> None:
 
 
 def test_a_stream_through_a_tunnel(shell: Shell) -> None:
-    """A stream comes through a tunnel as without."""
+    """A stream through a tunnel is the same as without."""
     with EventServer(Answer("data: ok\n\n"), ssl_context=serving()) as server, tunnel(server.port) as proxy:
         result = shell.read(server.url, http={"proxy": proxy, "verify": trusting()}, json={})
     assert (result.error, result.data) == (None, ["ok"])
 
 
 def test_a_proxy_without_a_tunnel(shell: Shell) -> None:
-    """Plain HTTP goes to the proxy itself, which may have passed it on."""
+    """Plain HTTP goes to the proxy itself, which may have passed it on, so a lost POST is ambiguous."""
     with EventServer(Answer(RST, framing="raw")) as proxy:
         error = shell.read("http://127.0.0.1:9/", http={"proxy": proxy.url}, json={}, retry=QUICK).error
     assert isinstance(error, ConnectionFailed)

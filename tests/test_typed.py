@@ -1,7 +1,7 @@
 """
-Typed events: what a type makes of an event's name and data, by the decoder alone and through the shells.
+Typed events: how a type decodes an event's name and data, by the decoder alone and through the shells.
 
-`DECODED` is a table: a type, the events that come, and what becomes of each.
+`DECODED` is a table: a type, its events, and the result for each.
 """
 
 from typing import Annotated, Any, Literal
@@ -77,7 +77,7 @@ ALIAS_OF_ALIAS = TypeAliasType("ALIAS_OF_ALIAS", Annotated[ALIAS, "x"])
 TEXT, DONE = '{"type": "text", "content": "a"}', '{"type": "done"}'
 TOKEN, USAGE = '{"token": "a"}', '{"input": 1, "output": 2}'
 
-# A type; then for each event its name, its data, and what becomes of it. DecodeError where it does not fit.
+# A type; then for each event its name, its data, and the result. DecodeError if it does not match.
 DECODED: dict[str, tuple[Any, list[tuple[str, str, Any]]]] = {
     "model": (
         Text,
@@ -203,7 +203,7 @@ DECODED: dict[str, tuple[Any, list[tuple[str, str, Any]]]] = {
 
 @pytest.mark.parametrize("name", DECODED)
 def test_decoded(name: str) -> None:
-    """A type says by itself how its members are told apart: by a field, by keys, by name, by all of these."""
+    """The type alone determines how its members are told apart: by a field, by keys, by name, or by all of these."""
     form, events = DECODED[name]
     decoder = Decoder(form)
     for event, data, expected in events:
@@ -217,7 +217,7 @@ def test_decoded(name: str) -> None:
 
 
 def values_of(result: Run) -> list[Any]:
-    """What was handed out, which is no `ServerSentEvent` here."""
+    """The delivered values, which are not `ServerSentEvent` here."""
     return list(result.events)
 
 
@@ -227,7 +227,7 @@ async def next_of(reader: Reader) -> Any:
 
 @in_turn("name", DECODED)
 def test_shells_decode_alike(shell: Shell, name: str) -> None:
-    """Through a client the same comes out; what is unknown, or empty, does not."""
+    """A client delivers the same values; unknown events and empty data are not delivered."""
     form, events = DECODED[name]
     good = [(event, data, value) for event, data, value in events if value is not DecodeError]
     stream = "".join(f"event: {event}\ndata: {data}\n\n" for event, data, _ in good)
@@ -240,21 +240,21 @@ def test_shells_decode_alike(shell: Shell, name: str) -> None:
 
 
 def test_named() -> None:
-    """`Named` needs a name, and shows its names."""
+    """`Named` needs a name, and its repr shows its names."""
     with pytest.raises(TypeError, match="at least one event name"):
         Named()
     assert repr(Named("a", "b")) == "Named('a', 'b')"
 
 
 def test_annotated_with_anything(shell: Shell) -> None:
-    """A type may be annotated with what is no key of a cache."""
+    """A type may have annotations that cannot be keys of a cache."""
     with EventServer(Answer(f"data: {TOKEN}\n\n")) as server:
         for _ in range(2):
             assert values_of(shell.read(server.url, events=Annotated[Token, {"a": [1]}])) == [Token(token="a")]
 
 
 def test_the_order_of_a_union() -> None:
-    """Where an event fits two members, the first one is taken: two unions of one set are not the same type."""
+    """If an event matches two members, the first one wins, so the order of a union matters."""
 
     class First(BaseModel):
         x: int
@@ -267,7 +267,7 @@ def test_the_order_of_a_union() -> None:
         assert list(client.post(server.url, events=Second | First)) == [Second(x=1)]
 
 
-# A type, the event's data, and what the error's text must name.
+# A type, the event's data, and the texts that must be in the error.
 MISFITS: dict[str, tuple[Any, str, list[str]]] = {
     "bad JSON": (Text, '{"content": ', ["'message' event", "Text", "Invalid JSON"]),
     "no JSON": (Text, "hello", ["Text", "Invalid JSON"]),
@@ -284,7 +284,9 @@ MISFITS: dict[str, tuple[Any, str, list[str]]] = {
 
 @pytest.mark.parametrize("name", MISFITS)
 def test_decode_error(name: str) -> None:
-    """The error names the type, the field and what is wrong, in a line; it has the event, and pydantic's error."""
+    """
+    The error names the type, the field and the fault, in one line; it has the event, and pydantic's error as its cause.
+    """
     form, data, texts = MISFITS[name]
     event = ServerSentEvent(data=data, id="7")
     with pytest.raises(DecodeError) as caught:
@@ -299,7 +301,7 @@ def test_decode_error(name: str) -> None:
 
 @in_turn("data", ['{"content": "\\ud83d"}', '{"content": "\\ude00"}', '{"content": "\\ud83d\\ud83d"}'])
 def test_half_a_surrogate(shell: Shell, data: str) -> None:
-    """Half of a surrogate pair is no text: the event does not fit, is there as it came, and the next one is read."""
+    """Half of a surrogate pair is not text: the event is a `DecodeError`, and the next one is read."""
     assert ServerSentEvent(data=data).json()["content"]
     with EventServer(Answer(f"data: {data}\n\n", f"data: {TEXT}\n\n")) as server:
         errors, values = read_on(shell, server.url, events=Text)
@@ -308,7 +310,7 @@ def test_half_a_surrogate(shell: Shell, data: str) -> None:
 
 
 def read_on(shell: Shell, url: str, **options: Any) -> tuple[list[DecodeError], list[Any]]:
-    """Read a stream to its end, over each event that does not fit."""
+    """Read a stream to its end, continuing after each `DecodeError`."""
     errors: list[DecodeError] = []
     values: list[Any] = []
 
@@ -328,7 +330,7 @@ def read_on(shell: Shell, url: str, **options: Any) -> tuple[list[DecodeError], 
 
 
 def test_goes_on_behind_a_decode_error(shell: Shell) -> None:
-    """A `DecodeError` leaves the stream usable: the next `next()` goes on behind the event, also in one piece."""
+    """After a `DecodeError` the next `next()` continues after the event, even in the same piece."""
     pieces = (f"data: {TEXT}\n\n", "data: {}\n\n", f"data: x\n\ndata: {TEXT}\n\ndata: {{}}\n\n", f"data: {TEXT}\n\n")
     for answer in (Answer(*pieces), Answer("".join(pieces))):
         with EventServer(answer) as server:
@@ -338,14 +340,14 @@ def test_goes_on_behind_a_decode_error(shell: Shell) -> None:
 
 
 def test_a_decode_error_at_the_end(shell: Shell) -> None:
-    """The last event may be the one that does not fit; then the stream is over, and complete."""
+    """If the last event does not match, the stream is over and completed."""
     with EventServer(Answer(f"data: {TEXT}\n\ndata: {{}}\n\n")) as server:
         errors, values = read_on(shell, server.url, events=Text)
     assert (len(errors), len(values)) == (1, 1)
 
 
 def test_a_decode_error_that_is_not_caught(shell: Shell) -> None:
-    """A `DecodeError` that leaves the `with` is an error like any other: the stream is left by it."""
+    """A `DecodeError` that leaves the `with` abandons the stream, like any other exception."""
     with EventServer(Answer("data: {}\n\n", Pause(5))) as server:
         result = shell.read(server.url, events=Text)
     assert isinstance(result.error, DecodeError)
@@ -354,7 +356,7 @@ def test_a_decode_error_that_is_not_caught(shell: Shell) -> None:
 
 
 UNLISTED: list[tuple[Any, str, str]] = [
-    # A type, an event that it lists, and one that it does not.
+    # A type, an event that it covers, and one that it does not.
     (
         Annotated[Text, Named("text")] | Annotated[Done, Named("done")],
         "event: text\ndata: " + TEXT,
@@ -367,7 +369,7 @@ unlisted = pytest.mark.parametrize(("form", "known", "unknown"), UNLISTED, ids=[
 
 @unlisted
 def test_unknown_is_skipped(shell: Shell, form: Any, known: str, unknown: str) -> None:
-    """By default what the type does not list is skipped, and counted."""
+    """By default an event that the type does not cover is skipped, and counted."""
     with EventServer(Answer(f"{unknown}\n\n{known}\n\n{unknown}\n\n")) as server:
         for how in (None, "skip"):
             result = shell.read(server.url, events=form, unknown=how)
@@ -379,7 +381,7 @@ def test_unknown_is_skipped(shell: Shell, form: Any, known: str, unknown: str) -
 
 @unlisted
 def test_unknown_is_kept(shell: Shell, form: Any, known: str, unknown: str) -> None:
-    """With `unknown="keep"` it is handed out as it came, and counted."""
+    """With `unknown="keep"` such an event is delivered as it came, and counted."""
     with EventServer(Answer(f"{unknown}\n\n{known}\n\n")) as server:
         result = shell.read(server.url, events=form, unknown="keep")
     assert result.error is None
@@ -393,7 +395,7 @@ def test_unknown_is_kept(shell: Shell, form: Any, known: str, unknown: str) -> N
 
 @unlisted
 def test_unknown_is_raised(shell: Shell, form: Any, known: str, unknown: str) -> None:
-    """With `unknown="raise"` it is a `DecodeError` that names it; the stream goes on behind it."""
+    """With `unknown="raise"` such an event is a `DecodeError` that names it, and the stream continues after it."""
     with EventServer(Answer(f"{unknown}\n\n{known}\n\n")) as server:
         errors, values = read_on(shell, server.url, events=form, unknown="raise")
     (error,) = errors
@@ -403,7 +405,7 @@ def test_unknown_is_raised(shell: Shell, form: Any, known: str, unknown: str) ->
 
 
 def test_a_misfit_is_not_unknown(shell: Shell) -> None:
-    """What the type lists and what does not fit is an error, whatever `unknown` says."""
+    """An event that the type covers but that does not match is an error, whatever `unknown` is."""
     for unknown in UNKNOWNS:
         with EventServer(Answer('data: {"type": "text"}\n\n')) as server:
             errors, values = read_on(shell, server.url, events=BY_FIELD, unknown=unknown)
@@ -412,7 +414,7 @@ def test_a_misfit_is_not_unknown(shell: Shell) -> None:
 
 @in_turn("unknown", UNKNOWNS)
 def test_empty_data(shell: Shell, unknown: str) -> None:
-    """An event without data is skipped, whatever its name, as MCP's first one must be; its ID counts."""
+    """An event with empty data is skipped, whatever its name, such as MCP's first event; its ID counts."""
     stream = f"id: 1\ndata:\n\ndata: {TEXT}\n\nevent: x\nid: 2\ndata\n\n"
     with EventServer(Answer(stream)) as server:
         result = shell.read(server.url, events=BY_FIELD, unknown=unknown)
@@ -424,13 +426,13 @@ def test_empty_data(shell: Shell, unknown: str) -> None:
 
 
 def test_empty_data_is_an_event_untyped(shell: Shell) -> None:
-    """Where there is no type, it is an event like any other (WHATWG HTML, section 9.2.6)."""
+    """In an untyped stream empty data is an event like any other (WHATWG HTML, section 9.2.6)."""
     with EventServer(Answer("id: 1\ndata:\n\n")) as server:
         assert shell.read(server.url).events == [ServerSentEvent(id="1")]
 
 
 def test_resumes_behind_a_skipped_event(shell: Shell) -> None:
-    """The ID of an event that was skipped is one to go on behind."""
+    """A stream may be resumed after the ID of an event that was skipped."""
     quick = RetryPolicy(initial_delay=0.01, jitter=0)
     first = Answer(f"retry: 50\nid: 1\ndata: {TEXT}\n\n", 'id: 2\ndata: {"type": "mood"}\n\n', FIN)
     with EventServer(first, Answer(f"id: 3\ndata: {DONE}\n\n")) as server:
@@ -441,7 +443,7 @@ def test_resumes_behind_a_skipped_event(shell: Shell) -> None:
 
 
 def test_last_event(shell: Shell) -> None:
-    """`stream.last_event` is the event that lies under the value: its name, its ID, its text."""
+    """`stream.last_event` is the raw event of the last value: its name, its ID, its data."""
     options: Any = {"events": BY_FIELD}
 
     async def main() -> None:
@@ -474,7 +476,7 @@ def read(shell: Shell, *steps: Any, **options: Any) -> Run:
 
 
 def test_dialect(shell: Shell) -> None:
-    """A dialect says all of an application's protocol at once."""
+    """A dialect contains an application's whole protocol."""
     result = read(shell, f"data: {TEXT}\n\nevent: ping\ndata: 1\n\n", f"data: {DONE}\n\n", Pause(5), dialect=DIALECT)
     assert result.error is None
     assert values_of(result) == [Text(content="a"), Done()]
@@ -485,7 +487,7 @@ def test_dialect(shell: Shell) -> None:
 
 
 def test_single_arguments_override_a_dialect(shell: Shell) -> None:
-    """Each argument of a call goes before its part of the dialect, and leaves the others as they are."""
+    """Each argument of a call overrides its part of the dialect, and leaves the others as they are."""
     stream = f'data: {TEXT}\n\nevent: ping\ndata: {TEXT}\n\ndata: {{"type": "mood"}}\n\n'
     text, mood = Text(content="a"), ServerSentEvent(data='{"type": "mood"}')
     assert values_of(read(shell, stream, dialect=DIALECT, terminator=None)) == [text, mood]
@@ -505,7 +507,7 @@ def test_single_arguments_override_a_dialect(shell: Shell) -> None:
 
 
 def test_terminator_and_errors_come_before_the_type(shell: Shell) -> None:
-    """An error event is an error, and [DONE] the end, whether the type has a place for it or not."""
+    """An error event is an error, and `[DONE]` is the end, whether or not the type covers it."""
     result = read(shell, f"data: {TEXT}\n\ndata: [DONE]\n\n", events=Text)
     assert (values_of(result), result.error) == ([Text(content="a")], None)
     result = read(shell, "event: error\ndata: no\n\n", events=Text, errors=ErrorEvent(event="error"))
@@ -513,7 +515,7 @@ def test_terminator_and_errors_come_before_the_type(shell: Shell) -> None:
 
 
 def test_a_terminator_that_does_not_fit(shell: Shell) -> None:
-    """A terminator that the type has no place for ends the stream all the same, and is skipped."""
+    """A terminator that the type does not cover still ends the stream, and is skipped."""
     events = Annotated[Text, Named("text")]
     stream = f"event: text\ndata: {TEXT}\n\nevent: end\ndata: bye\n\n"
     result = read(shell, stream, events=events, terminator=Terminator(event="end"))
@@ -523,7 +525,7 @@ def test_a_terminator_that_does_not_fit(shell: Shell) -> None:
 
 
 def test_pings_reach_nobody(shell: Shell) -> None:
-    """A ping is no event: not handed out, not counted, and no handler is called for it; its ID counts."""
+    """A ping is not an event: it is neither delivered nor counted, but its ID counts."""
     stream = f"data: {TEXT}\n\nevent: ping\nid: 7\ndata: 1\n\n"
     result = read(shell, stream, events=Text, pings=["ping"])
     assert values_of(result) == [Text(content="a")]
@@ -534,7 +536,7 @@ def test_pings_reach_nobody(shell: Shell) -> None:
 
 
 def test_pings_in_a_dispatch() -> None:
-    """Nor is it dispatched, by its name or otherwise."""
+    """A ping is not dispatched, by its name or otherwise."""
     seen: list[Any] = []
     on = Handlers()
     on("ping")(seen.append)
@@ -546,7 +548,7 @@ def test_pings_in_a_dispatch() -> None:
 
 
 def test_pings_feed_no_clock(shell: Shell) -> None:
-    """A server that only pings says nothing: `idle` runs out. Other events that are unknown do feed it."""
+    """Pings do not restart `idle`; other unknown events do."""
     steps: list[Any] = ["data: 1\n\n", *["event: ping\ndata: 1\n\n", Pause(0.03)] * 7]
     options: dict[str, Any] = {"timeout": Timeouts(idle=0.12)}
     pinged, unknown = (
@@ -567,7 +569,7 @@ def json_of(shell: Shell, *steps: Any, content_type: str = "application/json", *
 
 
 def test_json_is_no_stream(shell: Shell) -> None:
-    """By default a JSON answer is a `ContentTypeError`, with the server's own words."""
+    """By default a JSON response is a `ContentTypeError` with the server's message."""
     result = json_of(shell, '{"error": "overloaded"}')
     assert isinstance(result.error, ContentTypeError)
     assert result.error.message == "overloaded"
@@ -581,7 +583,7 @@ JSON_TYPES = [
 
 @in_turn("content_type", JSON_TYPES)
 def test_accept_json(shell: Shell, content_type: str) -> None:
-    """With `accept_json=True` it is a stream of one event, in UTF-8 whatever its charset says."""
+    """With `accept_json=True` a JSON response is a stream of one event, in UTF-8 whatever its charset."""
     result = json_of(shell, '{"content": "é"}', content_type=content_type, accept_json=True)
     assert result.error is None
     assert values_of(result) == [ServerSentEvent(data='{"content": "é"}')]
@@ -593,14 +595,14 @@ def test_accept_json(shell: Shell, content_type: str) -> None:
 
 @in_turn("content_type", ["text/html", "text/json", "application/jsonl", "application/x-json-stream"])
 def test_accept_json_takes_nothing_else(shell: Shell, content_type: str) -> None:
-    """Other media types are an error all the same; an event stream is one as ever."""
+    """Other media types are still an error, and an event stream is read as usual."""
     assert isinstance(json_of(shell, "{}", content_type=content_type, accept_json=True).error, ContentTypeError)
     stream = json_of(shell, "data: 1\n\ndata: 2\n\n", content_type="text/event-stream", accept_json=True)
     assert stream.data == ["1", "2"]
 
 
 def test_accept_json_in_pieces(shell: Shell) -> None:
-    """The answer is one event however it is cut, blank lines and all, and it needs no terminator."""
+    """The JSON response is one event however it is cut, even with blank lines, and needs no terminator."""
     text = '{\n\n"data": "a: b",\n\n"é": 1}'
     pieces = [bytes([byte]) for byte in text.encode()]
     result = json_of(shell, *pieces, framing="chunked", accept_json=True, terminator=Terminator(event="end"))
@@ -609,13 +611,13 @@ def test_accept_json_in_pieces(shell: Shell) -> None:
 
 
 def test_accept_json_that_does_not_fit(shell: Shell) -> None:
-    """What is no JSON after all is a `DecodeError` where it is typed."""
+    """A body that is not JSON is a `DecodeError` in a typed stream."""
     result = json_of(shell, "<html>", accept_json=True, events=Text)
     assert isinstance(result.error, DecodeError)
 
 
 def test_accept_json_of_an_error(shell: Shell) -> None:
-    """An error at status 200 may be told by `errors=`."""
+    """A JSON response with status 200 that matches `errors=` is an error."""
     result = json_of(shell, '{"error": {"message": "no"}}', accept_json=True, errors=ErrorEvent(field="error"))
     assert isinstance(result.error, ErrorEventReceived)
     assert result.error.message == "no"
@@ -624,7 +626,7 @@ def test_accept_json_of_an_error(shell: Shell) -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_accept_json_too_large(shell: Shell, framing: str) -> None:
-    """`max_event_size` holds for it too."""
+    """`max_event_size` applies to a JSON response too."""
     body = '"' + "x" * 98 + '"'
     assert json_of(shell, body, framing=framing, accept_json=True, max_event_size=100).data == [body]
     result = json_of(shell, body, framing=framing, accept_json=True, max_event_size=99)
@@ -634,7 +636,7 @@ def test_accept_json_too_large(shell: Shell, framing: str) -> None:
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_accept_json_cut(shell: Shell, framing: str) -> None:
-    """What breaks off is `StreamInterrupted`, and nothing of it is handed out."""
+    """A JSON response that breaks off is a `StreamInterrupted`, and nothing of it is delivered."""
     answer: Any = Answer('{"content": ', FIN, framing="chunked", headers={"Content-Type": "application/json"})
     if framing == "length":
         head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
@@ -646,7 +648,7 @@ def test_accept_json_cut(shell: Shell, framing: str) -> None:
 
 
 def test_accept_json_empty(shell: Shell) -> None:
-    """An empty JSON answer is an event without data; where it is typed, it is none."""
+    """An empty JSON response is an event with empty data; a typed stream skips it."""
     assert json_of(shell, accept_json=True).data == [""]
     assert json_of(shell, accept_json=True, events=Text).events == []
 
@@ -657,7 +659,7 @@ BOTH = "application/json, text/event-stream"
 @pytest.mark.parametrize("accept", ["x/y", "text/event-stream"])
 @in_turn("place", ["", "call", "client", "http"])
 def test_accept_json_asks_for_it(shell: Shell, place: str, accept: str) -> None:
-    """With `accept_json=True` a call says that it takes both, unless the user has said what to accept."""
+    """With `accept_json=True` a call accepts both types, unless the user sets the header."""
     own = {"headers": {"accept": accept}}
     client, http = (own if place == "client" else None), (own if place == "http" else None)
     options: dict[str, Any] = own if place == "call" else {}
@@ -667,7 +669,7 @@ def test_accept_json_asks_for_it(shell: Shell, place: str, accept: str) -> None:
 
 
 def test_accept_json_asks_for_it_again(shell: Shell) -> None:
-    """Each attempt says so, also after a redirect."""
+    """Each attempt accepts both types, even after a redirect."""
     moved = Answer(status=307, headers={"Location": "/there"}, framing="length")
     json = Answer("{}", headers={"Content-Type": "application/json"})
     policy = RetryPolicy(initial_delay=0.01, jitter=0)
@@ -680,7 +682,7 @@ def test_accept_json_asks_for_it_again(shell: Shell) -> None:
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("options", [{}, {"events": Text}, {"retry": None}], ids=["", "typed", "no retry"])
 def test_accepted(shell: Shell, content_type: str | None, framing: Any, options: dict[str, Any]) -> None:
-    """With `accept_json=True` a 202 without a body is an empty stream, whatever its media type, and complete."""
+    """With `accept_json=True` a 202 without a body is an empty, completed stream, whatever its media type."""
     with EventServer(Answer(status=202, headers={"Content-Type": content_type}, framing=framing)) as server:
         result = shell.read(server.url, accept_json=True, **options)
         assert len(server.requests) == 1
@@ -690,7 +692,7 @@ def test_accepted(shell: Shell, content_type: str | None, framing: Any, options:
 
 
 def test_accepted_needs_no_terminator(shell: Shell) -> None:
-    """It needs no terminator, as a 204 needs none."""
+    """A 202 without a body needs no terminator, like a 204."""
     with EventServer(Answer(status=202, headers={"Content-Type": None}, framing="length")) as server:
         result = shell.read(server.url, accept_json=True, terminator=Terminator(event="end"))
     assert result.error is None
@@ -712,14 +714,14 @@ ACCEPTED = {"Content-Type": "text/plain"}
     ids=["not asked for", "with a body", "200", "cut"],
 )
 def test_not_accepted(shell: Shell, answer: Answer, options: dict[str, Any]) -> None:
-    """Without `accept_json=`, with a body, or with another status, it is a `ContentTypeError` as ever."""
+    """Without `accept_json=`, with a body, or with status 200, it is a `ContentTypeError` as usual."""
     with EventServer(answer) as server:
         result = shell.read(server.url, **options)
     assert isinstance(result.error, ContentTypeError)
 
 
 def test_accepted_in_a_resume(shell: Shell) -> None:
-    """In the place of the rest of a stream a 202 without a body is a failed attempt."""
+    """On a resume, a 202 without a body is a failed attempt."""
     policy = RetryPolicy(initial_delay=0.01, jitter=0)
     answers = (
         Answer("id: 1\ndata: {}\nretry: 50\n\n", FIN),
@@ -732,6 +734,6 @@ def test_accepted_in_a_resume(shell: Shell) -> None:
 
 
 def test_the_name_of_a_type_is_none() -> None:
-    """A type's name in the place of the type is refused where it is written, and not at the first event."""
+    """A type's name instead of the type is an error of the call, not of the first event."""
     with pytest.raises(TypeError, match="expected the type itself for events, got its name, 'Text'"):
         SSEClient().post("http://localhost:1", events="Text")

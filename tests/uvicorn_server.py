@@ -1,4 +1,4 @@
-"""A FastAPI application on uvicorn, on loopback: a server as applications have it."""
+"""A FastAPI application on uvicorn, on loopback: a server like those of real applications."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def echo(request: Request) -> StreamingResponse:
 
 @app.api_route("/chat", methods=["GET", "POST"])
 async def chat(count: int = 10, patience: float = 0.0, silence: float = 0.0, accel: str = "") -> StreamingResponse:
-    """Return events one at a time: wait for the reader of the first, and before the last, which tells of it."""
+    """Return events one at a time: wait for the reader of the first, and report that in the last."""
 
     async def events() -> AsyncIterator[str]:
         first_is_read.clear()

@@ -13,7 +13,7 @@ from sse_client import ServerSentEvent, StreamStats
 from ._notes import Notes
 from ._output import Bytes, rounded
 from ._terminal import OFTEN, SECONDS_UNTIL_STATUS, StatusLine, console_on, has_rich
-from ._text import as_json, counted, in_one_line
+from ._text import as_json, counted, in_one_line, visible
 
 
 def pretty(stream: BinaryIO, notes: Notes, *, keeps_text: bool) -> "Plain":
@@ -66,7 +66,7 @@ class Rich(Plain):
         self._print(line)
 
     def _write(self, text: str) -> None:
-        self._print(self._text(text.removesuffix("\n")))
+        self._print(self._text(visible(text.removesuffix("\n"))))
 
     def _print(self, text: Any) -> None:
         self._console.print(text, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What several of the applications' tests need."""
+"""Helpers for several of the applications' tests."""
 
 import json
 import time
@@ -11,12 +11,12 @@ from sse_client import Handlers, SSEError
 
 
 def data(**fields: Any) -> str:
-    """An unnamed event that holds a JSON object."""
+    """An unnamed event that contains a JSON object."""
     return f"data: {json.dumps(fields, ensure_ascii=False)}\n\n"
 
 
 def named(event: str, **fields: Any) -> str:
-    """A named event that holds a JSON object."""
+    """A named event that contains a JSON object."""
     return f"event: {event}\n{data(**fields)}"
 
 
@@ -31,7 +31,7 @@ def eventually(holds: Callable[[], bool], within: float = 2.0) -> bool:
 
 
 def recording() -> tuple[Handlers, list[str]]:
-    """Handlers that note which moments in the life of a stream have come."""
+    """Handlers that record which moments in the life of a stream have come."""
     on, seen = Handlers(), list[str]()
     on.complete(lambda: seen.append("complete"))
 

@@ -1,4 +1,4 @@
-"""AgentHub, where the type is a field: what must hold, over real sockets."""
+"""AgentHub, where the type is a field: its promises, over real sockets."""
 
 import asyncio
 import threading
@@ -46,12 +46,12 @@ def url() -> Iterator[str]:
 
 
 def has_stopped() -> bool:
-    """Whether the server stops with the endless reply, now that nobody listens."""
+    """Whether the server stops with the endless reply after its reader has left."""
     return eventually(lambda: "endless" not in agenthub.generating, 0.5)
 
 
 def test_whole_reply(url: str, shell: Shell) -> None:
-    """Each event is of its type; `done` is the last one, and ends the stream."""
+    """Each event has its type, and `done` is the last one, and ends the stream."""
     result = shell.read(url + PATH, json=BODY, headers=HEADERS, dialect=AGENTHUB)
     events: list[object] = list(result.events)
     assert events == [
@@ -64,7 +64,7 @@ def test_whole_reply(url: str, shell: Shell) -> None:
 
 
 def test_the_server_is_what_it_should_be(url: str) -> None:
-    """`/health` answers 200; a stream is neither cached nor buffered; without a token there is none."""
+    """`/health` returns 200; a stream is neither cached nor buffered; without a token it is a 401."""
     assert httpx.get(f"{url}/health").status_code == 200
     with SSEClient(base_url=url, headers=HEADERS).post(PATH, json=BODY) as stream:
         assert stream.response.headers["cache-control"] == "no-cache"
@@ -73,7 +73,7 @@ def test_the_server_is_what_it_should_be(url: str) -> None:
 
 
 def test_the_request_is_what_it_should_be(shell: Shell) -> None:
-    """The request carries its three headers, and the body as JSON."""
+    """The request has its three headers, and the body as JSON."""
     with EventServer(Answer(DONE)) as server:
         shell.read(server.url + PATH, json=BODY, headers=HEADERS, dialect=AGENTHUB)
     [request] = server.requests
@@ -102,7 +102,7 @@ def test_a_screen_is_drawn_now_and_then(anyio_backend: str) -> None:
 
 
 def test_no_token_is_no_request(anyio_backend: str) -> None:
-    """Without a token there is an error of the application's own, and the server hears of nothing."""
+    """Without a token there is an error of the application's own, and no request."""
 
     async def main() -> None:
         async with connect(server.url, TokenStore()) as client:
@@ -116,7 +116,7 @@ def test_no_token_is_no_request(anyio_backend: str) -> None:
 
 
 def test_a_401_asks_for_a_fresh_token_once(shell: Shell) -> None:
-    """A 401 is answered with the next token, at once."""
+    """After a 401 the request is sent again at once, with the next token."""
     tokens = iter(["test-token-1", "test-token-2", "test-token-3"])
     with EventServer(Answer(status=401, framing="length"), Answer(*HELLO, DONE)) as server:
         result = shell.read(
@@ -128,7 +128,7 @@ def test_a_401_asks_for_a_fresh_token_once(shell: Shell) -> None:
 
 
 def test_a_second_401_is_the_end(shell: Shell) -> None:
-    """Where the fresh token is refused too, that is the answer."""
+    """If the fresh token is refused too, the 401 is the error."""
     with EventServer(Answer('{"detail": "unknown token"}', status=401, framing="length")) as server:
         result = shell.read(server.url, json=BODY, headers=lambda: HEADERS, dialect=AGENTHUB, retry=FAST)
     assert isinstance(result.error, StatusError)
@@ -137,7 +137,7 @@ def test_a_second_401_is_the_end(shell: Shell) -> None:
 
 
 def test_an_async_store_is_asked_for_each_attempt(anyio_backend: str) -> None:
-    """The store is an async function, asked anew also after a 503."""
+    """The async token store is called for each attempt, even after a 503."""
 
     async def main() -> None:
         async with (
@@ -153,7 +153,7 @@ def test_an_async_store_is_asked_for_each_attempt(anyio_backend: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 410, 413, 422, 451])
 def test_what_the_client_did_wrong_is_not_retried(status: int, shell: Shell) -> None:
-    """A 4xx is the client's fault, and will be one again: one request, one error, at once."""
+    """A 4xx that is the client's fault is not retried: one request, one error."""
     with EventServer(Answer(status=status, framing="length")) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=FAST)
     assert isinstance(result.error, StatusError)
@@ -162,7 +162,7 @@ def test_what_the_client_did_wrong_is_not_retried(status: int, shell: Shell) -> 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 503])
 def test_what_may_pass_is_tried_three_times(status: int, shell: Shell) -> None:
-    """These four of the 4xx, and a server's own faults, are tried again: three attempts in all."""
+    """Four of the 4xx and the server's own faults are retried: three attempts in all."""
     with EventServer(Answer(status=status, framing="length")) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=replace(FAST, initial_delay=0.01))
     assert isinstance(result.error, StatusError)
@@ -170,7 +170,7 @@ def test_what_may_pass_is_tried_three_times(status: int, shell: Shell) -> None:
 
 
 def test_the_delays_are_the_application_s(shell: Shell) -> None:
-    """`min(1000·2ⁿ, 10000)` ms; seen from the server, with delays that are a twentieth of these."""
+    """The delays are `min(1000·2ⁿ, 10000)` ms; the server sees them with a twentieth of these."""
     assert [RETRY.delay(n + 1, random=0.5) for n in range(6)] == [1, 2, 4, 8, 10, 10]
     with EventServer(Answer(status=503, framing="length")) as server:
         shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=FAST)
@@ -189,7 +189,7 @@ CUTS = {
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_cut_between_events_is_no_success(cut: str, shell: Shell) -> None:
-    """However quietly the connection ends, a reply without `done` is an error, and is not asked for again."""
+    """However the connection ends, a reply without `done` is an error, and is not requested again."""
     with EventServer(CUTS[cut]) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=FAST)
     assert isinstance(result.error, StreamTruncated | StreamInterrupted)
@@ -201,7 +201,7 @@ def test_a_cut_between_events_is_no_success(cut: str, shell: Shell) -> None:
 
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_cut_before_the_first_event(keyed: bool, shell: Shell) -> None:
-    """The server may have begun with the work: it is asked again only where a key tells it that this is the same."""
+    """The server may have begun the work, so the request is sent again only with an idempotency key."""
     key_header = "Idempotency-Key" if keyed else None
     with EventServer(Answer(": hello\n\n", FIN), Answer(*HELLO, DONE)) as server:
         result = shell.read(
@@ -220,7 +220,7 @@ def test_a_cut_before_the_first_event(keyed: bool, shell: Shell) -> None:
 
 
 def test_an_error_event_ends_the_stream(shell: Shell) -> None:
-    """What the server says is what the error says; nothing behind it counts."""
+    """An error event is raised with the server's message, and nothing after it counts."""
     with EventServer(Answer(*HELLO, data(type="error", message="out of credit"), *HELLO, DONE)) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB, retry=FAST)
     assert isinstance(result.error, ErrorEventReceived)
@@ -229,14 +229,14 @@ def test_an_error_event_ends_the_stream(shell: Shell) -> None:
 
 
 def test_nothing_counts_behind_done(shell: Shell) -> None:
-    """What comes behind `done`, and that the connection breaks there, is of no interest."""
+    """After `done`, neither further data nor a cut counts."""
     with EventServer(Answer(*HELLO, DONE, *HELLO, "data: {", FIN)) as server:
         result = shell.read(server.url, json=BODY, dialect=AGENTHUB)
     assert (result.error, len(result.events)) == (None, 3)
 
 
 def test_stop_from_another_thread(url: str) -> None:
-    """A Stop button ends both sides at once, and is no error: the loop ends, and the server stops generating."""
+    """A Stop button ends both sides at once without an error: the loop ends, and the server stops generating."""
     with (
         SSEClient(base_url=url, headers=HEADERS) as client,
         client.post(PATH, json=ENDLESS, dialect=AGENTHUB) as stream,
@@ -254,7 +254,7 @@ def test_stop_from_another_thread(url: str) -> None:
 
 
 def test_stop_of_a_dispatch_from_another_thread(url: str) -> None:
-    """With callbacks, Stop is `cancel` and then `close`, and no error."""
+    """With callbacks, Stop is `cancel` and then `close`, and not an error."""
     on, seen = recording()
     on.batch(Text, interval=0.016)(lambda _: None)
     with (
@@ -272,7 +272,7 @@ def test_stop_of_a_dispatch_from_another_thread(url: str) -> None:
 
 
 def test_stop_from_another_task(url: str, anyio_backend: str) -> None:
-    """The same in async: whoever has the stream may end it."""
+    """In async, too, another task can stop a dispatch: `cancel` and then `close`."""
     on, seen = recording()
     on.batch(Text, interval=0.016)(lambda _: None)
 
@@ -297,7 +297,7 @@ def test_stop_from_another_task(url: str, anyio_backend: str) -> None:
 
 
 def test_a_cancelled_task(url: str) -> None:
-    """A task that is cancelled ends as cancelled, not as failed; the server stops generating."""
+    """A task that is cancelled ends as cancelled, not as failed, and the server stops generating."""
     on, seen = recording()
 
     async def dispatch() -> None:
@@ -320,7 +320,7 @@ def test_a_cancelled_task(url: str) -> None:
 
 
 def test_a_time_out_is_not_a_cancellation(url: str, shell: Shell) -> None:
-    """The clock for the whole call runs out while tokens still come: an error, which says so, and what there was."""
+    """If `total` runs out while tokens come, that is an error, and the events so far were delivered."""
     started = time.monotonic()
     result = shell.read(url + PATH, json=ENDLESS, headers=HEADERS, dialect=AGENTHUB, timeout=0.2)
     assert time.monotonic() - started < 0.7 * PATIENCE
@@ -334,7 +334,7 @@ def test_a_time_out_is_not_a_cancellation(url: str, shell: Shell) -> None:
 
 
 def test_a_time_out_of_a_dispatch_is_not_a_cancellation(url: str) -> None:
-    """With callbacks, a time-out is `error` and then `close`; the error has the text so far."""
+    """With callbacks, a timeout is `error` and then `close`; the error has the text so far."""
     on, seen = recording()
     with SSEClient(base_url=url, headers=HEADERS, timeout=0.2) as client:
         stream = client.post(PATH, json=ENDLESS, dialect=AGENTHUB)

@@ -9,7 +9,7 @@ import pytest
 
 from apps import APPS
 
-# What each prints that it could not print if anything were lost, doubled or in the wrong order.
+# Output of each application that depends on its streams being complete, without repeats and in order.
 PRINTED = {
     "agenthub": r"drawn once\. \ncompleted: 69 characters, 17 events, 2 attempts\n(.|\n)*\n"
     r"cancelled: \d+ events, and the server is busy with 0 conversations\n$",
@@ -22,13 +22,13 @@ PRINTED = {
 
 
 def test_all_are_here() -> None:
-    """Each application is run here."""
+    """Each application is tested here."""
     assert {path.stem for path in APPS.glob("[a-z]*.py")} == set(PRINTED)
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_runs(name: str) -> None:
-    """It ends well by itself, warns of nothing, and prints what it computed from its streams."""
+    """An application exits cleanly, causes no warning, and prints the expected results."""
     run = subprocess.run(
         [sys.executable, "-W", "error", APPS / f"{name}.py"],
         capture_output=True,

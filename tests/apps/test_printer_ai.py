@@ -1,4 +1,4 @@
-"""Printer AI, where the event's name is the type: what must hold, over real sockets."""
+"""Printer AI, where the event's name is the type: its promises, over real sockets."""
 
 import json
 import threading
@@ -35,7 +35,7 @@ def url() -> Iterator[str]:
 
 
 def dispatch(shell: Shell, url: str, on: Handlers) -> None:
-    """Ask, and have the handlers called, in a client of the shell's kind."""
+    """Send a request, and call the handlers, in a client of the shell's kind."""
 
     async def adispatch() -> None:
         async with shell.aclient({"retry": FAST}, {}) as client:
@@ -49,14 +49,14 @@ def dispatch(shell: Shell, url: str, on: Handlers) -> None:
 
 
 class Completions(list[tuple[str, str, str]]):
-    """Notes the calls of `on_complete`."""
+    """Records the calls of `on_complete`."""
 
     def __call__(self, text: str, conversation_id: str, message_id: str) -> None:
         self.append((text, conversation_id, message_id))
 
 
 def test_whole_reply(url: str, shell: Shell) -> None:
-    """The names come in their order, each as its type; `message` and `data` are both tokens."""
+    """The names come in their order, each with its type; `message` and `data` are both tokens."""
     body = {"user_message": "a  b", "context_node_ids": [], "project_id": "p1", "chat_node_id": "n1"}
     result = shell.read(f"{url}/api/chat/stream", json=body, headers=HEADERS, dialect=PRINTER_AI)
     events: list[object] = list(result.events)
@@ -71,7 +71,7 @@ def test_whole_reply(url: str, shell: Shell) -> None:
 
 
 def test_complete_comes_once_with_all_there_is(url: str) -> None:
-    """The whole text, the conversation and the message; the conversation also where the server told it earlier."""
+    """`on_complete` is called once with the whole text, the conversation and the message."""
     completions = Completions()
     with connect(url) as client:
         ask(client, "first of all", Handlers(), completions)
@@ -80,7 +80,7 @@ def test_complete_comes_once_with_all_there_is(url: str) -> None:
 
 
 def test_the_request_is_what_it_should_be() -> None:
-    """The conversation is named where it is known, and not mentioned where it is not."""
+    """The request has the conversation if it is known, and else does not mention it."""
     with EventServer(Answer(END)) as server, connect(server.url) as client:
         ask(client, "hi", Handlers(), Completions())
         ask(client, "hi", Handlers(), Completions(), conversation="c1")
@@ -95,7 +95,9 @@ def test_the_request_is_what_it_should_be() -> None:
 
 
 def test_three_states() -> None:
-    """Waiting until the first token, whatever comes before it; then streaming; complete at the end."""
+    """
+    The screen is waiting until the first token, whatever comes before it, then streaming, and complete at the end.
+    """
     screen = Screen()
     states: list[str] = []
     steps = [START, CONVERSATION, HELLO[0], HELLO[1], END]
@@ -127,7 +129,7 @@ BLANKS = ["  two before", "two behind  ", " ", "\t\t", "line\nline", "\n\n", "a\
 
 @pytest.mark.parametrize("token", BLANKS)
 def test_a_token_arrives_unchanged(token: str, shell: Shell) -> None:
-    """Blanks, line ends and all, in JSON of one line or of many."""
+    """A token keeps its blanks and line ends, in JSON of one line or of many."""
     pretty = json.dumps({"token": token}, indent=2, ensure_ascii=False)
     events = [ServerSentEvent("data", json.dumps({"token": token})), ServerSentEvent("message", pretty)]
     with EventServer(Answer(encode(*events), END)) as server:
@@ -137,7 +139,7 @@ def test_a_token_arrives_unchanged(token: str, shell: Shell) -> None:
 
 
 def test_raw_data_arrives_unchanged(shell: Shell) -> None:
-    """Without types too: one blank behind the colon is the format's, all others are the data's; lines are joined."""
+    """Without types, too, one blank after the colon is the format's, all others are data; lines are joined."""
     stream = "event: data\ndata:  two blanks  \ndata:\ndata:none\ndata: \t\n\n"
     with EventServer(Answer(stream, END)) as server:
         result = shell.read(server.url, terminator=PRINTER_AI.terminator)
@@ -146,7 +148,7 @@ def test_raw_data_arrives_unchanged(shell: Shell) -> None:
 
 
 def test_a_name_that_is_not_known_is_skipped(shell: Shell) -> None:
-    """An event of a kind that came later than this client is nobody's, and does no harm."""
+    """An event of a kind that is newer than the client is only unknown, and does no harm."""
     on, seen = recording()
     on.unknown(lambda event: seen.append(event.event))
     with EventServer(Answer(START, named("ink_level", percent=3), END)) as server:
@@ -156,7 +158,7 @@ def test_a_name_that_is_not_known_is_skipped(shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", [[], [FIN], ["event: stream_e", FIN], ["event: data\ndata: {"]])
 def test_an_early_stop_is_an_error_that_has_the_text_so_far(end: list[Any]) -> None:
-    """Without `stream_end` a reply is not complete; what there is of it is not lost, and nothing is complete."""
+    """A reply without `stream_end` is an error with the text so far, and is not completed."""
     on, seen = recording()
     completions = Completions()
     with (
@@ -183,7 +185,7 @@ PATHS: dict[str, tuple[list[Any], str]] = {
 
 @pytest.mark.parametrize("path", PATHS)
 def test_close_comes_once_on_every_path(path: str, shell: Shell) -> None:
-    """Behind exactly one of complete and error."""
+    """`close` is called once, after exactly one of complete and error."""
     steps, expected = PATHS[path]
     on, seen = recording()
     with EventServer(Answer(START, *steps)) as server, suppress(SSEError):
@@ -192,7 +194,7 @@ def test_close_comes_once_on_every_path(path: str, shell: Shell) -> None:
 
 
 def test_close_comes_once_without_a_stream(shell: Shell) -> None:
-    """Also where there never was one: refused, or nobody there."""
+    """`close` is also called once if the request was refused, or no server listens."""
     on, seen = recording()
     with EventServer(Answer(status=403, framing="length")) as server, pytest.raises(StatusError):
         dispatch(shell, server.url, on)
@@ -203,7 +205,7 @@ def test_close_comes_once_without_a_stream(shell: Shell) -> None:
 
 
 def test_close_comes_once_where_a_handler_fails(shell: Shell) -> None:
-    """The handler's exception comes out, behind cancel and close."""
+    """A handler's exception comes out after cancel and close."""
     on, seen = recording()
 
     @on(Token)
@@ -216,7 +218,7 @@ def test_close_comes_once_where_a_handler_fails(shell: Shell) -> None:
 
 
 def test_close_comes_once_where_somebody_stops_it() -> None:
-    """A Stop is no error, and no completion: there is no call for the whole text."""
+    """A Stop is neither an error nor a completion, and closes the connection."""
     on, seen = recording()
     completions = Completions()
     threads: list[threading.Thread] = []
@@ -242,7 +244,7 @@ def test_close_comes_once_where_somebody_stops_it() -> None:
 
 
 def test_an_error_says_what_the_server_said(shell: Shell) -> None:
-    """The words are the server's, and what it sends behind them does not count."""
+    """An error event is raised with the server's message, and nothing after it counts."""
     with EventServer(Answer(START, *HELLO, named("error", error="out of paper"), END)) as server:
         result = shell.read(server.url, dialect=PRINTER_AI)
     assert isinstance(result.error, ErrorEventReceived)
@@ -250,7 +252,7 @@ def test_an_error_says_what_the_server_said(shell: Shell) -> None:
 
 
 def test_three_attempts(shell: Shell) -> None:
-    """`1000·n` ms; seen from the server, with delays that are a twentieth of these."""
+    """The delays are `1000·n` ms; the server sees them with a twentieth of these."""
     assert [RETRY.delay(n, random=0.5) for n in (1, 2)] == [1, 2]
     on, seen = recording()
     on.retry(lambda: seen.append("retry"))

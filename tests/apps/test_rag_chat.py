@@ -1,4 +1,4 @@
-"""RAG chat, where the key is the type: what must hold, over real sockets."""
+"""RAG chat, where the key is the type: its promises, over real sockets."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def url() -> Iterator[str]:
 
 
 def dispatch(shell: Shell, url: str, on: Handlers, **options: Any) -> None:
-    """Ask, and have the handlers called, in a client of the shell's kind."""
+    """Send a request, and call the handlers, in a client of the shell's kind."""
 
     async def adispatch() -> None:
         async with shell.aclient({"retry": FAST}, {}) as client:
@@ -51,7 +51,7 @@ def dispatch(shell: Shell, url: str, on: Handlers, **options: Any) -> None:
 
 
 def fields(on: Handlers, *names: str) -> list[tuple[str, Any]]:
-    """Note each field that comes."""
+    """Record each field that comes."""
     seen: list[tuple[str, Any]] = []
 
     def noting(name: str) -> Callable[[Any], None]:
@@ -63,7 +63,7 @@ def fields(on: Handlers, *names: str) -> list[tuple[str, Any]]:
 
 
 def test_whole_answer(url: str, anyio_backend: str) -> None:
-    """Every part of the answer is where it belongs."""
+    """Every part of the reply is in its place on the page."""
 
     async def main() -> Page:
         page = Page()
@@ -97,7 +97,7 @@ def test_the_request_is_what_it_should_be() -> None:
 
 
 def test_keep_alive_reaches_nobody(url: str, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server's comments keep the connection alive, and are no events."""
+    """The server's comments keep the connection alive, and are not events."""
     monkeypatch.setattr(rag_chat, "KEEP_ALIVE", 0.005)
     result = shell.read(url + "/api/chat/stream", json={"message": "what is it", "session_id": "s1"}, dialect=RAG)
     assert result.stream is not None
@@ -108,7 +108,7 @@ def test_keep_alive_reaches_nobody(url: str, shell: Shell, monkeypatch: pytest.M
 
 
 def test_nothing_is_something(shell: Shell) -> None:
-    """`""`, `0`, `0.0` and what is empty reach their callbacks: a key that is there has a value."""
+    """`""`, `0`, `0.0` and empty values reach their callbacks: a key that is present has a value."""
     on = Handlers()
     seen = fields(on, "stage", "token", "sources", "quality_score", "follow_up_questions", "metadata")
     events = [
@@ -132,7 +132,7 @@ def test_nothing_is_something(shell: Shell) -> None:
 
 
 def test_several_keys_share_an_event(shell: Shell) -> None:
-    """Each key of an event reaches its callback, in the order in which these were registered."""
+    """Each key of an event reaches its callback, in the order of their registration."""
     on = Handlers()
     seen = fields(on, "stage", "token", "quality_score")
     with EventServer(Answer(data(quality_score=0.5, token="a", stage="s", other=1), DONE)) as server:
@@ -141,7 +141,7 @@ def test_several_keys_share_an_event(shell: Shell) -> None:
 
 
 def test_done_is_no_event(shell: Shell) -> None:
-    """`[DONE]` ends the stream, and reaches no callback: it is no JSON that somebody fails to parse."""
+    """`[DONE]` ends the stream, and reaches no callback and no JSON parser."""
     on, seen = recording()
     on.event(lambda update: seen.append(update.token))
     on.unknown(lambda _: seen.append("unknown"))
@@ -166,7 +166,7 @@ ENDS: dict[str, tuple[list[Any], str]] = {
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("batched", [False, True])
 def test_complete_comes_once_and_never_behind_an_error(end: str, batched: bool, shell: Shell) -> None:
-    """Exactly one of complete and error is called, once, and close behind it."""
+    """Exactly one of complete and error is called, once, and then close."""
     steps, expected = ENDS[end]
     on, seen = recording()
     if batched:
@@ -177,7 +177,7 @@ def test_complete_comes_once_and_never_behind_an_error(end: str, batched: bool, 
 
 
 def test_the_error_says_what_the_server_said(shell: Shell) -> None:
-    """The error that is raised has the server's words, and comes once to its callback."""
+    """The error that is raised has the server's message."""
     with (
         EventServer(Answer(data(token="a"), data(error="no documents"))) as server,
         pytest.raises(ErrorEventReceived, match="no documents") as caught,
@@ -188,7 +188,7 @@ def test_the_error_says_what_the_server_said(shell: Shell) -> None:
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_a_handler_s_own_exception_is_its_own(batched: bool, shell: Shell) -> None:
-    """It comes out as it is: neither the stream's error, nor "failed to parse"; and the stream is not complete."""
+    """A handler's exception comes out unchanged, and the stream is not completed."""
     on, seen = recording()
 
     def fail(_: object) -> None:
@@ -208,7 +208,7 @@ def test_a_handler_s_own_exception_is_its_own(batched: bool, shell: Shell) -> No
 
 
 def test_a_value_error_of_a_handler_is_not_a_parse_error(shell: Shell) -> None:
-    """Not even an exception of the same kind as a JSON parser's."""
+    """A handler's exception comes out unchanged even if it is a ValueError, like a JSON parser's."""
     on = Handlers()
     on.field("token")(int)
     with (
@@ -220,7 +220,7 @@ def test_a_value_error_of_a_handler_is_not_a_parse_error(shell: Shell) -> None:
 
 
 def test_three_attempts(shell: Shell) -> None:
-    """`1000·2ⁿ⁻¹` ms; seen from the server, with delays that are a twentieth of these."""
+    """The delays are `1000·2ⁿ⁻¹` ms; the server sees them with a twentieth of these."""
     assert [RETRY.delay(n, random=0.5) for n in (1, 2)] == [1, 2]
     with (
         EventServer(Answer(status=503, framing="length")) as server,
@@ -235,7 +235,7 @@ def test_three_attempts(shell: Shell) -> None:
 
 
 def test_a_broken_answer_is_not_asked_for_again(shell: Shell) -> None:
-    """Once there was a token, a cut is an error: another attempt would double what was shown."""
+    """After a token, a cut is an error: another attempt would repeat the text that was shown."""
     with (
         EventServer(Answer(data(token="a"), FIN)) as server,
         pytest.raises(StreamError),
@@ -245,7 +245,7 @@ def test_a_broken_answer_is_not_asked_for_again(shell: Shell) -> None:
 
 
 def test_a_time_out_while_comments_come(shell: Shell) -> None:
-    """Comments keep the connection alive, not the question."""
+    """Comments do not extend the total."""
     on, seen = recording()
     steps = [step for _ in range(100) for step in (": keepalive\n\n", Pause(0.02))]
     with EventServer(Answer(data(token="a"), *steps, DONE)) as server:
@@ -257,7 +257,7 @@ def test_a_time_out_while_comments_come(shell: Shell) -> None:
 
 
 def test_tokens_are_flushed_though_nothing_comes(shell: Shell) -> None:
-    """What is pending is drawn after 50 ms, not when the next token comes, or the end."""
+    """Pending tokens are drawn after 50 ms, without waiting for the next token or the end."""
     on = Handlers()
     drawn: list[tuple[str, float]] = []
 
@@ -275,7 +275,7 @@ def test_tokens_are_flushed_though_nothing_comes(shell: Shell) -> None:
 
 
 def test_a_new_question_cancels_the_running_one(url: str, anyio_backend: str) -> None:
-    """The running answer ends as cancelled, before the first callback of the new one, which is whole."""
+    """The running reply is cancelled before the first callback of the new one, which is complete."""
     order: list[str] = []
     first, second = Page(), Page()
 
@@ -301,7 +301,7 @@ def test_a_new_question_cancels_the_running_one(url: str, anyio_backend: str) ->
 
 
 def test_questions_in_quick_succession(anyio_backend: str) -> None:
-    """Only the last of many is answered; those that had not been sent yet never are."""
+    """Of many questions only the last one gets a reply; all others are cancelled."""
     pages = [Page() for _ in range(5)]
 
     async def main() -> None:
@@ -323,7 +323,7 @@ def test_questions_in_quick_succession(anyio_backend: str) -> None:
 
 
 def test_a_truncated_answer_fails(anyio_backend: str) -> None:
-    """The page of an answer that ends too early says so, and keeps what there was."""
+    """The page of a reply that ends too early is failed, and keeps the text so far."""
     page = Page()
 
     async def main() -> None:

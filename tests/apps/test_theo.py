@@ -1,4 +1,4 @@
-"""Theo, with names, IDs, retry and a feed for many: what must hold, over real sockets."""
+"""Theo, with names, IDs, retry and a feed for many: its promises, over real sockets."""
 
 import contextlib
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ RETRY = "retry: 60\n\n"
 
 @contextlib.contextmanager
 def serving(connections: Connections, **options: Any) -> Iterator[str]:
-    """The application, which lets its clients come back sooner than it does in earnest."""
+    """The application, with a shorter delay before its clients reconnect."""
     with running(create_app(connections, **{"retry": 50, **options})) as url:
         yield url
 
 
 def history(connections: Connections, question: str = "one two three") -> None:
-    """Have a reply in the history, for those who come back."""
+    """Put a reply in the history, for clients that resume."""
     key = "conversation:c1"
     connections.broadcast(key, "typing", {"isTyping": True})
     words = question.split()
@@ -46,7 +46,7 @@ def history(connections: Connections, question: str = "one two three") -> None:
 
 
 def test_a_stream_needs_a_session(shell: Shell) -> None:
-    """Without the cookie there is a 401, which no attempt follows."""
+    """Without the cookie there is a 401, which is not retried."""
     with serving(Connections()) as url:
         result = shell.read(url + STREAM, method="GET", dialect=THEO)
     assert isinstance(result.error, StatusError)
@@ -56,7 +56,7 @@ def test_a_stream_needs_a_session(shell: Shell) -> None:
 
 
 def test_the_session_s_cookie_is_the_http_client_s() -> None:
-    """Who has signed in with their own HTTP client streams with it, too."""
+    """A user who signed in with their own HTTP client streams with it, too."""
     connections = Connections()
     with serving(connections) as url, httpx.Client(base_url=url) as http:
         http.post("/api/session")
@@ -68,7 +68,7 @@ def test_the_session_s_cookie_is_the_http_client_s() -> None:
 
 
 def test_whole_reply(shell: Shell) -> None:
-    """Each name is its own type, and each event has its ID."""
+    """Each name has its own type, and each event has its ID."""
     connections = Connections()
     history(connections, "one two")
     with serving(connections) as url:
@@ -88,7 +88,7 @@ def test_whole_reply(shell: Shell) -> None:
 
 
 def test_the_message_takes_the_place_of_its_chunks() -> None:
-    """The fold is the chunks so far, and the whole message once it is there: not both."""
+    """The fold is the chunks so far, and then only the whole message."""
     connections = Connections()
     history(connections, "one two")
     snapshots: list[str] = []
@@ -104,7 +104,7 @@ def test_the_message_takes_the_place_of_its_chunks() -> None:
 
 
 def test_the_application_s_own_client(anyio_backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Listening, asking and being cut off several times, the application gets the whole reply."""
+    """The application's client gets the whole reply even if it is cut off several times."""
 
     async def main() -> str:
         async with httpx.AsyncClient(base_url=url) as http:
@@ -118,7 +118,7 @@ def test_the_application_s_own_client(anyio_backend: str, capsys: pytest.Capture
 
 @pytest.mark.parametrize("cut_after", [1, 4])
 def test_nothing_is_lost_and_nothing_doubled(cut_after: int, shell: Shell) -> None:
-    """However often the connection breaks, the client has every event once, in order."""
+    """However often the connection breaks, the client gets every event once, in order."""
     connections = Connections()
     history(connections)
     with serving(connections, cut_after=cut_after) as url:
@@ -132,8 +132,8 @@ def test_nothing_is_lost_and_nothing_doubled(cut_after: int, shell: Shell) -> No
 
 @pytest.mark.parametrize("end", [[FIN], [RST], [], ["data: {}\nid: msg-9"], [CHUNKS[2].encode()[:-9], FIN]])
 def test_the_client_comes_back_behind_what_it_has(end: list[Any], shell: Shell) -> None:
-    """A cut between or within events: the next request names the last event that was whole, after the server's time."""
-    pause = [Pause(0.05)] if end == [RST] else []  # a reset takes with it what has not been read
+    """After a cut between or within events, the next request has the ID of the last complete event."""
+    pause = [Pause(0.05)] if end == [RST] else []  # a reset discards unread data
     answers = [Answer(RETRY, *CHUNKS[:2], *pause, *end), Answer(*CHUNKS[2:], DONE)]
     with EventServer(*answers) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
@@ -144,7 +144,7 @@ def test_the_client_comes_back_behind_what_it_has(end: list[Any], shell: Shell) 
 
 
 def test_the_server_says_when_to_come_back(shell: Shell) -> None:
-    """The delay is the server's `retry`, doubled while it stays away, and its own again once there was an event."""
+    """The delay is the server's `retry`, doubled for each failure in a row; an event resets it."""
     gone = Answer(status=503, framing="length")
     answers = [
         Answer("retry: 100\n\n", *CHUNKS[:2], FIN),
@@ -163,7 +163,7 @@ def test_the_server_says_when_to_come_back(shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", [[], [FIN], [*CHUNKS, FIN]])
 def test_nobody_comes_back_behind_done(end: list[Any], shell: Shell) -> None:
-    """`done` is the end, whatever becomes of the connection."""
+    """After `done` the client does not reconnect, whatever happens to the connection."""
     with EventServer(Answer(RETRY, *CHUNKS, DONE, *end)) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
         assert (result.error, len(result.events)) == (None, 7)
@@ -172,7 +172,7 @@ def test_nobody_comes_back_behind_done(end: list[Any], shell: Shell) -> None:
 
 
 def test_a_server_that_starts_over_is_noticed(shell: Shell) -> None:
-    """One that knows nothing of the ID sends all of it again: an error, before anything is doubled."""
+    """A server that ignores the ID and starts over is an error, before any event is repeated."""
     with EventServer(Answer(RETRY, *CHUNKS[:3], FIN), Answer(RETRY, *CHUNKS, DONE)) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
     assert isinstance(result.error, StreamInterrupted)
@@ -181,7 +181,7 @@ def test_a_server_that_starts_over_is_noticed(shell: Shell) -> None:
 
 
 def test_an_error_is_not_come_back_from(shell: Shell) -> None:
-    """What the server sends as an error is an answer: its words, and its code where it has one."""
+    """After an error event the client does not reconnect; the error has the server's message and code."""
     for fields, code in ({"code": "overloaded", "message": "later"}, "overloaded"), ({"message": "later"}, None):
         with EventServer(Answer(RETRY, CHUNKS[0], named("error", **fields))) as server:
             result = shell.read(server.url, method="GET", dialect=THEO)
@@ -191,7 +191,7 @@ def test_an_error_is_not_come_back_from(shell: Shell) -> None:
 
 
 def test_it_gives_up_in_the_end(shell: Shell) -> None:
-    """A server that does not come back: five attempts, then the error says where to go on."""
+    """If the server stays down, the client gives up after five attempts, and the error has the ID to resume after."""
     answers = [Answer("retry: 1\n\n", *CHUNKS[:2], FIN), *[Answer(status=503, framing="length")] * 6]
     with EventServer(*answers) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
@@ -201,7 +201,7 @@ def test_it_gives_up_in_the_end(shell: Shell) -> None:
 
 
 def test_heartbeats_reach_nobody(shell: Shell) -> None:
-    """They are no events: neither to a loop nor to callbacks, and not in any count."""
+    """Heartbeats are not events: they are neither delivered nor counted."""
     connections = Connections()
     with serving(connections, heartbeat=0.01) as url:
         result = shell.read(url + STREAM, method="GET", dialect=THEO, headers=COOKIE, timeout=0.2)
@@ -213,7 +213,7 @@ def test_heartbeats_reach_nobody(shell: Shell) -> None:
 
 
 def test_heartbeats_reach_no_callback() -> None:
-    """Not even one that is for all events, or for those that nobody knows."""
+    """Heartbeats reach no callback, not even one for all events or for unknown ones."""
     on, seen = recording()
     on.event(lambda event: seen.append(type(event).__name__))
     on.unknown(lambda _: seen.append("unknown"))
@@ -225,7 +225,7 @@ def test_heartbeats_reach_no_callback() -> None:
 
 
 def test_heartbeats_are_no_place_to_go_on_behind(shell: Shell) -> None:
-    """One that comes behind an event leaves its ID as it is."""
+    """A heartbeat after an event does not change the ID to resume after."""
     answers = [Answer(RETRY, CHUNKS[0], named("heartbeat"), FIN), Answer(*CHUNKS[1:], DONE)]
     with EventServer(*answers) as server:
         result = shell.read(server.url, method="GET", dialect=THEO)
@@ -234,7 +234,7 @@ def test_heartbeats_are_no_place_to_go_on_behind(shell: Shell) -> None:
 
 
 def test_the_registry() -> None:
-    """Register, unregister, broadcast to all of a key, count, keys."""
+    """The registry registers, unregisters, broadcasts to all of a key, and counts."""
     connections = Connections()
     phone, laptop = connections.register("user:42"), connections.register("user:42", "conversation:c1")
     other = connections.register("user:7")
@@ -252,7 +252,7 @@ def test_the_registry() -> None:
 
 
 def test_the_registry_knows_what_was_missed() -> None:
-    """Who comes back with an ID gets what was sent to their keys since then, and nothing else."""
+    """A client that reconnects with an ID gets the later events of its keys, and nothing else."""
     connections = Connections()
     for text in "abc":
         connections.broadcast("user:42", "notification", {"text": text})
@@ -265,7 +265,7 @@ def test_the_registry_knows_what_was_missed() -> None:
 
 
 def test_all_connections_of_a_user_are_told(anyio_backend: str) -> None:
-    """A notification reaches each reader of the user once, also one that was cut off; none is left over."""
+    """A notification reaches each reader of the user once, even one that was cut off; no connection is left over."""
     connections = Connections()
     told: list[list[str]] = [[], []]
 

@@ -1,4 +1,4 @@
-"""WisQu, content and then metadata: what must hold, over real sockets."""
+"""WisQu, content and then metadata: its promises, over real sockets."""
 
 import json
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def url() -> Iterator[str]:
 
 
 def ask(shell: Shell, url: str, *messages: str, drawn: list[str] | None = None, **client: Any) -> list[Reply]:
-    """Ask with the application's own client, sync or async, one message after the other."""
+    """Send messages with the application's own client, sync or async, one after the other."""
     draw = (list[str]() if drawn is None else drawn).append
     client = {"headers": HEADERS, "retry": RetryPolicy(initial_delay=0.01, jitter=0), **client}
 
@@ -53,7 +53,7 @@ def ask(shell: Shell, url: str, *messages: str, drawn: list[str] | None = None, 
 
 
 def test_whole_reply(url: str, shell: Shell) -> None:
-    """The text, and then the metadata, which is the end: there is no `[DONE]`."""
+    """The reply is the text and then the metadata, which ends it without a `[DONE]`."""
     drawn: list[str] = []
     [reply] = ask(shell, url, ARABIC, drawn=drawn)
     assert reply == Reply(content=ARABIC, message_id="m1", usage={"words": 6})
@@ -61,7 +61,7 @@ def test_whole_reply(url: str, shell: Shell) -> None:
 
 
 def test_text_is_drawn_ten_characters_at_a_time(url: str, shell: Shell) -> None:
-    """Nothing under ten characters is drawn, but for the rest, which always is."""
+    """Text is drawn ten characters at a time; the rest is drawn at the end."""
     drawn: list[str] = []
     ask(shell, url, "0123456789abcdefghij!?", drawn=drawn)
     assert drawn == ["0123456789", "abcdefghij", "!?"]
@@ -77,7 +77,7 @@ def test_without_the_slash(url: str, shell: Shell) -> None:
 
 
 def test_the_request_is_what_it_should_be(shell: Shell) -> None:
-    """Token and body go out as the application has them."""
+    """The request has the application's token and body."""
     with EventServer(Answer(METADATA)) as server:
         ask(shell, server.url, "hi")
     [request] = server.requests
@@ -87,7 +87,7 @@ def test_the_request_is_what_it_should_be(shell: Shell) -> None:
 
 
 def test_the_connection_is_kept_for_the_next_message(shell: Shell) -> None:
-    """Three messages go over one connection, though nothing but the metadata says that a reply has ended."""
+    """Three messages use one connection, although only the metadata ends a reply."""
     with EventServer(Answer(data(content=ARABIC), METADATA)) as server:
         replies = ask(shell, server.url, "one", "two", "three")
     assert [reply.content for reply in replies] == [ARABIC] * 3
@@ -98,7 +98,7 @@ STREAM = (data(content=ARABIC) + METADATA).encode()
 
 
 def test_one_byte_at_a_time(shell: Shell) -> None:
-    """Characters beyond ASCII and JSON arrive whole, though every piece is a single byte."""
+    """Characters beyond ASCII and JSON arrive whole, even if every piece is a single byte."""
     with EventServer(Answer(*(bytes([byte]) for byte in STREAM))) as server:
         [reply] = ask(shell, server.url, "hi")
     assert (reply.content, reply.usage) == (ARABIC, {"words": 5})
@@ -133,7 +133,7 @@ def answered(by: Answer, request: RecordedRequest) -> Answer:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_way_out(fault: str, shell: Shell) -> None:
-    """Where nothing was shown, the same request goes out once more, for an answer in one piece."""
+    """If nothing was shown, the same request is sent once more, for a response in one piece."""
     drawn: list[str] = []
     with EventServer(partial(answered, FAULTS[fault])) as server:
         [reply] = ask(shell, server.url, "hi", drawn=drawn)
@@ -144,7 +144,7 @@ def test_the_way_out(fault: str, shell: Shell) -> None:
 
 @pytest.mark.parametrize("end", [[FIN], [], ["data: {", FIN], [data(error="overloaded")]])
 def test_no_way_out_once_something_was_shown(end: list[Any], shell: Shell) -> None:
-    """One event is enough: what came is drawn, to the last character, and the error is raised."""
+    """After one event there is no second request: its text is drawn, and the error is raised."""
     drawn: list[str] = []
     with (
         EventServer(partial(answered, Answer(data(content="short"), *end))) as server,
@@ -157,7 +157,7 @@ def test_no_way_out_once_something_was_shown(end: list[Any], shell: Shell) -> No
 
 
 def test_the_way_out_fails_too(shell: Shell) -> None:
-    """Then its error is what the user hears."""
+    """If the second request fails too, its error is raised."""
     with (
         EventServer(Answer('{"error": "closed"}', status=410, framing="length")) as server,
         pytest.raises(StatusError, match="closed"),
@@ -167,7 +167,7 @@ def test_the_way_out_fails_too(shell: Shell) -> None:
 
 
 def test_nobody_is_there(shell: Shell) -> None:
-    """Without a server, that is what the user hears."""
+    """If no server listens, a `ConnectionFailed` is raised."""
     with EventServer(Answer()) as server:
         url = server.url
     with pytest.raises(ConnectionFailed):
@@ -175,7 +175,7 @@ def test_nobody_is_there(shell: Shell) -> None:
 
 
 def test_without_metadata_it_is_not_whole(shell: Shell) -> None:
-    """A reply that ends without its metadata is truncated, or interrupted: never complete."""
+    """A reply that ends without its metadata is truncated or interrupted, never completed."""
     for end, expected in ([], StreamTruncated), ([FIN], StreamInterrupted):
         with EventServer(Answer(data(content="a"), *end)) as server:
             result = shell.read(server.url, dialect=WISQU)
@@ -183,7 +183,7 @@ def test_without_metadata_it_is_not_whole(shell: Shell) -> None:
 
 
 def test_an_error_says_what_the_server_said(shell: Shell) -> None:
-    """The error's words are the server's."""
+    """The error has the server's message."""
     with EventServer(Answer(data(content="a"), data(error="الخادم مشغول"))) as server:
         result = shell.read(server.url, dialect=WISQU)
     assert isinstance(result.error, ErrorEventReceived)
@@ -191,7 +191,7 @@ def test_an_error_says_what_the_server_said(shell: Shell) -> None:
 
 
 def test_a_type_field_does_no_harm(shell: Shell) -> None:
-    """An event is what its fields say, whether or not it also carries a type."""
+    """An event is recognized by its fields, whether or not it also has a type."""
     answer = Answer(data(type="content", content="a"), data(type="metadata", message_id="m1", usage={}))
     with EventServer(answer) as server:
         [reply] = ask(shell, server.url, "hi")
@@ -199,7 +199,7 @@ def test_a_type_field_does_no_harm(shell: Shell) -> None:
 
 
 def test_a_reply_that_takes_too_long(shell: Shell) -> None:
-    """The clock is for the whole reply; what was shown stays, and is not asked for again."""
+    """The total is for the whole reply; text that was shown stays, and is not requested again."""
     assert wisqu.TIMEOUT == 30
     steps = [step for _ in range(100) for step in (data(content="word "), Pause(0.02))]
     drawn: list[str] = []

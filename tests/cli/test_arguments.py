@@ -130,6 +130,7 @@ MISTAKES = {
     "no recording": (["replay", "/nope"], "cannot read /nope"),
     "no name of a recording": (["replay"], "expected a RECORDING"),
     "no ID for MCP": (["post", "http://h/", "--json", "{}", "--dialect", "mcp"], "with an id"),
+    "no JSON for MCP": (["post", "http://h/", "-d", SECRET, "--dialect", "mcp"], "with an id"),
     "two bodies with curl": (["--from-curl", f"curl http://h/ -d {SECRET}", "-d", "x"], "has a body already"),
     "a body in a GET": (["get", "--from-curl", f"curl http://h/ -d {SECRET}"], "a GET has none"),
     "no file": (["parse", "/nope"], "cannot read /nope"),

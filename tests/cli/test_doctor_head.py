@@ -204,6 +204,8 @@ TYPES = [
     ("ndjson", "application/x-ndjson", '{"a": 1}\n{"a": 2}\n', "JSON lines", "lines"),
     ("jsonl", "application/jsonl; charset=utf-8", '{"a": 1}\n', "JSON lines", "lines"),
     ("json", "application/json", '{"choices": []}', "one JSON value", '"stream": true'),
+    ("lines of events", "application/x-ndjson", "data: {}\n\n", "with events in it", "text/event-stream"),
+    ("json of events", "application/json", "data: {}\n\n", "with events in it", "text/event-stream"),
     ("problem", "application/problem+json", '{"title": "no"}', "one JSON value", "stream"),
     ("html", "text/html; charset=utf-8", "<title>My app</title>", "a page: My app", "path"),
     ("login", "text/html", HTML, "a login page: Sign in", "authenticate"),

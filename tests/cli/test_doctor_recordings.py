@@ -126,3 +126,10 @@ def test_damaged_recordings(name: str, tmp_path: Path) -> None:
     done = run("doctor", str(path))
     assert (done.code, done.out) == (2, b"")
     assert expected in done.err
+
+
+def test_recording_without_a_response(tmp_path: Path) -> None:
+    """Without a response there is nothing to be recorded, so the file is empty, as that of `get --record`."""
+    path = tmp_path / "chat.jsonl"
+    assert record(path, Answer(FIN, framing="raw")).code == 3
+    assert path.read_bytes() == b""

@@ -93,6 +93,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         lambda: held(TOKENS, after=12.3, end=End.LEFT, ended_at=60.0),
     ),
     "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=12.3)),
+    "a few words, by nginx": (
+        "buffering",
+        WARN,
+        lambda: held(TOKENS[-6:], after=1.5, head_at=1.5, more={"server": "nginx", "x-accel-buffering": None}),
+    ),
     "one burst after keep-alives": (
         "buffering",
         WARN,
@@ -184,6 +189,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
     "gzip that the head is silent about": ("events", FAIL, lambda: exchange((0.3, gzip.compress(WHOLE.encode())))),
     "text without fields": ("events", FAIL, lambda: exchange(*paced(["Hello\n\n", "world\n\n"]))),
     "wrapped twice": ("wrapping", FAIL, lambda: exchange(*paced(f"data: {block}" for block in TOKENS))),
+    "a whole block as data": (
+        "wrapping",
+        FAIL,
+        lambda: exchange(*paced(f'data: event: a\ndata: data: {{"n": {n}}}\ndata: \n\n' for n in range(5))),
+    ),
     "wrapped twice, one event": ("wrapping", FAIL, lambda: exchange((0.3, 'data: data: {"a": 1}\n\n'))),
     "damaged gzip": (
         "decoding",
@@ -234,6 +244,13 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         WARN,
         lambda: exchange(*paced(f"data: {line}\n\n" for line in ("{", '"a": 1', "}", '{"b": 2}'))),
     ),
+    "Python only": ("json", WARN, lambda: exchange(*paced(f"data: {{'token': {n}}}\n\n" for n in range(5)))),
+    "indented JSON, a line in each event": (
+        "json",
+        WARN,
+        lambda: exchange(*paced(f"data: {line}\n\n" for line in ("{", '"a": [', "1,", "2", "]}", '{"b": 2}'))),
+    ),
+    "one ID for all": ("ids", WARN, lambda: exchange(*paced(f"id: 7\ndata: {n}\n\n" for n in range(5)))),
     "retry: 0": ("retry", WARN, lambda: exchange(*paced(["retry: 0\n\n", *TOKENS]))),
     "retry in microseconds": ("retry", WARN, lambda: exchange(*paced(["retry: 3000000\n\n", *TOKENS]))),
     "retry in words": ("retry", WARN, lambda: exchange(*paced(["retry: 3s\n\n", *TOKENS]))),
@@ -251,6 +268,38 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         "reply",
         FAIL,
         lambda: Case(exchange(*paced(TOKENS[:9])), marks={"terminator": Terminator(event="done")}),
+    ),
+    "a length, in a recording": (
+        "buffering",
+        FAIL,
+        lambda: held(TOKENS, after=3.0, more={"content-length": "1000"}, is_recorded=True),
+    ),
+    "no media type, in a recording": (
+        "content-type",
+        FAIL,
+        lambda: exchange(*paced(TOKENS), more={"content-type": None}, is_recorded=True),
+    ),
+    "no chunks, in a recording": (
+        "framing",
+        WARN,
+        lambda: exchange(
+            *paced(TOKENS[:-1]), more={"transfer-encoding": None, "connection": "close"}, is_recorded=True
+        ),
+    ),
+    "an event named error": (
+        "error-event",
+        WARN,
+        lambda: exchange(*paced([*TOKENS[:3], "event: error\ndata: overloaded\n\n"])),
+    ),
+    "an error object": (
+        "error-event",
+        WARN,
+        lambda: exchange(*paced([*TOKENS[:3], 'data: {"error": {"message": "overloaded"}}\n\n'])),
+    ),
+    "an error by its type": (
+        "error-event",
+        WARN,
+        lambda: exchange(*paced([*TOKENS[:3], 'data: {"type": "error", "error": "overloaded"}\n\n'])),
     ),
     "an error in a 200": (
         "error-event",
@@ -352,6 +401,15 @@ HEALTHY: dict[str, Make] = {
     "a resumed stream": lambda: exchange(*paced(f"id: {n}\ndata: {n}\n\n" for n in range(57, 90))),
     "a text of JSON, token by token": lambda: exchange(
         *paced(f"data: {part}\n\n" for part in ('{"na', 'me": ', '"Ann', 'a"}'))
+    ),
+    "a text that quotes a number": lambda: exchange(
+        *paced(f"data: {word}\n\n" for word in ("see", "[", "1", "]", "in", "{braces}"))
+    ),
+    "data that may have an error": lambda: exchange(
+        *paced(f'data: {{"n": {n}, "error": null, "text": "an \\"error\\""}}\n\n' for n in range(5))
+    ),
+    "a recording with some headers": lambda: exchange(
+        *paced(TOKENS), headers={"cache-control": "no-cache, no-transform"}, is_recorded=True
     ),
     "a text with numbers": lambda: exchange(
         *paced(f"data: {word}\n\n" for word in ("I", "have", "3", "of", "10", "null", "things"))

@@ -14,7 +14,7 @@ import sse_client_cli
 from sse_client.cli._reading import DIALECTS
 from sse_client.testing import Answer, EventServer, Pause, RecordedRequest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 
 CHAT = Answer(
     'id: 1\ndata: {"type": "text", "content": "Hel"}\n\n',

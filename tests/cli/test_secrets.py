@@ -10,7 +10,7 @@ from sse_client.testing import FIN, Answer, EventServer, Pause
 SECRET = "c4n4ry"
 REQUEST = [
     *("-H", f"Authorization: Bearer {SECRET}", "-H", f"Cookie: sid={SECRET}", "-H", f"X-Api-Key: {SECRET}"),
-    *("-H", f"User-Agent: {SECRET}", "-H", f"Accept-Language: {SECRET}"),
+    *("-H", f"User-Agent: {SECRET}", "-H", f"Accept-Language: {SECRET}", "-H", f"Accept: {SECRET}"),
     *("-q", f"key={SECRET}", "--bearer-env", "KEY", "-u", "me", "--password-env", "KEY"),
 ]
 ANSWERS = {

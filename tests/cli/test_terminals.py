@@ -51,6 +51,23 @@ def test_colours(has_rich: bool, env: dict[str, str], is_coloured: bool) -> None
     assert not {*EVIL[:-6]} - {0x1B} & {*terminal.output}
 
 
+@pytest.mark.parametrize("has_rich", [pytest.param(True, id="rich"), pytest.param(False, id="without rich")])
+def test_the_head_of_a_response(has_rich: bool) -> None:
+    """A header with control characters is shown with escapes, also if a status line is there."""
+    if has_rich:
+        pytest.importorskip("rich")
+    answer = Answer(b"data: 1\n\n", headers={"X-Evil": "a\x1b[2Jb\x9b"})
+    program = COMMAND if has_rich else PLAIN
+    with (
+        EventServer(answer) as server,
+        PseudoTerminal("get", server.url, "-i", "-v", columns=300, command=program) as terminal,
+    ):
+        assert terminal.finish() == 0
+    assert rb"a\x1b[2Jb\x9b" in terminal.output
+    assert b"\x1b[2J" not in terminal.output
+    assert b"\xc2\x9b" not in terminal.output
+
+
 def test_colours_in_a_pipe() -> None:
     """`FORCE_COLOR` colours `--pretty` in a pipe, where there is no status line; without it a pipe has no colours."""
     pytest.importorskip("rich")

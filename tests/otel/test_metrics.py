@@ -12,6 +12,8 @@ from sse_client import Terminator
 from sse_client.dialects import OPENAI_CHAT
 from sse_client.testing import RST, Answer, Pause, scripted_transport
 
+pytestmark = pytest.mark.usefixtures("still")
+
 SERVER = {"server.address": "test", "server.port": 80}
 REQUEST = {**SERVER, **{name: value for name, value in GEN_AI.items() if name != "gen_ai.request.stream"}}
 REPLY = {**REQUEST, "gen_ai.response.model": "gpt-5-0101"}

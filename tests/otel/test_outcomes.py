@@ -20,6 +20,8 @@ from sse_client import (
 )
 from sse_client.testing import RST, Answer, Pause, Script, scripted_transport
 
+pytestmark = pytest.mark.usefixtures("still")
+
 NO_JITTER = RetryPolicy(jitter=0.0)
 ERRORS = ErrorEvent(field="error")
 A = "data: a\n\n"

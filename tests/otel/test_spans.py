@@ -149,6 +149,7 @@ CLAUDE = (
 )
 
 
+@pytest.mark.usefixtures("still")
 @each_shell
 def test_reply(shell: Shell, recorded: Recorded) -> None:
     """The dialect's message gives the response's ID and model, the finish reason, and the usage."""
@@ -306,6 +307,7 @@ def test_batches(shell: Shell, recorded: Recorded) -> None:
     assert attributes_of(span)["sse_client.outcome"] == "completed"
 
 
+@pytest.mark.usefixtures("still")
 @each_shell
 def test_subscription(shell: Shell, recorded: Recorded) -> None:
     """In a subscription each connection is a span with its own numbers, linked to the one before."""

@@ -1,4 +1,4 @@
-"""The fixtures of the proofs, and the table that they come to."""
+"""The fixtures of the proofs, and the table of their results."""
 
 import random
 from pathlib import Path
@@ -22,19 +22,19 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Chance that is the same for a test of one name and seed; the head of the table shows the seed."""
+    """Random numbers that are the same for a test of one name and seed; the head of the table shows the seed."""
     return random.Random(f"{SEED} {request.node.name}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A long proof has more time than a test."""
+    """Give a long proof more time than other tests."""
     for item in items:
         if LONG and HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(1800))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, wherever a proof was run."""
+    """Print the table if a proof was run."""
     if ledgers:
         terminalreporter.section(f"reliability ({'long' if LONG else 'short'}, SSE_CLIENT_PROOF_SEED={SEED})")
         for line in table(ledgers):

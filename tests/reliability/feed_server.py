@@ -1,18 +1,18 @@
 """
-A server that resumes, and cuts its answers at random: `python feed_server.py`, a process of its own.
+A server that resumes, and cuts its responses at random: `python feed_server.py`, in its own process.
 
-It writes its port to its output, and ends when its input does. A POST says in its JSON what stream it wants:
+It writes its port to its output, and ends when its input does. The JSON of a POST describes the stream:
 
-    number      which one; its events are `{number}/1`, `{number}/2` and so on, behind the `Last-Event-ID`
-    events      how many, and then the event `end`
+    number      its number; its events are `{number}/1`, `{number}/2` and so on, after the `Last-Event-ID`
+    events      the number of events, which the event `end` follows
     cuts        how often the stream is cut on its way, by FIN or RST, anywhere in an event or its chunk
-    refusals    how often an attempt to resume is refused: by a status, another media type, or no answer at all
+    refusals    how often an attempt to resume is refused: by a status, another media type, or no response
     at_once     the most events in a write
-    stops_at    an event behind which it waits for `/go`, if any
+    stops_at    an event after which it waits for `/go`, if any
     pause       seconds between two writes
 
-`/numbers` tells how many connections are open, and how many faults there were; `/go` lets the waiting streams go on.
-Chance depends on the stream and the attempt alone.
+`/numbers` returns the numbers of open connections and of faults; `/go` lets the waiting streams continue. Randomness
+depends only on the stream and the attempt.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class Server:
             writer.close()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer a request; return whether the connection is good for another."""
+        """Respond to a request; return whether the connection can be used for another."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         lines = [line.partition(": ") for line in head.split("\r\n")]
         headers = {name.lower(): value for name, _, value in lines}
@@ -91,8 +91,8 @@ class Server:
             writer.write(chance.choice(REFUSALS))
             return False
         self.attempts[number] += 1
-        left = cuts - self.attempts[number]  # of the cuts, this one not counted
-        # Each answer has about the same share of what is left.
+        left = cuts - self.attempts[number]  # of the cuts, without this one
+        # Each response has about the same share of the rest.
         until = events
         if left >= 0:
             share = (events - last) / (left + 2) * chance.uniform(0.5, 1.5)

@@ -1,4 +1,4 @@
-"""How tests use the server of `feed_server.py`."""
+"""The tests' access to the server of `feed_server.py`."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 PATIENT = RetryPolicy(max_retries=10, initial_delay=0.05, max_delay=0.2, jitter=0.1, retry_ambiguous=True)
 
-# Back again after any fault, and complete only with the event that says so.
+# Reconnects after any fault, and completes only with the `end` event.
 OPTIONS: dict[str, Any] = {
     "retry": PATIENT,
     "resume": LastEventID(retry=PATIENT),
@@ -37,7 +37,7 @@ class Feeds:
             return numbers
 
     def go(self) -> None:
-        """Have the streams that wait go on."""
+        """Let the waiting streams continue."""
         self.numbers("go")
 
     def all_closed(self, within: float = 5.0) -> bool:
@@ -52,7 +52,7 @@ class Feeds:
 
 @contextmanager
 def serving() -> Iterator[Feeds]:
-    """Run the server in a process of its own, where it takes no time from the clients, and no memory."""
+    """Run the server in its own process, where it takes no time or memory from the clients."""
     command = [sys.executable, str(HERE / "feed_server.py")]
     with (
         TemporaryFile("w+") as complaints,

@@ -1,10 +1,10 @@
 """
-What a stream costs in resident memory: `python memory.py sse_client|resuming|httpx_sse URL STREAMS EVENTS`.
+The resident memory of a stream: `python memory.py sse_client|resuming|httpx_sse URL STREAMS EVENTS`.
 
-Method. All read over one `httpx.AsyncClient`, on asyncio, from the same server, in a fresh process each; `resuming`
-is `sse_client` with `resume=`, which has to remember IDs. One stream is read first, so that what is loaded or made
-once is there. Then all are opened, and each reads half of its events; the growth of VmRSS by then, divided by the
-number of streams, is what is written, in bytes.
+Method. All read over one `httpx.AsyncClient`, on asyncio, from the same server, in a fresh process each; `resuming` is
+`sse_client` with `resume=`, which has to remember IDs. One stream is read first, so that everything that is loaded or
+made once is there. Then all are opened, and each reads half of its events. The output is the growth of VmRSS by then,
+divided by the number of streams, in bytes.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
 """
-How much is proved, and what is counted.
+The size of the proofs, and their counts.
 
-A proof is one test function, over all its parameters. It tells its `Ledger` of each stream that it read: what the
-server sent, what the user got, and whether the stream called itself complete. What must never happen has columns of
-its own, and fails the test at once. Chance comes from one seed: 0 in a short run, in a long one a new one each time.
+A proof is one test function, over all its parameters. It passes each stream that it read to its `Ledger`: the events
+that the server sent, those that the user got, and whether the stream was completed. Things that must never happen have
+their own columns, and fail the test at once. Random numbers come from one seed: 0 in a short run, in a long one a new
+one each time.
 """
 
 import os
@@ -19,12 +20,14 @@ SEED = int(os.environ.get("SSE_CLIENT_PROOF_SEED", random.randrange(2**32) if LO
 
 
 def size(short: int, long: int) -> int:
-    """Return how many in this run."""
+    """Return the number for this run."""
     return long if LONG else short
 
 
 def fuzz(short: int, long: int) -> settings:
-    """Return the settings of a Hypothesis test with so many examples; with `seed(SEED)`, the same for a seed."""
+    """
+    Return the settings of a Hypothesis test with that many examples; with `seed(SEED)`, they are the same for a seed.
+    """
     return settings(
         max_examples=size(short, long),
         database=None,
@@ -47,17 +50,17 @@ class Ledger:
     complete: int = 0
     """Streams that ended as `completed`; all others said that they are not."""
     lost: int = 0
-    """Events that a user should have got before what they got last, or before the end of a complete stream."""
+    """Events that a user should have got before the last one, or before the end of a completed stream."""
     doubled: int = 0
     """Events that a user got twice."""
     wrong: int = 0
-    """Streams that ended as `completed`, and were not."""
+    """Streams that ended as `completed` but were not complete."""
     note: str = ""
-    """What else was measured."""
+    """Other measurements."""
 
     def stream(self, sent: Sequence[str], received: Sequence[str], *, is_complete: bool, faults: int = 0) -> None:
         """
-        Count a stream, and check it: what was received is the beginning of what was sent, and all of it if complete.
+        Count a stream, and check it: the received events are a prefix of those sent, and all of them if it is complete.
 
         The events of one stream are all different.
         """
@@ -77,7 +80,7 @@ class Ledger:
         assert list(received) == list(sent[: len(received)])
 
     def add(self, **counts: int) -> None:
-        """Add to the numbers; what must never happen has not happened."""
+        """Add to the numbers; check that nothing happened that must never happen."""
         for name, count in counts.items():
             setattr(self, name, getattr(self, name) + count)
         assert (self.lost, self.doubled, self.wrong) == (0, 0, 0)
@@ -90,7 +93,7 @@ COLUMNS = tuple(each.name for each in fields(Ledger) if each.name != "note")
 
 
 def table(ledgers: dict[str, Ledger]) -> list[str]:
-    """Write the numbers as lines, a proof each, and their sum."""
+    """Write the numbers as lines, one for each proof, and their sum."""
     rows = {**ledgers, "total": sum(ledgers.values(), Ledger())}
     width = max(map(len, rows))
     lines = [f"{'':{width}}" + "".join(f"{name:>11}" for name in COLUMNS)]

@@ -1,8 +1,8 @@
 """
-One stream for a very long time: hundreds of thousands of events over hundreds of connections, in flat memory.
+One stream for a very long time: hundreds of thousands of events over hundreds of connections, in constant memory.
 
-Memory is what Python has allocated, by tracemalloc, after a fifth of the stream and at its end; by then all that is
-kept of the past (the IDs before the last one) is as full as it gets. The delay between two connections is made short.
+Memory is the amount that Python has allocated, by tracemalloc, after a fifth of the stream and at its end. By then the
+memory of the past (the IDs before the last one) is full. The delay between two connections is made short.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from sse_client._shells.waking import watchdog
 
 FILES = Path("/proc/self/fd")
 
-# A piece's worth of events, more or less, and the collector's own; a byte an event would be ten times as much.
+# About the events of one piece, and the collector's own; a byte per event would be ten times as much.
 FLAT = 100_000
 
-# What is on its way at any time: the buffers of a connection, the events of a piece, a failure and its traceback.
+# Data in progress at any time: the buffers of a connection, the events of a piece, a failure and its traceback.
 ON_THE_WAY = 2_000_000
 
 AT_ONCE = RetryPolicy(max_retries=10, initial_delay=0, jitter=0, retry_ambiguous=True)
@@ -39,13 +39,13 @@ def feeds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feeds]:
 
 
 class Witness:
-    """Sees every event of a stream, and looks at what the process holds on the way."""
+    """Sees every event of a stream, and measures the process on the way."""
 
     def __init__(self, ledger: Ledger, events: int, cuts: int) -> None:
         self.wish = {"number": 1, "events": events, "cuts": cuts, "refusals": cuts // 5, "at_once": 40}
         self.options: dict[str, Any] = OPTIONS | {"json": self.wish, "retry": AT_ONCE}
         self.options["resume"] = LastEventID(retry=AT_ONCE)
-        # Short, because an attempt is watched until then: a test of its own is about that.
+        # Short, because an attempt is watched until then; another test is about that.
         self.options["timeout"] = Timeouts(response=2)
         self.ledger = ledger
         self.events = events
@@ -62,13 +62,13 @@ class Witness:
             tracemalloc.reset_peak()
 
     def look(self) -> tuple[int, int]:
-        """What there is now: bytes of memory, and open files."""
+        """The current bytes of memory, and open files."""
         gc.collect()
         files = sum(1 for _ in FILES.iterdir()) if FILES.exists() else 0
         return tracemalloc.get_traced_memory()[0], files
 
     def end(self, feeds: Feeds, outcome: str | None) -> None:
-        """Look once more, while the stream is still there, and compare."""
+        """Measure again, while the stream is still there, and compare."""
         assert (self.count, outcome) == (self.events + 1, "completed")
         memory, files = self.look()
         peak = tracemalloc.get_traced_memory()[1]
@@ -89,7 +89,7 @@ def _traced() -> Iterator[None]:
 
 
 def test_sync(ledger: Ledger, feeds: Feeds) -> None:
-    """A million events over five hundred connections: each once and in order, with no memory and no file more."""
+    """Of many events over many connections, each comes once and in order, with constant memory and files."""
     witness = Witness(ledger, size(50_000, 1_000_000), size(25, 500))
     with SSEClient() as client, client.post(feeds.url, **witness.options) as stream:
         for event in stream:
@@ -98,7 +98,7 @@ def test_sync(ledger: Ledger, feeds: Feeds) -> None:
 
 
 def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
-    """The same for tasks, with a fifth of the events."""
+    """In a task, too, many events come once and in order, with constant memory and files."""
     witness = Witness(ledger, size(10_000, 200_000), size(10, 100))
 
     async def main() -> None:
@@ -115,7 +115,7 @@ def test_asyncio(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
 
 
 def test_the_watchdog_forgets(ledger: Ledger, feeds: Feeds) -> None:
-    """What watches the clocks of one stream's connections keeps those that are still of interest, and no others."""
+    """The watchdog keeps only the connections of a stream that may still need it."""
     witness = Witness(ledger, 1_000, 100)
     before = len(watchdog._queue)
     with SSEClient() as client, client.post(feeds.url, **witness.options | {"timeout": Timeouts()}) as stream:

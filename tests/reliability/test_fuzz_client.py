@@ -1,14 +1,14 @@
 """
 Random servers, random faults and random users, through the whole client, in virtual time.
 
-A world is drawn: a feed of events, what happens to each request (an answer cut anywhere and ended in any way, a
-refusal, an exception of the HTTP client), how the user reads, and when they stop. The server goes on behind the
-`Last-Event-ID`, but where it is one that starts over. It notes what it has really sent, and that is what counts:
+A world is drawn: a feed of events, the fate of each request (a response cut anywhere and ended in any way, a refusal,
+an exception of the HTTP client), how the user reads, and when they stop. The server resumes after the `Last-Event-ID`,
+unless it starts over. It records which bytes it has really sent, and the checks use that:
 
-- What the user got is the beginning of the feed, in order, without a gap and without a repetition, and all that was
-  sent whole by then; what calls itself complete is complete, and a cut never is.
-- There is one outcome, one of `on.complete`, `on.error` and `on.cancel`, and then one `on.close`. An error is of the
-  family. Asked again, the stream says the same again.
+- The user got a prefix of the feed, in order, without a gap and without a repetition, and all that was sent whole by
+  then. A stream that is completed is complete, and a cut one never is.
+- There is one outcome, one of `on.complete`, `on.error` and `on.cancel`, and then one `on.close`. An error is an
+  `SSEError`. A further call gives the same end again.
 - Every response is closed, and no request follows the end.
 """
 
@@ -58,24 +58,24 @@ def block(number: int, style: int) -> bytes:
 
 @dataclass(frozen=True)
 class Stream:
-    """The rest of the feed, or its beginning, as far as it comes."""
+    """The rest of the feed, or a part of it."""
 
     share: float = 1.0
-    """How much of it, of all its bytes."""
+    """The share of all its bytes."""
     sizes: tuple[int, ...] = (10_000,)
-    """Of its pieces, over and over."""
+    """The sizes of its pieces, over and over."""
     end: str = "good"
-    """In good order, by FIN or RST, by an exception of the HTTP client's, or by silence."""
+    """Cleanly ("good"), by FIN or RST, by an exception of the HTTP client, or by silence."""
     framing: Literal["chunked", "length", "close"] = "chunked"
     delay: float = 0.0
     pause: float = 0.0
-    """Before the head, and between two pieces, in seconds."""
+    """The delay before the head, and the pause between two pieces, in seconds."""
     starts_over: bool = False
 
 
 @dataclass(frozen=True)
 class Other:
-    """An answer that is no stream."""
+    """A response that is not a stream."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -84,7 +84,7 @@ class Other:
 
 @dataclass(frozen=True)
 class Raised:
-    """No answer: an exception of the HTTP client's."""
+    """An exception of the HTTP client instead of a response."""
 
     name: str
 
@@ -124,11 +124,11 @@ RAISED = st.sampled_from(
 
 @dataclass(frozen=True)
 class World:
-    """All that is drawn."""
+    """Everything that is drawn."""
 
     shell: Shell
     styles: tuple[int, ...]
-    """Of the events."""
+    """The styles of the events."""
     has_ids: bool
     ending: Literal["none", "done", "terminator"]
     turns: tuple[Turn, ...]
@@ -136,7 +136,7 @@ class World:
     resumes: bool
     retries: int | None
     is_bold: bool
-    """Whether a POST is sent again that may have been acted upon."""
+    """Whether a POST is sent again on which the server may have acted."""
     timeouts: Timeouts
     reads: Literal["iterate", "dispatch", "batches", "reply"]
     stops: Literal["never", "break", "raise", "close", "outside", "cancel"]
@@ -154,7 +154,7 @@ class World:
 
 
 def worlds(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[World]:
-    """Worlds, with something in them as it is given."""
+    """Worlds, with the given strategies for some parts."""
     drawn: dict[str, st.SearchStrategy[Any]] = {
         "shell": st.sampled_from(SHELLS),
         "styles": st.one_of(st.just([]), *[st.lists(st.integers(0, 4), min_size=4, max_size=20)] * 4).map(tuple),
@@ -179,12 +179,12 @@ def worlds(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[World]:
 
 
 def whose_reader_is_not_ahead(world: World) -> World:
-    """Where a dispatch reads ahead, it may have come to another end than the user; a test of its own is about that."""
+    """A dispatch that reads ahead may reach another end than the user; another test is about that."""
     return replace(world, stops="never") if world.reads == "batches" else world
 
 
 class Server:
-    """What answers the requests of a world, and notes what it has sent."""
+    """Responds to the requests of a world, and records which bytes it has sent."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -195,19 +195,19 @@ class Server:
         self.moment = 0
         self.at_moment: Callable[[], object] = lambda: None
         self.is_gone = False
-        """Whether the latest answer was a 204."""
-        self._streams: list[tuple[int, bytearray]] = []  # of each, how many events lie before it, and what was sent
+        """Whether the latest response was a 204."""
+        self._streams: list[tuple[int, bytearray]] = []  # of each: the number of events before it, and the bytes sent
         self._sent = bytearray()  # of the latest
-        self._size: int | None = None  # what it comes to where it ends in good order
+        self._size: int | None = None  # its full size, if it ends cleanly
 
     @property
     def arrived(self) -> list[str]:
-        """The data of all events that were sent whole, but for those that were sent again."""
+        """The data of all events that were sent whole, without those that were sent again."""
         return self.feed[: max((start + len(self._whole(sent)) for start, sent in self._streams), default=0)]
 
     @property
     def has_ended(self) -> bool:
-        """Whether the latest stream may be taken for complete where no terminator is asked for."""
+        """Whether the latest stream may count as complete if no terminator is required."""
         sent = self._sent
         if b"data: [DONE]" in sent:
             return True
@@ -238,7 +238,7 @@ class Server:
         return Answer(turn.body, self.pass_moment, status=turn.status, headers=dict(turn.headers), framing="length")
 
     def _stream(self, turn: Stream, last: int) -> Answer:
-        # What tells that a server starts over is an ID from before the last one; an equal one tells nothing.
+        # An ID from before the last one shows that a server starts over; an equal one does not.
         starts_over = turn.starts_over and last > 1 and not self.world.is_subscription
         sent = self._sent = bytearray()
         if starts_over:
@@ -250,7 +250,7 @@ class Server:
         steps: list[Any] = []
         for piece in cut(body, turn.sizes):
             steps += [partial(sent.extend, piece), self.pass_moment, piece, Pause(turn.pause)]
-        # Where a body ends with its connection, nobody can tell an end from a cut.
+        # If a body ends with its connection, a cut cannot be told from an end.
         is_good = turn.end == "good" or (turn.end == "FIN" and turn.framing == "close")
         self._size = len(body) if is_good else None
         if not is_good:
@@ -273,7 +273,7 @@ def cut(body: bytes, sizes: tuple[int, ...]) -> list[bytes]:
 
 
 class Leaving(Exception):
-    """The user's own."""
+    """The user's own exception."""
 
 
 def texts_of(texts: list[str], event: ServerSentEvent) -> list[str]:
@@ -281,7 +281,7 @@ def texts_of(texts: list[str], event: ServerSentEvent) -> list[str]:
 
 
 class Use:
-    """What a user makes of a world's stream, and what becomes of it."""
+    """A user's use of a world's stream, and its result."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -332,7 +332,7 @@ class Use:
             assert len(self.transport.requests) == requests
 
     def _stopper(self, scope: anyio.CancelScope, tasks: Any) -> Callable[[], object]:
-        """What stops the stream from outside, or the user with it."""
+        """A function that stops the stream from outside, or the user with it."""
 
         def stop() -> None:
             self.has_stopped = True
@@ -415,9 +415,9 @@ class Use:
             assert reply is None or await reply.final() == self.received
 
     async def _ask_again(self) -> None:
-        """The end is said again, as it was said."""
+        """Check that a further call gives the same end."""
         outcome = self.stream.outcome
-        # That it was cancelled is said of a final result only.
+        # Only a final result reports that it was cancelled.
         expected = None if isinstance(self.error, StreamCancelled) else self.error
         for _ in range(2):
             said: ServerSentEvent | SSEError | None
@@ -432,7 +432,7 @@ class Use:
 
 
 def check(use: Use, ledger: Ledger) -> None:
-    """Hold what the user got against what the server sent."""
+    """Compare the user's events and outcome with the server's record."""
     world, server, outcome = use.world, use.server, use.stream.outcome
     is_complete = outcome == "completed"
     assert outcome is not None
@@ -445,10 +445,10 @@ def check(use: Use, ledger: Ledger) -> None:
         assert (use.error is None) == is_complete
     assert all(response.is_closed for response in use.responses)
 
-    # Without the terminator, and without [DONE], which is an event like any other to a subscription.
+    # Without the terminator, and without `[DONE]`, which is an event like any other in a subscription.
     received = [data for data in use.received if data and not (world.is_subscription and data == "[DONE]")]
     if server.has_ids and world.reads != "batches":
-        # Whoever leaves by an exception has not finished with the event in hand.
+        # A user who leaves by an exception has not finished the current event.
         finished = {len(received), len(received) - use.has_stopped}
         assert int(use.stream.last_event_id or 0) in finished
     if is_complete and server.is_gone:
@@ -465,7 +465,7 @@ def check(use: Use, ledger: Ledger) -> None:
 @fuzz(200, 10_000)
 @given(worlds())
 def test_any_world(ledger: Ledger, world: World) -> None:
-    """In any world the user gets every event that was sent, once and in order, and the truth about how it ended."""
+    """In any world the user gets every event that was sent, once and in order, and the right outcome."""
     check(Use(world).run(), ledger)
 
 
@@ -482,7 +482,9 @@ PATIENT: dict[str, st.SearchStrategy[Any]] = {
 @fuzz(200, 10_000)
 @given(worlds(turns=st.lists(STREAMS, min_size=2, max_size=12).map(tuple), stops=st.just("never"), **PATIENT))
 def test_many_cuts(ledger: Ledger, world: World) -> None:
-    """A stream that is cut again and again is complete in the end, unless it ran out of time, or was lied to."""
+    """
+    A stream that is cut again and again is completed in the end, unless its total ran out or the server started over.
+    """
     use = Use(world).run()
     check(use, ledger)
     if world.ending == "terminator" and world.timeouts.total is None:
@@ -499,13 +501,16 @@ def test_many_cuts(ledger: Ledger, world: World) -> None:
     )
 )
 def test_stopped(ledger: Ledger, world: World) -> None:
-    """A stream that is stopped at any event, or at any moment, is over, and knows how far its user has come."""
+    """
+    A stream that is stopped at any event or moment is over, and its last event ID is that of the user's last finished
+    event.
+    """
     check(Use(world).run(), ledger)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=str)
 def test_closed_behind_what_was_read_ahead(ledger: Ledger, shell: Shell) -> None:
-    """Closed by the handler of its first batch, a stream is cancelled, also when all of it has been read by then."""
+    """A stream that the handler of its first batch closes is cancelled, even if all of it was read by then."""
     handled: list[str] = []
 
     async def main() -> None:
@@ -542,7 +547,7 @@ def test_closed_behind_what_was_read_ahead(ledger: Ledger, shell: Shell) -> None
 
 @pytest.mark.parametrize("shell", SHELLS, ids=str)
 def test_json_in_the_place_of_a_resumed_stream(ledger: Ledger, shell: Shell) -> None:
-    """`accept_json=` is about the first answer: JSON in the place of a resumed stream is a failed attempt, not data."""
+    """`accept_json=` applies to the first response: JSON instead of a resumed stream is a failed attempt, not data."""
     answers = Answer(block(1, 0), FIN), Answer.json({"error": "busy"}), Answer(block(2, 0), "event: end\ndata\n\n")
     transport = scripted_transport(*answers)
     options: dict[str, Any] = {"accept_json": True, "resume": LastEventID(), "terminator": Terminator(event="end")}

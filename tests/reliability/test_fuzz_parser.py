@@ -1,10 +1,10 @@
 """
 Long and nasty streams against the standard, one byte at a time.
 
-`Plain` is the standard's algorithm as a machine that takes a byte and knows its whole state after each, so that the
-parser can be asked after every piece, also in the middle of a line; at the end of a stream it must agree with the
-reference, which takes the whole. The streams are made of lines as a grammar has them, with every kind of line end,
-ill-formed UTF-8, NULs, BOMs and impossible numbers in every place, each repeated up to thousands of times.
+`Plain` is the standard's algorithm as a machine that takes one byte and has its whole state after each, so that the
+parser can be checked after every piece, even in the middle of a line. At the end of a stream it must agree with the
+reference, which takes the whole. The streams are made of lines from a grammar, with every kind of line end, ill-formed
+UTF-8, NULs, BOMs and impossible numbers in every place, each repeated up to thousands of times.
 """
 
 import sys
@@ -21,17 +21,20 @@ from reliability.proof import SEED, Ledger, fuzz, size
 from sse_client import EventParser, EventTooLarge, ServerSentEvent
 from sse_client._parser import MAX_RECONNECTION_TIME
 
-# What fails may be long, and is shown all the same.
+# A failing example may be long, and is shown anyway.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 
 CR, LF = b"\r\n"
 
-# The worst that is kept for a counted byte: a `data` line of two characters counts three, and is a string of its own.
+# The most memory for a counted byte: a `data` line of two characters counts three, and is a separate string.
 OVERHEAD = 32
 
 
 class Plain:
-    """The standard (WHATWG HTML, sections 9.2.5 and 9.2.6), a byte at a time; with a limit, up to what is too large."""
+    """
+    The standard (WHATWG HTML, sections 9.2.5 and 9.2.6), a byte at a time; with a limit, up to the event that is too
+    large.
+    """
 
     def __init__(self, max_event_size: int = sys.maxsize) -> None:
         self.events: list[ServerSentEvent] = []
@@ -76,7 +79,7 @@ class Plain:
 
     @property
     def is_bom(self) -> bool:
-        """Whether a BOM is all that has come; a test of its own tells of that."""
+        """Whether only a BOM has come; another test is about that."""
         return self._bytes == len(BOM) and not self._is_first and not self._line
 
     def _end_line(self) -> None:
@@ -150,7 +153,7 @@ REPEATS = st.sampled_from([1, 1, 2, 5, size(60, 600)])
 
 @st.composite
 def streams(draw: st.DrawFn) -> bytes:
-    """Blocks of lines in any order, with one kind of line end or with all of them, and many of them again and again."""
+    """Blocks of lines in any order, with one kind of line end or with all of them, and many of them repeated."""
     newlines = draw(st.sampled_from([st.just(b"\n"), st.just(b"\r"), st.just(b"\r\n"), NEWLINES]))
     stream = draw(st.sampled_from([b"", b"", BOM, BOM * 2, BOM[:2], b"\xfe\xff"]))
     for _ in range(draw(st.integers(0, 15))):
@@ -177,7 +180,7 @@ def pieces_of(stream: bytes, sizes: list[int]) -> Iterator[bytes]:
 @fuzz(250, 2_000)
 @given(streams(), SIZES)
 def test_state_after_each_piece(ledger: Ledger, stream: bytes, sizes: list[int]) -> None:
-    """After each piece of any stream the parser has handed out, and knows, what the standard says of its bytes."""
+    """After each piece of any stream, the parser's events and state are those of the standard for its bytes."""
     comments: list[str] = []
     unknown: list[str] = []
     parser = EventParser(on_comment=comments.append, on_unknown=unknown.append)
@@ -203,7 +206,7 @@ def test_state_after_each_piece(ledger: Ledger, stream: bytes, sizes: list[int])
 
 
 def held(parser: EventParser) -> int:
-    """How many bytes of memory the parser holds for the stream."""
+    """The bytes of memory that the parser holds for the stream."""
     lines = {id(line): sys.getsizeof(line) for line in parser._data}  # one that is a single character is shared
     data = sum(lines.values()) + sys.getsizeof(parser._data)
     texts = sys.getsizeof(parser._event) + sys.getsizeof(parser._id) + sys.getsizeof(parser.last_event_id)
@@ -214,7 +217,7 @@ def held(parser: EventParser) -> int:
 @fuzz(250, 2_000)
 @given(streams(), SIZES, st.integers(len(BOM), 3_000))
 def test_memory_is_bounded(ledger: Ledger, stream: bytes, sizes: list[int], max_event_size: int) -> None:
-    """Whatever comes, what is held is a piece and some times `max_event_size`; what is beyond that is raised."""
+    """For any stream, the parser holds a bounded multiple of a piece and `max_event_size`; beyond that it raises."""
     parser = EventParser(max_event_size=max_event_size)
     plain, events = Plain(max_event_size), list[ServerSentEvent]()
     is_too_large, longest = False, 0
@@ -234,7 +237,7 @@ def test_memory_is_bounded(ledger: Ledger, stream: bytes, sizes: list[int], max_
 
 
 def test_too_large_is_raised_with_a_line_in_hand() -> None:
-    """An event that is too large is raised by the next feed, also of nothing, whatever came behind it."""
+    """An event that is too large is raised by the next feed, even an empty one, whatever came after it."""
     parser = EventParser(max_event_size=30)
     assert len(parser.feed(b"data: a\n\n" + b"x" * 40 + b"\n ")) == 1
     with pytest.raises(EventTooLarge):
@@ -242,7 +245,7 @@ def test_too_large_is_raised_with_a_line_in_hand() -> None:
 
 
 def test_nothing_is_kept_behind_what_is_too_large() -> None:
-    """A parser that goes on being fed behind an event that was too large raises, and keeps nothing."""
+    """A parser that is fed after an event that was too large keeps nothing."""
     parser = EventParser(max_event_size=30)
     for _ in range(1_000):
         with suppress(EventTooLarge):
@@ -251,7 +254,7 @@ def test_nothing_is_kept_behind_what_is_too_large() -> None:
 
 
 def test_a_bom_alone_is_an_empty_stream() -> None:
-    """A BOM is not the middle of anything: it is stripped, and nothing is left."""
+    """A BOM alone does not begin a block: it is stripped, and nothing is left."""
     parser = EventParser()
     assert parser.feed(BOM) == []
     assert not parser.is_mid_block

@@ -1,10 +1,10 @@
 """
-A session driven by chance: every order of what a shell, a server, a user and the clock can do to it.
+A session in random orders: every order of calls by a shell, a server, a user and the clock.
 
 Hypothesis plays the shell, one call at a time, so that anything may come between any two of them: time passes, another
-thread closes the stream in the middle of a step, the user leaves, somebody asks for the numbers. The server is honest,
-and every failure that may pass is tried again without a limit, so what the stream must come to is known: all of it,
-unless it was closed, left, or refused for good.
+thread closes the stream in the middle of a step, the user leaves, the stats are read. The server is honest, and every
+transient failure is retried without a limit, so the right result is known: all of the stream, unless it was closed,
+left, or finally refused.
 """
 
 import itertools
@@ -74,17 +74,17 @@ class Play(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1_000.0
-        # Chance of its own, which needs no luck to be repeated.
+        # Not random, so that it is repeatable.
         jitter = itertools.cycle([0.0, 0.3, 0.9])
         self.session = Session(PLAN, random=lambda: next(jitter), utc_now=lambda: datetime(2030, 1, 1, tzinfo=UTC))
-        self.step: Step | None = None  # what the shell is in the middle of
+        self.step: Step | None = None  # the step that the shell is executing
         self.body = b""
         self.received: list[str] = []
         self.finished = 0
         self.faults = 0
         self.outcome: Outcome | None = None
-        self.was_stopped = False  # by somebody in here
-        self.is_doomed = False  # by an answer that is final
+        self.was_stopped = False  # by a rule of this test
+        self.is_doomed = False  # by a final response
         self.end: Stop | None = None
 
     # The user.
@@ -92,7 +92,7 @@ class Play(RuleBasedStateMachine):
     @precondition(lambda self: self.step is None and self.end is None)
     @rule(hurries=st.booleans())
     def go_on(self, hurries: bool = True) -> None:
-        """Come back for the next event, and else for the next step."""
+        """Take the next event, or else the next step."""
         for event in self.session.ready:
             assert not self.session.is_closing
             self.finished = len(self.received)
@@ -125,7 +125,7 @@ class Play(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 1.0, 45.0]), closes=SELDOM)
     def meanwhile(self, seconds: float, closes: bool) -> None:
-        """Let time pass, or have another thread close the stream, in the middle of anything."""
+        """Let time pass, or let another thread close the stream, in the middle of anything."""
         self.now += seconds
         if closes:
             self.was_stopped = True
@@ -136,7 +136,7 @@ class Play(RuleBasedStateMachine):
     @precondition(lambda self: self.step is not None)
     @rule(data=st.data())
     def do(self, data: st.DataObject) -> None:
-        """Do the step, and tell what came of it."""
+        """Do the step, and report its result."""
         step, self.step = self.step, None
         match step:
             case Connect():
@@ -168,7 +168,7 @@ class Play(RuleBasedStateMachine):
             self.session.responded(Head(status, httpx.Headers(headers), URL), self.now)
 
     def read(self, what: Failure | int) -> None:
-        """Bring so many bytes; or none, and end in good order, wherever that is; or break off."""
+        """Bring that many bytes; or none, and end cleanly, wherever that is; or break off."""
         if isinstance(what, Failure):
             self.faults += 1
             self.session.lost(what, self.now)
@@ -179,7 +179,7 @@ class Play(RuleBasedStateMachine):
             self.faults += bool(self.body)
             self.session.ended(self.now)
 
-    # What holds at any time.
+    # The invariants.
 
     @invariant()
     def nothing_is_lost_or_doubled(self) -> None:
@@ -215,7 +215,7 @@ class Play(RuleBasedStateMachine):
         assert session.notes is None
 
     def teardown(self) -> None:
-        """Let all go well from here on, and look at what it has come to."""
+        """Let everything succeed from here on, and check the result."""
         for _ in range(1_000):
             match self.step:
                 case _ if self.end is not None:
@@ -237,7 +237,7 @@ class Play(RuleBasedStateMachine):
         assert self.end is not None
         self.there_is_one_outcome()
         is_complete = self.outcome == "completed"
-        # A terminator that lacks its blank line ends the stream, and is not handed out.
+        # A terminator without its blank line ends the stream, and is not delivered.
         received = [text for text in self.received if text != "end"]
         self.ledger.stream(FEED, received, is_complete=is_complete, faults=self.faults + self.was_stopped)
         if self.is_doomed:
@@ -248,6 +248,6 @@ class Play(RuleBasedStateMachine):
 
 
 def test_any_order(ledger: Ledger) -> None:
-    """Whatever is done to a session, in any order, no event is lost or doubled, and there is one end, which stays."""
+    """Whatever the order of calls, the session loses or repeats no event, and has one final end."""
     play: Any = seed(SEED)(type("Play", (Play,), {"ledger": ledger}))
     run_state_machine_as_test(play, settings=settings(fuzz(100, 5_000), stateful_step_count=120))

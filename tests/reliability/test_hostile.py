@@ -1,12 +1,11 @@
 """
-Servers that mean harm, on real sockets: whatever they send, and however long, it ends soon, small, and said clearly.
+Hostile servers, on real sockets: whatever they send, and however long, the stream ends soon, in little memory, clearly.
 
-Each attack is played to shells of each kind at once, with the clocks and limits that a careful user sets. What must
-come of it stands in its row: an error of the family, or an end that does no harm. Whatever else a shell raised would
-come out of `Shell.read` and fail the test. Memory is what Python allocated for all of them and their server, by
-tracemalloc.
+Each attack is played to shells of each kind at once, with the clocks and limits of a careful user. Its row has the
+expected result: an `SSEError`, or a harmless end. Any other exception of a shell would come out of `Shell.read` and
+fail the test. Memory is the amount that Python allocated for all of them and their server, by tracemalloc.
 
-Endless is what is sent a hundred thousand times, which is gigabytes, and stops when the client leaves.
+Endless data is sent a hundred thousand times, which is gigabytes, and stops when the client leaves.
 """
 
 import gc
@@ -45,7 +44,7 @@ from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest
 
 MB = 1_000_000
 
-# For all shells: what a piece of 64 KiB comes to in lines of a few bytes, and the limit of an event below it.
+# For all shells: the memory for a piece of 64 KiB in lines of a few bytes; the limit of an event is below it.
 MEMORY = 6 * 3 * MB
 
 # The limit of an event here, and the clocks: none of these tests waits for any other.
@@ -53,8 +52,8 @@ LIMIT = 200_000
 CLOCK = 0.3
 CLOCKS = Timeouts(connect=5, response=5, read=5, first_event=5, idle=5, total=5)
 
-# How much CPU time these shells and a flooding server may take together. What waits for too long ends by another
-# clock than its own, which `check` notices: a bound on wall time would fail on a loaded machine.
+# The CPU time that these shells and a flooding server may take together. A wait that is too long ends by another clock
+# than its own, which `check` notices: a limit on wall time would fail on a loaded machine.
 CPU = 6.0
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -76,7 +75,7 @@ def dripping(data: bytes) -> list[Any]:
 
 @contextmanager
 def bounded(seconds: float, memory: float) -> Iterator[None]:
-    """Limit the CPU time, in seconds, and the bytes that the block takes."""
+    """Limit the CPU time, in seconds, and the memory of the block, in bytes."""
     tracemalloc.start()
     started = time.process_time()
     try:
@@ -89,7 +88,7 @@ def bounded(seconds: float, memory: float) -> Iterator[None]:
 
 
 def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = KINDS, **options: Any) -> list[Run]:
-    """Read the same in shells of each kind at once, and count what came of it."""
+    """Read the same in shells of each kind at once, and count the results."""
     arguments: dict[str, Any] = {"client": {"retry": None, "timeout": CLOCKS}, **options}
     with ThreadPoolExecutor(len(shells)) as pool:
         results = list(pool.map(lambda shell: shell.read(url, **arguments), shells))
@@ -103,12 +102,12 @@ def everywhere(ledger: Ledger, url: str, shells: Sequence[Shell] = KINDS, **opti
 
 @dataclass(frozen=True)
 class Attack:
-    """What a server does, and what must come of it in each shell."""
+    """A server's behavior, and the expected result in each shell."""
 
     name: str
     steps: Sequence[Any] = field(repr=False)  # gigabytes
     error: type[SSEError] | None
-    """`None` for an end that does no harm."""
+    """`None` for a harmless end."""
     clock: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -120,7 +119,7 @@ def limit(**clocks: float) -> dict[str, Any]:
     return {"timeout": Timeouts(**clocks)}
 
 
-# Where each line costs tracemalloc much time.
+# For attacks in which each line costs tracemalloc much time.
 SMALL = {"max_event_size": 5_000}
 
 LINES = [
@@ -143,7 +142,7 @@ ENDLESS = [
         "idle",
         limit(idle=CLOCK) | {"pings": {"ping"}},
     ),
-    # HTTP itself: what frames the events has bounds of the HTTP library's own.
+    # HTTP itself: the HTTP library has its own limits for the framing.
     Attack("a header", [OK + b"X-Long: ", *endless(b"x")], ConnectionFailed),
     Attack("headers", [OK, *endless(b"X-Many: 1\r\n")], ConnectionFailed),
     Attack("a status line", [b"HTTP/1.1 200 ", *endless(b"x")], ConnectionFailed),
@@ -154,10 +153,10 @@ ENDLESS = [
     Attack("a chunk's size", [CHUNKED, *endless(b"0")], StreamInterrupted),
     Attack("a chunk's extension", [CHUNKED + b"8;x=", *endless(b"x")], StreamInterrupted),
     Attack("trailers", [CHUNKED + b"f\r\n" + EVENT + b"\r\n0\r\n", *endless(b"X-Many: 1\r\n")], StreamInterrupted),
-    # Behind its terminator a stream is complete: the rest is looked at for a moment, and left.
+    # After its terminator a stream is completed: the rest is read for a moment, and left.
     Attack("trailers behind the end", [CHUNKED + b"e\r\ndata: [DONE]\n\n\r\n0\r\n", *endless(b"X-Many: 1\r\n")], None),
     Attack("more behind the end", [HEAD + b"data: [DONE]\n\n", *endless(EVENT)], None),
-    # Answers that are no stream: of their bodies the first 64 KiB are read.
+    # Responses that are not streams: the first 64 KiB of their bodies are read.
     Attack("an error", [b"HTTP/1.1 500 No\r\n\r\n", *endless(b"x")], StatusError),
     Attack("a page", [OK + b"Content-Type: text/html\r\n\r\n", *endless(b"<p>")], ContentTypeError),
     Attack("JSON", [OK + b"Content-Type: application/json\r\n\r\n", *endless(b"[")], ContentTypeError),
@@ -172,7 +171,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("attack", ENDLESS, ids=str)
 def test_endless(ledger: Ledger, attack: Attack) -> None:
-    """What never ends is given up at a limit or a clock, with little memory; behind the terminator it does no harm."""
+    """An endless stream ends at a limit or a clock, with little memory; after the terminator it does no harm."""
     with EventServer(Answer(*attack.steps, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, **{"max_event_size": LIMIT, **attack.options})
     check(attack, results)
@@ -187,7 +186,7 @@ def check(attack: Attack, results: list[Run]) -> None:
 
 
 def test_endless_by_default(ledger: Ledger) -> None:
-    """Where nothing else is said, an event has 64 MiB: a line without end is too large, and memory a few times that."""
+    """With the default limit, too, an endless line is too large, within 300 MB of memory."""
     with EventServer(Answer(HEAD, b"data: ", *endless(b"x"), framing="raw")) as server, bounded(CPU, 300 * MB):
         [result] = everywhere(ledger, server.url, KINDS[:1])
     assert isinstance(result.error, EventTooLarge)
@@ -207,7 +206,7 @@ SLOW = [
 
 @pytest.mark.parametrize("attack", SLOW, ids=str)
 def test_one_byte_a_while(ledger: Ledger, attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte now and then feeds the clock of `read`, and no other: the rest is over in time, whatever part is slow."""
+    """A byte now and then restarts only `read`: the other clocks end the stream in time, whichever part is slow."""
     monkeypatch.setattr("sse_client._core.session.MAX_BODY_SECONDS", CLOCK)  # which no option shortens
     with EventServer(Answer(*attack.steps, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, **attack.options)
@@ -218,7 +217,7 @@ def test_one_byte_a_while(ledger: Ledger, attack: Attack, monkeypatch: pytest.Mo
     "drops", [dripping(OK + b"X-Slow: " + b"x" * 400), dripping(b"HTTP/1.1 103 Early\r\n\r\n")], ids=["head", "1xx"]
 )
 def test_one_byte_a_while_on_a_connection_used_before(ledger: Ledger, drops: list[Any]) -> None:
-    """The clock of `response` also ends an answer whose head drips over a connection that was used before."""
+    """`response` also ends a response whose head comes byte by byte over a used connection."""
     answers = Answer(EVENT, framing="length"), Answer(*drops[:160], framing="raw")
     with EventServer(*answers) as server, SSEClient(retry=None, timeout=Timeouts(response=CLOCK)) as client:
         with client.post(server.url) as stream:
@@ -228,12 +227,12 @@ def test_one_byte_a_while_on_a_connection_used_before(ledger: Ledger, drops: lis
         assert caught.value.clock == "response"
         assert server.connections == 1
         server.requests[1].done.wait()
-        assert not server.requests[1].responded  # the client left before the server had sent all
+        assert not server.requests[1].responded  # the client left before the server had sent everything
         ledger.add(faults=1, streams=2, events=1, complete=1)
 
 
 def compressed(data: bytes, repeated: int) -> bytes:
-    """What is repeated, as gzip."""
+    """The repeated data, as gzip."""
     compressor = zlib.compressobj(9, wbits=31)
     return b"".join(compressor.compress(data) for _ in range(repeated)) + compressor.flush()
 
@@ -243,7 +242,7 @@ ASKED = {"headers": {"Accept-Encoding": "gzip"}}
 
 
 def test_a_gzip_bomb(ledger: Ledger) -> None:
-    """Where gzip is asked for, a bomb is seen to be too large after 64 KiB more than the limit of an event."""
+    """If gzip is accepted, a bomb is an event that is too large, within 4 MB of memory."""
     with EventServer(Answer(GZIP, BOMB, framing="raw")) as server:
         for shell in KINDS:
             with bounded(CPU, 4 * MB):
@@ -253,29 +252,31 @@ def test_a_gzip_bomb(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("status", [b"200", b"500"])
 def test_a_gzip_bomb_in_gzip(ledger: Ledger, status: bytes) -> None:
-    """A bomb within a bomb, where no compression was asked for, grows no further than a single one."""
+    """A bomb within a bomb, without accepted compression, is an error within the same memory."""
     head = OK.replace(b"200", status) + b"Content-Type: text/event-stream\r\nContent-Encoding: gzip, gzip\r\n\r\n"
     with EventServer(Answer(head + gzip.compress(BOMB), framing="raw")) as server, bounded(CPU, 4 * MB):
         [result] = everywhere(ledger, server.url, KINDS[:1], max_event_size=LIMIT)
     assert isinstance(result.error, SSEError)
 
 
-# gzip without end that comes to nothing: a head, then empty blocks (RFC 1951, section 3.2.4).
+# Endless gzip that decodes to nothing: a head, then empty blocks (RFC 1951, section 3.2.4).
 NOTHING: list[Any] = [GZIP + compressed(b"", 1)[:10], *[b"\0\0\0\xff\xff", Pause(0.02)] * 80]
 
 
 def test_gzip_that_comes_to_nothing(ledger: Ledger, shell: Shell) -> None:
-    """Compressed bytes that never come to one of the stream feed no clock: it is over in time."""
+    """Compressed bytes that decode to nothing restart no clock: the stream ends in time."""
     with EventServer(Answer(*NOTHING, framing="raw")) as server, bounded(CPU, 2 * MB):
         [result] = everywhere(ledger, server.url, [shell], timeout=Timeouts(total=CLOCK), **ASKED)
         [request] = server.requests
         request.done.wait()
     assert isinstance(result.error, StreamTimeout)
-    assert not request.responded  # the client left before the server had sent all
+    assert not request.responded  # the client left before the server had sent everything
 
 
 def test_gzip_that_is_none(ledger: Ledger, shell: Shell) -> None:
-    """What says that it is gzip and is not is a lost stream, and leaves nothing for the garbage collector."""
+    """
+    A body that claims to be gzip and is not is an interrupted stream, and leaves nothing for the garbage collector.
+    """
     gc.collect()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -322,7 +323,7 @@ LIES = [
 
 @pytest.mark.parametrize("attack", LIES, ids=str)
 def test_lies(ledger: Ledger, attack: Attack) -> None:
-    """What contradicts itself, or HTTP, is an error of the family, or taken for what it says; never a success."""
+    """A response that contradicts itself or HTTP is an `SSEError`, or read as far as it is valid."""
     with EventServer(Answer(*attack.steps, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, **attack.options)
     check(attack, results)
@@ -337,7 +338,7 @@ def test_lies(ledger: Ledger, attack: Attack) -> None:
     ids=["digits", "many-digits", "milliseconds", "date", "fraction"],
 )
 def test_a_delay_without_end(ledger: Ledger, header: str) -> None:
-    """A server that asks to be left alone for ever is not waited for: its answer is the error, at once."""
+    """If a server asks for an endless delay, its response is the error, at once."""
     head = f"HTTP/1.1 503 No\r\n{header}\r\n\r\n".encode()
     with EventServer(Answer(head, framing="raw")) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, client={})
@@ -352,7 +353,7 @@ def test_a_delay_without_end(ledger: Ledger, header: str) -> None:
     ids=["post", "post-digits", "subscribe", "subscribe-digits", "two-minutes", "a-day"],
 )
 def test_a_reconnection_time_without_end(ledger: Ledger, number: str, method: str) -> None:
-    """A `retry:` beyond what is waited for, two minutes, or a day of a feed, ends a broken stream at once."""
+    """A `retry` above the limit of two minutes, or a day for a feed, ends a broken stream at once."""
     text = f"retry: {number}\nid: 1\ndata: 1\n\n"
     with EventServer(Answer(text, FIN)) as server, bounded(CPU, MEMORY):
         results = everywhere(ledger, server.url, client={}, method=method, resume=LastEventID())
@@ -366,7 +367,7 @@ def redirect(location: str, *steps: Any, status: int = 307) -> Answer:
 
 
 def test_a_redirect_loop(ledger: Ledger) -> None:
-    """Redirects in a circle, or on and on, with bodies that never end, stop after twenty, and no body is read."""
+    """Redirects in a loop, with endless bodies, stop after twenty, with little memory."""
     answers: dict[str, Answer] = {}
     with EventServer(lambda request: answers[request.target]) as server:
         places = {"/": "/a", "/a": f"{server.url}/b", "/b": "?c", "/b?c": "/"}
@@ -390,9 +391,10 @@ CREDENTIALS: dict[str, Any] = {
 @pytest.mark.filterwarnings("ignore:Setting per-request cookies:DeprecationWarning")
 @pytest.mark.parametrize("follows", [False, True])
 def test_a_redirect_with_credentials(ledger: Ledger, follows: bool) -> None:
-    """Another origin is sent nothing by default; where the call allows it, the body, and not one of the user's secrets.
+    """
+    Another origin gets nothing by default; if the call allows it, it gets the body but none of the user's secrets.
 
-    Nor is one sent to the first origin any more, to where the other one leads back.
+    The first origin gets no more secrets either if the other one redirects back to it.
     """
     with EventServer(lambda request: redirect(f"{home.url}/back")) as other:
 
@@ -430,7 +432,8 @@ def test_a_redirect_with_credentials(ledger: Ledger, follows: bool) -> None:
 BEFORE = "before"
 
 IDS = [
-    # What the server sends behind `id: `, and what comes back: bytes, or None where it cannot be sent.
+    # The value that the server sends after `id: `, and the value that is sent back: bytes, or None if it cannot be
+    # sent.
     pytest.param(b"7", b"7", id="plain"),
     pytest.param("é€😀".encode(), "é€😀".encode(), id="beyond ASCII"),
     pytest.param("\u0085\u2028\u2029".encode(), "\u0085\u2028\u2029".encode(), id="line ends of Unicode"),
@@ -450,12 +453,12 @@ IDS = [
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits between two connections."""
+    """There is no delay between two connections."""
     monkeypatch.setattr("sse_client._core.attempts.MIN_DELAY", 0.001)
 
 
 def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:
-    """Break the stream behind these bytes, in all shells; return the requests of each."""
+    """Break the stream after these bytes, in all shells; return the requests of each."""
     requests: list[list[RecordedRequest]] = []
     for shell in KINDS:
         answers = Answer(f"id: {BEFORE}\ndata: 0\n\n", first, FIN), Answer("id: last\ndata: end\n\n")
@@ -469,7 +472,9 @@ def come_back(ledger: Ledger, first: bytes) -> list[list[RecordedRequest]]:
 @pytest.mark.usefixtures("_at_once")
 @pytest.mark.parametrize(("sent", "back"), IDS)
 def test_ids_that_come_back(ledger: Ledger, sent: bytes, back: bytes | None) -> None:
-    """An ID comes back as `Last-Event-ID` byte by byte, and as nothing else; one that HTTP cannot carry is an error."""
+    """
+    An ID is sent back as `Last-Event-ID` byte by byte, and as nothing else; one that HTTP cannot carry is an error.
+    """
     for requests in come_back(ledger, b"id: " + sent + b"\ndata: 1\n\n"):
         assert len(requests) == (1 if back is None else 2)
         names = [{name.lower() for name in request.headers} for request in requests]
@@ -481,7 +486,7 @@ def test_ids_that_come_back(ledger: Ledger, sent: bytes, back: bytes | None) -> 
 @pytest.mark.usefixtures("_at_once")
 @pytest.mark.parametrize("field", [b"data", b"event", b"retry", b"x-field", b""])
 def test_fields_that_are_no_id(ledger: Ledger, field: bytes) -> None:
-    """Whatever stands in any other field, NUL and line ends too, the ID that comes back is the one from before."""
+    """Whatever any other field contains, even NUL and line ends, the ID that is sent back is the one from before."""
     nasty = b"a\0b\rX-Evil: 1\r\n" + field + b": \x0b\x7f\xff" + "é\u2028id: 7".encode()
     for requests in come_back(ledger, field + b": " + nasty + b"\ndata: 1\n\n"):
         assert requests[1].headers["last-event-id"] == BEFORE
@@ -490,7 +495,7 @@ def test_fields_that_are_no_id(ledger: Ledger, field: bytes) -> None:
 
 @pytest.mark.parametrize("value", ["7\r\nX-Evil: 1", "7\n", "7\0", "\x7f"])
 def test_ids_of_the_user(ledger: Ledger, value: str) -> None:
-    """An ID that the user brings along from elsewhere is refused at the call where HTTP cannot carry it."""
+    """A user's `last_event_id=` that HTTP cannot carry is an error of the call."""
     with EventServer() as server:
         for shell in KINDS:
             with pytest.raises(ValueError, match="cannot be sent in a header"):
@@ -500,7 +505,7 @@ def test_ids_of_the_user(ledger: Ledger, value: str) -> None:
 
 
 def test_data_is_handed_out_as_it_came(ledger: Ledger) -> None:
-    """NULs, control characters and ill-formed bytes in an event reach the user, and hurt nobody on the way."""
+    """NULs, control characters and ill-formed bytes in an event reach the user, and do no harm on the way."""
     nasty = b"".join(bytes([byte]) for byte in range(256) if byte not in b"\r\n")
     with EventServer(Answer(b"event: " + nasty + b"\ndata: " + nasty + b"\n\n")) as server:
         for result in everywhere(ledger, server.url):
@@ -509,7 +514,7 @@ def test_data_is_handed_out_as_it_came(ledger: Ledger) -> None:
 
 
 def test_long_ids(ledger: Ledger) -> None:
-    """A stream of events of 64 KiB each, all of it ID, is read in the memory of a few of them, also with `resume=`."""
+    """A stream of events with IDs of 60 KB each is read in the memory of a few of them, even with `resume=`."""
     texts = [f"id: {number:06}{'x' * 60_000}\ndata: {number}\n\n" for number in range(900)]
     with EventServer(Answer(*texts)) as server, bounded(CPU, 40 * MB):
         texts.clear()

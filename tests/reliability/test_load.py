@@ -1,8 +1,8 @@
 """
 Many streams at once in one process, against a server in another that resumes, and cuts at random.
 
-What is proved of each stream: every event once, in order, and the end. What is proved of all: that they cost no more
-memory than httpx-sse's, and that nothing is left of them, here or at the server, however they are ended.
+For each stream the tests prove: every event once, in order, and the end. For all: that they need no more memory than
+those of httpx-sse, and that nothing is left of them, here or at the server, however they end.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from reliability.feeds import HERE, OPTIONS, Feeds, serving
 from reliability.proof import LONG, Ledger, size
 from sse_client import AsyncSSEClient, EventStream, SSEClient
 
-# At the server it costs one file a stream, and in here one too.
+# A stream takes one file at the server, and one here.
 FILES = 4_096
 
-# What an ID of a few characters takes, and its place among those that are kept.
+# The memory of an ID of a few characters, and of its entry among those that are kept.
 ID = 100
 
-# What ends a stream is done at once; a thread may have to wait for its turn.
+# Ending a stream takes no time; a thread may have to wait for its turn.
 SOON = 1.0 * PATIENCE
 
 
@@ -50,7 +50,7 @@ def sent(number: int, events: int) -> list[str]:
 
 
 def test_concurrent_streams(ledger: Ledger, feeds: Feeds, library: ModuleType) -> None:
-    """Hundreds of streams at once, each cut and refused several times, get every event once and in order."""
+    """Many streams at once, each cut and refused several times, get every event once and in order."""
     streams, events = size(100, 2_000), size(30, 50)
     received: dict[int, list[str]] = {number: [] for number in range(streams)}
     outcomes: dict[int, str | None] = {}
@@ -83,18 +83,18 @@ def test_concurrent_streams(ledger: Ledger, feeds: Feeds, library: ModuleType) -
 
 
 def memory_of(what: str, url: str, streams: int, events: int) -> int:
-    """Bytes of resident memory for a stream, measured in a process of its own."""
+    """The resident memory for a stream, in bytes, measured in a separate process."""
     command = [sys.executable, str(HERE / "memory.py"), what, url, str(streams), str(events)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout)
 
 
-@pytest.mark.skipif(not LONG, reason="it takes long to open so many streams")
-@pytest.mark.skipif(find_spec("httpx_sse") is None, reason="httpx-sse is of the bench extra")
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
+@pytest.mark.skipif(not LONG, reason="opening the streams takes minutes")
+@pytest.mark.skipif(find_spec("httpx_sse") is None, reason="needs httpx-sse, from the extra bench")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not report memory")
 def test_memory(ledger: Ledger, feeds: Feeds) -> None:
     """A stream costs at most a tenth more memory than one of httpx-sse, and with `resume=` no more than its IDs."""
     streams, events, rounds = 500, 100, 2
-    # The best of all rounds: what the system does to a process only ever adds.
+    # The best of all rounds: the system's effects on a process only ever add.
     ours, resuming, theirs = (
         min(memory_of(what, feeds.url, streams, events) for _ in range(rounds))
         for what in ("sse_client", "resuming", "httpx_sse")
@@ -106,7 +106,7 @@ def test_memory(ledger: Ledger, feeds: Feeds) -> None:
 
 
 class Reading(threading.Thread):
-    """A thread that reads one stream to its end, whoever ends it."""
+    """A thread that reads one stream to its end."""
 
     def __init__(self, stream: EventStream[Any]) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class Reading(threading.Thread):
 
 
 def test_threads_closed_from_outside(ledger: Ledger, feeds: Feeds, library: ModuleType, chance: random.Random) -> None:
-    """64 threads whose streams are closed from outside end within a second, and leave no thread and no socket."""
+    """64 threads whose streams are closed from outside end soon, and leave no thread and no socket."""
     before = threading.active_count()
     events = 40
     for turn in range(size(1, 20)):
@@ -158,4 +158,4 @@ def test_threads_closed_from_outside(ledger: Ledger, feeds: Feeds, library: Modu
                 ledger.stream(all_sent, reading.received, is_complete=is_complete, faults=1)
     ledger.add(faults=feeds.numbers()["faults"])
     assert feeds.all_closed()
-    assert threading.active_count() <= before + 1  # what watches the deadlines stays
+    assert threading.active_count() <= before + 1  # the watchdog's thread stays

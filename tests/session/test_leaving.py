@@ -130,10 +130,7 @@ def test_close_with_the_terminator_pending() -> None:
 )
 @pytest.mark.parametrize("phase", PHASES)
 def test_leave(phase: Callable[[Plan], Scene], error: BaseException | None, outcome: Outcome) -> None:
-    """
-    A user who leaves early abandons the stream, even by an exception; if it is not an `Exception`, the stream is
-    cancelled.
-    """
+    """A user who leaves early abandons the stream, even by an exception; Ctrl-C and SystemExit cancel it."""
     result = phase(plan(resume=RESUME)).leave(error)
     assert (result.outcome, result.error) == (outcome, None)
     assert result.to_end().outcome == outcome

@@ -1,8 +1,8 @@
 """
-What is recorded of a stream plays again as it was, and holds no secret; and nobody notices the recording.
+A recorded stream replays as it was, contains no secret, and the recording has no visible effect.
 
-A stream is read three times: as it is, recorded, and from its cassette; on a socket and over a scripted transport.
-What the user sees must be equal in all three.
+A stream is read three times: as it is, recorded, and from its cassette; on a socket and over a scripted transport. The
+user must see the same in all three.
 """
 
 import base64
@@ -70,7 +70,7 @@ def without_one(*scripts: Script) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.fixture(params=[on_a_socket, without_one], ids=["socket", "transport"])
 def playing(request: pytest.FixtureRequest) -> Playing:
-    """How a script is played: enter it for the URL, and the arguments of the HTTP client."""
+    """The way to play a script: enter it for the URL, and the arguments of the HTTP client."""
     playing: Playing = request.param
     return playing
 
@@ -90,7 +90,7 @@ def read(
     redact: tuple[str, ...] = (),
     **options: Any,
 ) -> Run:
-    """Read a stream, and record it where there is a tape."""
+    """Read a stream, and record it if there is a tape."""
 
     def recorded(stream: Any) -> Any:
         if tape is not None:
@@ -101,7 +101,7 @@ def read(
 
 
 def seen(result: Run) -> tuple[Any, ...]:
-    """What the user sees of a stream, but for times, and which error of the network lies below."""
+    """Everything that the user sees of a stream, except times and the network's error below."""
     assert result.stream is not None
     error, stats = result.error, result.stream.stats
     known = [getattr(error, name, None) for name in ("clock", "status_code", "body", "message", "last_event_id")]
@@ -122,7 +122,7 @@ def entries_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-arrived = threading.Event()  # set with the first event, for a script that must not go on before
+arrived = threading.Event()  # set with the first event, for a script that must not continue before
 STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
     "chunked": ([Answer(EVENT, ": hi\n\n", "data: é\u2028\n\n")], {}, "completed"),
     "length": ([Answer(EVENT, EVENT, framing="length")], {}, "completed"),
@@ -161,7 +161,7 @@ STREAMS: dict[str, tuple[list[Script], dict[str, Any], str]] = {
 def test_the_same_again(
     shell: Shell, playing: Playing, path: Path, scripts: list[Script], options: dict[str, Any], outcome: str
 ) -> None:
-    """A stream is seen in the same way as it is, while it is recorded, and from its cassette."""
+    """A stream looks the same as it is, while it is recorded, and from its cassette."""
     options = {"retry": AT_ONCE, **options}
     if "resume" in options:
         options["resume"] = LastEventID(retry=AT_ONCE)
@@ -180,7 +180,7 @@ PIECES = [b"data: \xc3", b"\xa9\r", b"\n\r", b"\n\xff", "\u2028\x85\x1c\0\n€".
 
 
 def test_pieces_of_nothing(shell: Shell, path: Path) -> None:
-    """Compressed bytes that come to nothing by themselves are not on file."""
+    """Compressed bytes that decode to nothing by themselves are not in the cassette."""
     packed = gzip.compress(EVENT.encode())
     transport = scripted_transport(Answer(packed[:10], packed[10:], headers={"Content-Encoding": "gzip"}))
     read(shell, URL, {"transport": transport}, tape=path)
@@ -189,14 +189,14 @@ def test_pieces_of_nothing(shell: Shell, path: Path) -> None:
 
 
 def test_the_same_pieces(shell: Shell, path: Path) -> None:
-    """A cassette has the pieces as they came, also where they are no UTF-8 by themselves."""
+    """A cassette has the pieces as they came, even those that are not UTF-8 by themselves."""
     read(shell, URL, {"transport": scripted_transport(Answer(*PIECES))}, tape=path)
     [answer] = replay(path, speed=inf)
     assert list(answer.steps) == PIECES
 
 
 def test_one_line_for_each_entry(path: Path) -> None:
-    """A cassette is JSON, line by line, whatever is in the stream; what is UTF-8 can be read in it."""
+    """A cassette is JSON, line by line, whatever is in the stream; pieces in UTF-8 are readable in it."""
     read(Shell("sync", httpx), URL, {"transport": scripted_transport(Answer(*PIECES))}, tape=path)
     request, response, *pieces, end = entries_of(path)
     assert (request["request"], request["url"], response["response"], end["end"]) == ("POST", URL, 200, True)
@@ -210,7 +210,7 @@ def test_one_line_for_each_entry(path: Path) -> None:
 
 
 def test_each_connection_is_on_file(shell: Shell, path: Path) -> None:
-    """Of a stream that comes back, each request is in the cassette with its `Last-Event-ID`, and each answer."""
+    """The cassette of a resumed stream has each request with its `Last-Event-ID`, and each response."""
     transport = scripted_transport(Faults(after_events=1)(resumable("1", "2")))
     read(shell, URL, {"transport": transport}, tape=path, resume=LastEventID())
     requests = [dict(entry["headers"]) for entry in entries_of(path) if "request" in entry]
@@ -222,7 +222,7 @@ def test_each_connection_is_on_file(shell: Shell, path: Path) -> None:
 
 
 def test_the_head(shell: Shell, path: Path) -> None:
-    """The head is played as it came, but for what belongs to the connection and for what is not on file."""
+    """The head is replayed as it came, without headers of the connection and those that are not in the cassette."""
     headers = {
         "Content-Type": "text/event-stream; charset=utf-8",
         "Cache-Control": None,
@@ -244,7 +244,7 @@ def test_the_head(shell: Shell, path: Path) -> None:
 
 
 def test_faults(shell: Shell, path: Path) -> None:
-    """A cassette is a script like any other: it is cut anew, and cut off."""
+    """A cassette is a script like any other: faults can cut it into other pieces, or cut it off."""
     read(shell, URL, {"transport": scripted_transport(Answer(EVENT, "data: é\n\n", framing="length"))}, tape=path)
     [answer] = replay(path, speed=inf)
     for fault, outcome in ((Faults(cut="bytes"), "completed"), (Faults(after_events=1), "interrupted")):
@@ -267,7 +267,7 @@ HEAD: dict[str, Any] = {"time": 0.5, "response": 200, "headers": [["Content-Type
     ],
 )
 def test_speed(path: Path, speed: float, steps: tuple[Any, ...]) -> None:
-    """The pauses are those of each connection by itself, divided by the speed; without end there are none."""
+    """The pauses are those of each connection by itself, divided by the speed; with infinite speed there are none."""
     times: list[dict[str, Any]] = [
         {"time": 1.5, "data": "a"},
         {"time": 1.5, "data": "b"},
@@ -281,13 +281,13 @@ def test_speed(path: Path, speed: float, steps: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, nan])
 def test_a_speed_that_is_none(path: Path, speed: float) -> None:
-    """A speed is above 0."""
+    """A speed must be above 0."""
     with pytest.raises(ValueError, match="expected speed > 0"):
         replay(cassette(path, HEAD), speed=speed)
 
 
 def test_real_time(shell: Shell, path: Path) -> None:
-    """The time from piece to piece is on file as it was, and passes again, in virtual time or in real."""
+    """The time between pieces is recorded, and passes again in the replay, divided by the speed."""
     with EventServer(Answer(EVENT, Pause(0.1), EVENT)) as server:
         read(shell, server.url, {}, tape=path)
     gap = max(step.seconds for step in replay(path)[0].steps if isinstance(step, Pause))
@@ -300,7 +300,7 @@ def test_real_time(shell: Shell, path: Path) -> None:
 
 
 def test_virtual_time(shell: Shell, path: Path) -> None:
-    """Where the time of the stream is virtual, so is that of the cassette."""
+    """If the time of the stream is virtual, the cassette records virtual time."""
     read(shell, URL, {"transport": scripted_transport(Answer(EVENT, Pause(60), EVENT))}, tape=path)
     assert Pause(60) in replay(path)[0].steps
 
@@ -314,7 +314,9 @@ SECRETS = {
 
 
 def test_nothing_secret(shell: Shell, playing: Playing, path: Path) -> None:
-    """No header that is not known to be harmless, no user, no value of a query and no body of a request is on file."""
+    """
+    A cassette contains no header that is not known to be harmless, no user, no query value and no body of a request.
+    """
     answer = Answer(EVENT, headers={"Set-Cookie": "session=test-cookie", "X-Request-Id": "test-id"})
     with playing(answer) as (url, http):
         target = f"{url.replace('://', '://test-user:test-password@')}/chat?key=test-key&empty=&key=test%2Dkey"
@@ -342,13 +344,13 @@ def test_nothing_secret(shell: Shell, playing: Playing, path: Path) -> None:
 
 
 def test_a_query_that_is_a_secret(shell: Shell, path: Path) -> None:
-    """A query without a name is all value."""
+    """A query without a name counts as a value."""
     read(shell, f"{URL}?test-key", {"transport": scripted_transport(Answer(EVENT))}, tape=path)
     assert "test-key" not in path.read_text()
 
 
 def test_keep(shell: Shell, path: Path) -> None:
-    """Headers that the user vouches for are on file, whatever the case of their names, sent and received."""
+    """Headers in `keep=` are recorded, sent and received, whatever the case of their names."""
     transport = scripted_transport(Answer(EVENT, headers={"X-Trace-Id": "answered"}))
     headers = {"x-trace-id": "asked", "X-Other": "test-token"}
     read(shell, URL, {"transport": transport}, tape=path, keep=("X-TRACE-id",), headers=headers)
@@ -368,7 +370,7 @@ def test_redact(shell: Shell, path: Path) -> None:
 
 
 def test_on_file_at_once(shell: Shell, path: Path) -> None:
-    """A piece is on file by the time that its events are handed out, also if the program dies then."""
+    """A piece is in the cassette when its events are delivered, so it survives if the program dies then."""
     sizes = []
     read(
         shell,
@@ -382,7 +384,7 @@ def test_on_file_at_once(shell: Shell, path: Path) -> None:
 
 @pytest.mark.parametrize("rest", [[EVENT] * 5, [Pause(inf)]], ids=["buffered", "silent"])
 def test_left_early(shell: Shell, playing: Playing, path: Path, rest: list[Any]) -> None:
-    """A cassette ends where the stream was left, and has no loss on file; no generator is left behind."""
+    """If the user leaves a stream early, its cassette ends there without a loss, and no generator is left behind."""
     with playing(Answer(EVENT, *rest)) as (url, http):
         result = read(shell, url, http, tape=path, limit=1)
     assert result.stream is not None
@@ -399,7 +401,7 @@ def test_left_early(shell: Shell, playing: Playing, path: Path, rest: list[Any])
 
 @pytest.mark.anyio
 async def test_no_end_behind_a_loss(library: ModuleType, path: Path) -> None:
-    """A stream that was lost has no end in good order on file behind that."""
+    """The cassette of a stream that was lost has no clean end after that."""
     transport = scripted_transport(Answer(EVENT, FIN))
     async with library.AsyncClient(transport=transport) as http, AsyncSSEClient(http_client=http) as client:
         with pytest.raises(StreamInterrupted):
@@ -409,7 +411,7 @@ async def test_no_end_behind_a_loss(library: ModuleType, path: Path) -> None:
 
 
 def test_an_error_of_the_users(shell: Shell, path: Path) -> None:
-    """The user's own exception comes out of a stream that is recorded, which is closed as ever."""
+    """The user's own exception comes out of a recorded stream, which is closed as usual."""
 
     def fail() -> None:
         raise ZeroDivisionError("mine")
@@ -422,7 +424,7 @@ def test_an_error_of_the_users(shell: Shell, path: Path) -> None:
 
 
 def test_an_error_of_a_script(shell: Shell, path: Path) -> None:
-    """An error that no client knows comes out of a stream that is recorded as it is, and is no loss of the network."""
+    """An exception of a script comes out of a recorded stream unchanged."""
 
     def fail() -> None:
         raise ZeroDivisionError("mine")
@@ -436,7 +438,7 @@ class Number(BaseModel):
 
 
 def test_every_way_to_read(shell: Shell, path: Path) -> None:
-    """A stream is recorded whatever it is read with: its types, a dispatch with batches, a fold."""
+    """A stream is recorded however it is read: with types, a dispatch with batches, a fold."""
     body = 'data: {"number": 1}\n\ndata: {"number": 2}\n\n'
     on = Handlers()
     batched: list[Number] = []
@@ -457,7 +459,7 @@ def test_every_way_to_read(shell: Shell, path: Path) -> None:
     shell.run(main)
     assert batched == [Number(number=1), Number(number=2)]
     assert totals == [3]
-    assert replay(path, speed=inf)[0].steps == (body.encode(),)  # of the second stream alone
+    assert replay(path, speed=inf)[0].steps == (body.encode(),)  # of the second stream only
 
 
 def total(before: int, event: Number) -> int:
@@ -465,7 +467,7 @@ def total(before: int, event: Number) -> int:
 
 
 def test_a_response_that_the_user_has(library: ModuleType, path: Path) -> None:
-    """The stream of a response that was asked for elsewhere is recorded as well."""
+    """The stream of the user's own response is recorded as well."""
     with (
         library.Client(transport=scripted_transport(Answer(EVENT, EVENT))) as client,
         client.stream("POST", URL) as response,
@@ -476,7 +478,7 @@ def test_a_response_that_the_user_has(library: ModuleType, path: Path) -> None:
 
 
 def test_a_response_that_has_been_read(shell: Shell, path: Path) -> None:
-    """A response with its content in hand, as mocks make it, is recorded as well."""
+    """A response that already has its content, as from mocks, is recorded as well."""
     headers = {"Content-Type": "text/event-stream"}
     transport = shell.library.MockTransport(lambda _: shell.library.Response(200, headers=headers, text=EVENT))
     assert read(shell, URL, {"transport": transport}, tape=path).data == ["1"]
@@ -484,7 +486,7 @@ def test_a_response_that_has_been_read(shell: Shell, path: Path) -> None:
 
 
 def test_a_stream_that_was_entered(shell: Shell, path: Path) -> None:
-    """A stream whose beginning is lost is refused, and no file is made."""
+    """Recording a stream that was already entered is an error, and no file is made."""
 
     async def main() -> None:
         async with (
@@ -500,13 +502,13 @@ def test_a_stream_that_was_entered(shell: Shell, path: Path) -> None:
 
 
 def test_no_place_for_the_file(path: Path) -> None:
-    """A path where no file can be is an error at once, not in the middle of a stream."""
+    """A path at which no file can be made is an error at once, not in the middle of a stream."""
     with SSEClient() as client, pytest.raises(FileNotFoundError):
         record(client.post(URL), path / "chat.jsonl")
 
 
 def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
-    """An error of the file, in the middle of a stream, comes out as one: the server has done nothing wrong."""
+    """An error of the file in the middle of a stream comes out, and not as an error of the stream."""
 
     def spoil() -> None:
         path.unlink()
@@ -540,7 +542,7 @@ def test_a_file_that_cannot_be_written(shell: Shell, path: Path) -> None:
     ],
 )
 def test_no_cassette(path: Path, text: str, line: int) -> None:
-    """A file that is no cassette is a `ValueError` that names it, and the line that is wrong."""
+    """A file that is not a cassette is a `ValueError` that names it, and the line that is wrong."""
     path.write_text(text)
     with pytest.raises(ValueError, match="expected a") as caught:
         replay(path)
@@ -579,7 +581,7 @@ def test_a_connection_that_stops(path: Path) -> None:
 
 
 def test_no_cassette_in_utf_8(path: Path) -> None:
-    """A file of bytes that are no text is a `ValueError`, too, and one that is not there is what it is elsewhere."""
+    """A file that is not text is a `ValueError`, too; a missing one is a `FileNotFoundError`."""
     path.write_bytes(json.dumps(HEAD).encode() + b"\n\xff\xfe")
     with pytest.raises(ValueError, match="line 2: expected an entry of a cassette, got: Invalid JSON"):
         replay(path)

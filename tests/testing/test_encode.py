@@ -1,4 +1,4 @@
-"""`encode` writes what a parser reads back, and refuses what no stream can carry."""
+"""`encode` writes events that a parser reads back, and raises for values that no stream can carry."""
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +28,9 @@ Event = ServerSentEvent
     ],
 )
 def test_bytes(events: list[ServerSentEvent], stream: bytes) -> None:
-    """The fields come in the order event, id, retry, data; one space follows a colon; defaults are not written."""
+    """
+    The fields are written in the order event, id, retry, data, with one space after the colon; defaults are omitted.
+    """
     assert encode(*events) == stream
 
 
@@ -47,7 +49,7 @@ def test_bytes(events: list[ServerSentEvent], stream: bytes) -> None:
     ],
 )
 def test_what_the_wire_cannot_carry(event: ServerSentEvent, message: str) -> None:
-    """A value that a parser would read back as another is refused, with its field and itself."""
+    """A value that a parser would read back differently is an error that names the field and the value."""
     with pytest.raises(ValueError) as caught:
         encode(Event(data="before"), event)
     assert str(caught.value) == message
@@ -55,13 +57,13 @@ def test_what_the_wire_cannot_carry(event: ServerSentEvent, message: str) -> Non
 
 @pytest.mark.parametrize("event", [Event(data="\ud800"), Event(event="\ud800"), Event(id="\ud800")])
 def test_half_of_a_surrogate_pair(event: ServerSentEvent) -> None:
-    """UTF-8 has no lone surrogates, so they are refused in every field."""
+    """UTF-8 has no lone surrogates, so they are an error in every field."""
     with pytest.raises(UnicodeEncodeError):
         encode(event)
 
 
 def text(without: str, min_size: int = 0) -> st.SearchStrategy[str]:
-    # Few characters, so that those that mean something to a parser are met often.
+    # Few characters, so that those with a meaning for a parser are frequent.
     return st.text(
         st.sampled_from(" :\n\r\0\ufeff\u2028\x85aé😀") | st.characters(codec="utf-8"), min_size=min_size
     ).map(lambda value: value.translate({ord(character): "-" for character in without}))
@@ -79,12 +81,12 @@ encodable = st.builds(
 @settings(deadline=None)
 @given(st.lists(encodable))
 def test_round_trip(events: list[ServerSentEvent]) -> None:
-    """Whatever can be encoded is read back as it was."""
+    """Events that can be encoded are read back unchanged."""
     assert read(encode(*events)) == events
 
 
 def read(stream: bytes) -> list[ServerSentEvent]:
-    """Read a stream as WHATWG HTML, section 9.2.6, says it, line by line; LF is the only line end needed here."""
+    """Read a stream by WHATWG HTML, section 9.2.6, line by line; LF is the only line end needed here."""
     events: list[ServerSentEvent] = []
     event, data, last_event_id, retry = "", "", "", None
     for line in stream.decode().removeprefix("\ufeff").split("\n")[:-1]:

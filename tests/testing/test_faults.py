@@ -1,8 +1,8 @@
 """
-A fault does what it says to the bytes that a client receives, and nothing else.
+A fault changes the bytes that a client receives as described, and nothing else.
 
-What is received is asked of a plain httpx client over a scripted transport, which keeps pieces apart. That a stream
-survives its faults is shown with `resumable`, which remembers, and a cut at each place where one can be.
+A plain httpx client over a scripted transport, which keeps pieces apart, receives the bytes. That a stream survives its
+faults is shown with `resumable`, which remembers, and a cut at each possible place.
 """
 
 import re
@@ -53,7 +53,7 @@ ENDS = [len(encode(*EVENTS[:count])) for count in range(len(EVENTS) + 1)]
 
 @dataclass
 class Received:
-    """What a plain client receives of an answer: the pieces, and the error that it ends with."""
+    """The pieces of a response that a plain client receives, and the error that it ends with."""
 
     pieces: list[bytes]
     error: type[Exception] | None
@@ -104,12 +104,12 @@ Lines = st.lists(st.sampled_from(["data: é", "data", ":€", "id: 1", "event: �
     ],
 )
 def test_cut(cut: Cut, pieces: list[bytes]) -> None:
-    """Each step is cut in its own way; what was apart stays apart."""
+    """Each step is cut in its own way; separate steps stay apart."""
     assert receive(Faults(cut=cut)(Answer("a\r\né", b"", "b"))).pieces == pieces
 
 
 def test_cut_in_every_place_of_a_character() -> None:
-    """A character is cut behind each of its bytes, and no other one is."""
+    """With `cut="characters"`, a body is cut after each byte of a character except its last."""
     assert receive(Faults(cut="characters")(Answer("a€😀b"))).pieces == [
         *(b"a\xe2", b"\x82", b"\xac\xf0"),
         *(b"\x9f", b"\x98", b"\x80b"),
@@ -117,7 +117,7 @@ def test_cut_in_every_place_of_a_character() -> None:
 
 
 def test_cut_at_random() -> None:
-    """Random pieces are short, the same for one seed, and others for another."""
+    """Random pieces are short, the same for one seed, and different for another."""
     body = b"x" * 2000
     pieces = [receive(Faults(cut="random", seed=seed)(Answer(body))).pieces for seed in (1, 1, 2)]
     assert pieces[0] == pieces[1] != pieces[2]
@@ -135,7 +135,7 @@ def test_cut_at_random() -> None:
 def test_any_cut_gives_the_same_bytes(
     lines: list[str], line_end: str, places: list[int], cut: Cut, seed: int, framing: Framing
 ) -> None:
-    """However a script is cut, the bytes are its bytes, and it ends as it would have."""
+    """However a script is cut, its bytes and its end are the same."""
     body = line_end.join(lines).encode()
     received = receive(Faults(cut=cut, seed=seed)(Answer(*split(body, places), framing=framing)))
     assert (received.body, received.error) == (body, None)
@@ -144,17 +144,17 @@ def test_any_cut_gives_the_same_bytes(
 @pytest.mark.parametrize("framing", ["chunked", "length"])
 @pytest.mark.parametrize("count", range(len(EVENTS) + 2))
 def test_stop_behind_each_event(count: int, framing: Framing) -> None:
-    """Whole events come, as many as said, and then the connection is cut; a body with fewer is left alone."""
+    """`after_events` whole events come, then the connection is cut; a body with fewer events is not changed."""
     received = receive(Faults(after_events=count)(Answer(*EVENTS, framing=framing)))
     assert received.body == (BODY[: ENDS[count]] if count <= len(EVENTS) else BODY)
-    # By its length, a body whose last byte has come is whole, whatever the connection does behind it.
+    # With a length, a body whose last byte has come is whole, whatever happens to the connection after it.
     is_cut = count < len(EVENTS) or (count == len(EVENTS) and framing == "chunked")
     assert received.error is (httpx.RemoteProtocolError if is_cut else None)
 
 
 @given(after=st.integers(0, len(BODY) + 2), places=Places, cut=st.sampled_from(CUTS) | st.none())
 def test_stop_behind_each_byte(after: int, places: list[int], cut: Cut | None) -> None:
-    """Exactly so many bytes come, whatever the steps of the script and its pieces."""
+    """Exactly `after_bytes` bytes come, whatever the steps of the script and its pieces."""
     received = receive(Faults(after_bytes=after, cut=cut)(Answer(*split(BODY, places))))
     assert received.body == BODY[:after]
     assert received.error is (httpx.RemoteProtocolError if after <= len(BODY) else None)
@@ -162,7 +162,7 @@ def test_stop_behind_each_byte(after: int, places: list[int], cut: Cut | None) -
 
 @given(count=st.integers(0, len(EVENTS)), places=Places, line_end=st.sampled_from(LINE_ENDS))
 def test_stop_behind_an_event_of_any_script(count: int, places: list[int], line_end: LineEnd) -> None:
-    """What counts are the events of the body, not the steps that it is written in, and not the kind of its lines."""
+    """The events of the body are counted, not the steps that write it, whatever its line ends."""
     body = BODY.replace(b"\n", line_end.encode())
     received = receive(Faults(after_events=count)(Answer(*split(body, places))))
     assert parse(received.body) == EVENTS[:count]
@@ -188,20 +188,20 @@ def test_stop_behind_an_event_of_any_script(count: int, places: list[int], line_
 )
 @pytest.mark.parametrize("where", [{"after_events": 1}, {"after_bytes": ENDS[1]}], ids=["events", "bytes"])
 def test_then(where: dict[str, Any], then: Any, behind: bytes, error: type[Exception] | None) -> None:
-    """What is to follow takes the place of the rest; behind anything but FIN and RST the body ends in good order."""
+    """`then` replaces the rest; after anything but FIN and RST the body ends cleanly."""
     received = receive(Faults(then=then, **where)(Answer(*EVENTS)))
     assert (received.body, received.error) == (BODY[: ENDS[1]] + behind, error)
 
 
 def test_then_in_the_place_of_all() -> None:
-    """Nothing of a body of which nothing is to come is played, its pauses and calls neither."""
+    """With `after_events=0` nothing of the body is played, not even its pauses and calls."""
     fault = Faults(after_events=0, then=RST)
     received = receive(fault(Answer(Pause(inf), lambda: pytest.fail("called"), *EVENTS)))
     assert (received.body, received.error) == (b"", httpx.ReadError)
 
 
 def test_the_length_of_the_whole() -> None:
-    """The head goes on to announce the whole; what is sent twice is a part of that."""
+    """The head still announces the length of the whole body, an event that is sent twice included."""
     for duplicate, size in ((None, len(BODY)), (1, len(BODY) + ENDS[1])):
         received = receive(Faults(after_events=2, duplicate=duplicate)(Answer(*EVENTS, framing="length")))
         assert received.response.headers["content-length"] == str(size)
@@ -218,21 +218,21 @@ def test_all_else_of_an_answer_is_kept() -> None:
 
 @given(number=st.integers(1, len(EVENTS) + 1), places=Places, line_end=st.sampled_from(LINE_ENDS))
 def test_duplicate(number: int, places: list[int], line_end: LineEnd) -> None:
-    """One event comes twice, in a row, and all others once; one that is not there changes nothing."""
+    """One event comes twice in a row, and all others once; a number without an event changes nothing."""
     received = receive(Faults(duplicate=number, line_end=line_end)(Answer(*split(BODY, places))))
     assert parse(received.body) == EVENTS[:number] + EVENTS[number - 1 :]
     assert received.error is None
 
 
 def test_duplicate_behind_a_byte_order_mark() -> None:
-    """The first event is sent twice although a byte order mark stands before it."""
+    """The first event is sent twice even if a byte order mark comes before it."""
     received = receive(Faults(duplicate=1)(Answer("\ufeffdata: 1\n\ndata: 2\n\n")))
     assert [event.data for event in parse(received.body)] == ["1", "1", "2"]
 
 
 @given(number=st.integers(1, len(EVENTS) + 1), places=Places, line_end=st.sampled_from(LINE_ENDS))
 def test_damage(number: int, places: list[int], line_end: LineEnd) -> None:
-    """The UTF-8 of one event is spoilt, and of no other; it still is an event."""
+    """The UTF-8 of one event is damaged, and of no other; it is still an event."""
     received = receive(Faults(damage=number, line_end=line_end)(Answer(*split(BODY, places))))
     spoilt = [replace(event, data=event.data.replace("é", "�").replace("😀", "�")) for event in EVENTS]
     spoilt[0].data, spoilt[2].data = "1�", "�"
@@ -252,7 +252,7 @@ def test_damage(number: int, places: list[int], line_end: LineEnd) -> None:
     ],
 )
 def test_what_damage_is(event: str, spoilt: bytes) -> None:
-    """The first character of several bytes lacks its last one; where there is none, a byte that is none is added."""
+    """The first character of several bytes loses its last one; if there is none, an invalid byte is added."""
     assert receive(Faults(damage=1)(Answer(event))).body == spoilt
 
 
@@ -262,14 +262,14 @@ def test_what_damage_is(event: str, spoilt: bytes) -> None:
     line_end=st.sampled_from(LINE_ENDS),
 )
 def test_line_end(lines: list[str], places: list[int], line_end: LineEnd) -> None:
-    """Each end of a line is another one, also where a step ends between CR and LF; nothing else changes."""
+    """Each line end is replaced, even if a step ends between CR and LF; nothing else changes."""
     body = "".join(lines).encode()
     received = receive(Faults(line_end=line_end)(Answer(*split(body, places))))
     assert received.body == re.sub(rb"\r\n|\r|\n", line_end.encode(), body)
 
 
 def test_all_at_once() -> None:
-    """Faults of one `Faults` are done in their order: the lines, the events, the pieces, and where it stops."""
+    """The faults of one `Faults` are applied in order: line ends, events, pieces, and the stop."""
     fault = Faults(line_end="\r\n", damage=1, duplicate=2, cut="crlf", after_events=3)
     received = receive(fault(Answer("data: 1\n\ndata: 2\n\ndata: 3\n\n")))
     assert received.pieces == [
@@ -280,7 +280,7 @@ def test_all_at_once() -> None:
 
 
 def test_other_steps_stay_where_they_are() -> None:
-    """Pauses, calls and the end of a script are neither cut nor moved, whatever is done to the bytes around them."""
+    """Pauses, calls and the end of a script are neither cut nor moved, whatever happens to the bytes around them."""
     fault = Faults(cut="crlf", line_end="\r\n", duplicate=1, damage=1)
     answer = fault(Answer("data: 1\n", Pause(1), "\n", print, ":", RST))(request())
     assert answer.steps == (
@@ -291,7 +291,7 @@ def test_other_steps_stay_where_they_are() -> None:
 
 @pytest.mark.parametrize("hits", [0, 1, 3])
 def test_requests(hits: int) -> None:
-    """The first requests are answered with the fault, the others as ever; each faulty script counts for itself."""
+    """Only the first `requests` requests get the fault; each faulty script counts its own."""
     fault = Faults(after_bytes=0, then="x", requests=hits)
     for script in (Answer("ab"), lambda request: Answer("ab")):
         transport = scripted_transport(fault(script))
@@ -300,7 +300,7 @@ def test_requests(hits: int) -> None:
 
 
 def test_answer(shell: Shell) -> None:
-    """Another answer is given in the place of the script, as often as said: a stream comes through behind it."""
+    """`answer=` replaces the script's response for the first requests, and the stream comes through after them."""
     for answer in (Answer.json({"error": "busy"}, status=503), Answer("<html>", status=502), Answer(status=429)):
         transport = scripted_transport(Faults(answer=answer, requests=2)(Answer(*EVENTS)))
         result = shell.read(URL, http={"transport": transport})
@@ -309,14 +309,14 @@ def test_answer(shell: Shell) -> None:
 
 
 def test_functions_are_asked_for_each_request() -> None:
-    """A function of the request gives the answer that the fault is done to, and is not asked where it is replaced."""
+    """A script that is a function is called for each request, and the fault applies to its response."""
     fault = Faults(cut="bytes")
     with httpx.Client(transport=scripted_transport(fault(lambda request: Answer(request.body)))) as client:
         assert [client.post(URL, content=text).text for text in ("ab", "é")] == ["ab", "é"]
 
 
 def test_nested() -> None:
-    """Faults are done to faulty scripts, each with its own count of requests."""
+    """Faults apply to faulty scripts, each with its own count of requests."""
     inner = Faults(after_events=3, then=EVENTS[0], requests=2)
     outer = Faults(after_events=1, cut="bytes", requests=1)
     transport = scripted_transport(outer(inner(Answer(*EVENTS))))
@@ -350,13 +350,13 @@ def test_nested() -> None:
     ids=str,
 )
 def test_faults_that_cannot_be(options: dict[str, Any]) -> None:
-    """What says two things at once, or counts below the first, is refused where it is written."""
+    """Contradictory faults and counts that are too low are an error at once."""
     with pytest.raises(ValueError, match="expected"):
         Faults(**options)
 
 
 def test_a_raw_answer() -> None:
-    """A raw answer has no body to do a fault to: the request says so, and a server when it is closed."""
+    """A fault on a raw response, which has no body, is an error of the request, or of the server when it is closed."""
     raw = Answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", framing="raw")
     with pytest.raises(ValueError, match="got a raw one"):
         receive(Faults(cut="bytes")(raw))
@@ -373,7 +373,7 @@ REMEMBERED = resumable(*EVENTS)
 REMEMBERED_SIZE = sum(len(encode(event)) for event in EVENTS)
 RESUME: dict[str, Any] = {
     "resume": LastEventID(retry=RetryPolicy(initial_delay=0, jitter=0)),
-    # A cut before the first event is not resumed but tried again.
+    # A cut before the first event is not resumed but retried.
     "retry": RetryPolicy(initial_delay=0, jitter=0, retry_ambiguous=True),
 }
 ALL_CUTS: list[Faults] = [
@@ -384,7 +384,7 @@ ALL_CUTS: list[Faults] = [
 
 
 def test_every_cut_is_survived(shell: Shell) -> None:
-    """Cut behind any event or any byte, by the first connection or by each, a resumed stream has each event once."""
+    """Cut after any event or byte, on the first connection or on each, a resumed stream has each event once."""
     for fault, end in zip(ALL_CUTS, cycle((FIN, RST, FIN)), strict=False):
         transport = scripted_transport(replace(fault, then=end)(REMEMBERED))
         result = shell.read(URL, http={"transport": transport}, **RESUME)
@@ -394,7 +394,7 @@ def test_every_cut_is_survived(shell: Shell) -> None:
 
 @pytest.mark.parametrize("shell", [Shell("sync", httpx), Shell("asyncio", httpx), Shell("trio", httpx2)], ids=str)
 def test_every_cut_is_survived_on_a_socket(shell: Shell) -> None:
-    """The same over connections that are really cut; many at once, since each waits before it comes back."""
+    """A resumed stream also survives real cuts; many streams at once, because each waits before it reconnects."""
     faults = ALL_CUTS[:: 1 if shell.kind == "sync" else 3]
     scripts = {f"/{number}": fault(REMEMBERED) for number, fault in enumerate(faults)}
     with EventServer(lambda request: scripts[request.target](request)) as server, ThreadPoolExecutor(32) as threads:
@@ -404,7 +404,7 @@ def test_every_cut_is_survived_on_a_socket(shell: Shell) -> None:
 
 
 def test_the_end_of_an_announced_length() -> None:
-    """Behind steps that do not close it, a body that is short of its length ends with the connection."""
+    """After steps that do not close it, a body that is shorter than its length ends with the connection."""
     faulty = Faults(after_events=1, then=b": bye\n\n")(Answer("data: 1\n\n", "data: 2\n\n", framing="length"))
     with (
         EventServer(faulty) as server,

@@ -1,7 +1,7 @@
 """
-The fixtures, as a user's own test run has them: pytest runs a file of tests in a process of its own.
+The fixtures, as in a user's own test run: pytest runs a file of tests in its own process.
 
-It does so twice: as the entry point loads the plugin where the package is installed, and with `-p` where it is not.
+It does so twice: with the plugin loaded by the entry point if the package is installed, and with `-p` otherwise.
 """
 
 import os
@@ -107,7 +107,7 @@ WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
 
 
 def run(folder: Path, file: str, text: str, way: str) -> tuple[dict[str, str], str]:
-    """Run a file of tests; return how each has ended, and all that pytest says."""
+    """Run a file of tests; return how each has ended, and pytest's output."""
     (folder / file).write_text(text)
     options, environment = WAYS[way]
     if way == "installed" and not entry_points(group="pytest11", name="pytest_sse_client"):
@@ -125,7 +125,7 @@ def run(folder: Path, file: str, text: str, way: str) -> tuple[dict[str, str], s
 
 @pytest.mark.parametrize("way", WAYS)
 def test_fixtures(tmp_path: Path, way: str) -> None:
-    """The fixtures work, close what they have opened, and say what is wrong, however the plugin was loaded."""
+    """The fixtures work, close everything that they opened, and report errors, however the plugin was loaded."""
     (tmp_path / "cassettes").mkdir()
     (tmp_path / "cassettes" / "chat.jsonl").write_text(CASSETTE)
     (tmp_path / "cassettes" / "second.jsonl").write_text(CASSETTE.replace("data: 1\\n\\ndata: 2", "data: 3"))
@@ -153,13 +153,13 @@ def test_fixtures(tmp_path: Path, way: str) -> None:
 
 
 def test_nothing_is_imported(tmp_path: Path) -> None:
-    """A test run that uses no fixture imports nothing for them."""
+    """A test run that uses no fixture does not import the package."""
     endings, said = run(tmp_path, "test_nothing.py", NOTHING, "by name")
     assert endings == {"test_nothing_is_imported": "PASSED"}, said
 
 
 def test_the_module_alone() -> None:
-    """Importing the plugin imports pytest, and nothing of ours or of an HTTP client."""
+    """Importing the plugin imports pytest, but neither our package nor an HTTP client."""
     code = "import sys, pytest_sse_client; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=30

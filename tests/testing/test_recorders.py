@@ -1,4 +1,4 @@
-"""Recorders of the user's own, alone and beside a cassette."""
+"""The user's own recorders, alone and together with a cassette."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from sse_client.testing import FIN, Answer, EventServer, Pause, record, replay, 
 
 
 class Told:
-    """A `Recorder` that keeps what it is told, with the times."""
+    """A `Recorder` that keeps its calls, with the times."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any, float]] = []
@@ -41,7 +41,7 @@ def client_of(*answers: Answer) -> SSEClient:
 
 
 def test_a_recorder_is_told_of_each_piece() -> None:
-    """A recorder is told of each response, each piece and the end, with the time of the stream."""
+    """A recorder is called for each response, each piece and the end, with the time of the stream."""
     told = Told()
     answer = Answer("data: 1\n\nda", Pause(1.5), "ta: 2\n\n", delay=0.5)
     with record(client_of(answer).get("http://test/"), told) as stream:
@@ -57,7 +57,7 @@ def test_a_recorder_is_told_of_each_piece() -> None:
 
 @pytest.mark.parametrize("path_comes", ["first", "last"])
 def test_several_recorders(path_comes: str, tmp_path: Path) -> None:
-    """A stream has several recorders, each of which is told everything; one may be a cassette."""
+    """A stream may have several recorders, each of which is called for everything; one may be a cassette."""
     told, path = Told(), tmp_path / "cassette.jsonl"
     sinks: list[Any] = [path, told, Told()] if path_comes == "first" else [told, Told(), path]
     stream = client_of(Answer("data: 1\n\n", FIN)).get("http://test/")
@@ -70,7 +70,7 @@ def test_several_recorders(path_comes: str, tmp_path: Path) -> None:
 
 
 def test_an_error_of_a_recorder_comes_out() -> None:
-    """What a recorder raises ends the stream, and comes out unchanged."""
+    """An exception of a recorder ends the stream, and comes out unchanged."""
 
     class Full(Told):
         def received(self, data: bytes, now: float) -> None:
@@ -84,7 +84,7 @@ def test_an_error_of_a_recorder_comes_out() -> None:
 
 
 def test_the_port_of_a_server() -> None:
-    """A server listens on the port that was asked for, else on a free one."""
+    """A server listens on the given port, or else on a free one."""
     with EventServer(Answer("data: 1\n\n")) as first:
         port = first.port
         assert "not started" in repr(EventServer(port=port))

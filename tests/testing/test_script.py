@@ -1,7 +1,7 @@
 """
-An answer is a value, and a script a function of the request: both are asked here without playing them.
+A response is a value, and a script a function of the request: both are tested here without playing them.
 
-What they come to on the wire is the same on a socket and without one, and is asked of `wire`, which both play.
+Their bytes are the same on a socket and without one, and are tested with `wire`, which both use.
 """
 
 import http.client
@@ -36,7 +36,7 @@ def events_of(answer: Answer) -> list[ServerSentEvent]:
 
 
 def test_json() -> None:
-    """A JSON answer has its media type, its length and its status."""
+    """A JSON response has its media type, its length and its status."""
     answer = Answer.json({"error": {"message": "é"}}, status=429)
     head, body = wire(answer, request())
     assert isinstance(body, bytes)
@@ -48,14 +48,14 @@ def test_json() -> None:
 
 
 def test_delay() -> None:
-    """The delay of an answer is a pause before its head; without one there is none."""
+    """The delay of a response is a pause before its head; without a delay there is none."""
     assert next(wire(Answer(delay=1.5), request())) == Pause(1.5)
     assert next(wire(Answer(delay=math.inf), request())) == Pause(math.inf)
     assert isinstance(next(wire(Answer(), request())), bytes)
 
 
 def test_delay_on_a_socket() -> None:
-    """A server keeps silent for as long as the delay, whatever the framing."""
+    """A server is silent for the delay, whatever the framing."""
     with EventServer(Answer("ab", delay=0.05), Answer("HTTP/1.1 200 OK\r\n\r\n", framing="raw", delay=0.05)) as server:
         for _ in range(2):
             client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
@@ -67,20 +67,20 @@ def test_delay_on_a_socket() -> None:
 
 @pytest.mark.parametrize("delay", [-1.0, math.nan])
 def test_a_delay_that_cannot_be(delay: float) -> None:
-    """A delay is refused where it is no time."""
+    """A negative delay or NaN is an error."""
     with pytest.raises(ValueError, match="expected delay >= 0"):
         Answer(delay=delay)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, math.nan])
 def test_a_pause_that_cannot_be(seconds: float) -> None:
-    """So is a pause."""
+    """A negative pause or NaN is an error."""
     with pytest.raises(ValueError, match="expected"):
         Pause(seconds)
 
 
 def test_playing() -> None:
-    """Other steps go out behind the same head, word for word; the answer that they were taken from stays as it is."""
+    """`playing` sends other steps after the same head, and does not change the original response."""
     answer = Answer("ab", status=503, headers={"X-Id": "1"}, framing="length", delay=2.0)
     other = answer.playing(["é", ServerSentEvent(data="1"), RST])
     assert other.steps == (b"\xc3\xa9", b"data: 1\n\n", RST)
@@ -103,19 +103,19 @@ def test_playing() -> None:
     ids=["length", "lower case", "another", "removed", "chunked", "close"],
 )
 def test_announcing(answer: Answer, length: str | None) -> None:
-    """A length that was announced rightly is replaced; one that the user made up, or took away, is theirs."""
+    """A correct length is replaced; one that the user made up, or removed, is kept."""
     assert Headers(answer.announcing(9).headers).get("content-length") == length
 
 
 def test_announcing_alone() -> None:
-    """Nothing but the Content-Length is replaced, and not in the answer itself."""
+    """Only the Content-Length is replaced, and not in the original response."""
     answer = Answer("ab", framing="length", headers={"X-Size": "2"})
     assert answer.announcing(9) == Answer("ab", framing="length", headers={"X-Size": "2", "Content-Length": "9"})
     assert Headers(answer.headers)["content-length"] == "2"
 
 
 def test_pings() -> None:
-    """Pings are comments with silence behind each, and no event; by default they outlast a test."""
+    """Pings are comments, each with a pause after it, and not events; by default they outlast a test."""
     assert pings(0.5, 2) == (": ping\n\n", Pause(0.5), ": ping\n\n", Pause(0.5))
     assert events_of(Answer(*pings())) == []
     assert sum(step.seconds for step in pings() if isinstance(step, Pause)) == 15_000
@@ -127,14 +127,14 @@ def test_pings() -> None:
     ids=["no header", "number", "its own", "the last", "unknown", "empty"],
 )
 def test_resumable(last_event_id: str | None, data: str) -> None:
-    """A server that remembers answers with what is behind the ID; without one that it knows, with everything."""
+    """A server that remembers sends the events after the ID, or all events if it does not know the ID."""
     script = resumable("a", ServerSentEvent(event="token", data="b", id="é", retry=7), "c")
     headers = {} if last_event_id is None else {"last_event_id": last_event_id}
     assert "".join(event.data for event in events_of(script(request(**headers)))) == data
 
 
 def test_resumable_events() -> None:
-    """Each event is a step of its own, has its own ID or its number, and keeps all else."""
+    """Each event is a separate step, has its own ID or its number, and keeps everything else."""
     event = ServerSentEvent(event="token", data="b", id="é", retry=7)
     answer = resumable("a", event, "c")(request())
     assert answer.steps == (
@@ -146,13 +146,13 @@ def test_resumable_events() -> None:
 
 
 def test_resumable_behind_an_id_with_blanks() -> None:
-    """An ID is found again although HTTP trims it (RFC 9110, section 5.5)."""
+    """An ID is found again even though HTTP trims it (RFC 9110, section 5.5)."""
     script = resumable(ServerSentEvent(data="a", id=" x "), "b")
     assert [event.data for event in events_of(script(request(last_event_id="x")))] == ["b"]
 
 
 def test_scripts() -> None:
-    """A single script is for all requests; of several, each is for one, and what is too much is told so."""
+    """A single script is for all requests. Of several, each is for one, and further requests get a 500."""
     one, two = Answer("1"), Answer("2")
     assert [Scripts((one,)).answer(request(), number) for number in (1, 2, 9)] == [one] * 3
     scripts = Scripts((one, lambda request: two.playing([request.method])))
@@ -163,6 +163,6 @@ def test_scripts() -> None:
 
 @pytest.mark.parametrize("play", [EventServer, scripted_transport], ids=["server", "transport"])
 def test_no_script(play: type[EventServer]) -> None:
-    """What is no script is refused at once, not when it is to be played."""
+    """A value that is not a script is an error at once, not when it is played."""
     with pytest.raises(TypeError, match="expected an Answer, or a function that returns one, got 'data: 1'"):
         play("data: 1")  # type: ignore[arg-type]

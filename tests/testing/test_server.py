@@ -1,4 +1,4 @@
-"""The scripted server does on the wire what its script says, and nothing else."""
+"""The scripted server sends exactly the bytes of its script."""
 
 import http.client
 import math
@@ -27,7 +27,7 @@ def connect(server: EventServer) -> socket.socket:
 
 
 def read(client: socket.socket, size: float = math.inf) -> bytes:
-    """Read so many bytes, or all until the end of the connection."""
+    """Read that many bytes, or all until the end of the connection."""
     data = b""
     while len(data) < size and (piece := client.recv(int(min(65_536, size - len(data))))):
         data += piece
@@ -42,14 +42,14 @@ def read_until(client: socket.socket, mark: bytes) -> None:
 
 
 def exchange(answer: Answer, request: bytes = GET_AND_CLOSE) -> bytes:
-    """Send one request and return all bytes of the answer, up to the end of the connection."""
+    """Send one request and return all bytes of the response, up to the end of the connection."""
     with EventServer(answer) as server, connect(server) as client:
         client.sendall(request)
         return read(client)
 
 
 def test_chunked() -> None:
-    """Each step of bytes, text or an event is one chunk; empty ones are none, and the last chunk is empty."""
+    """Each step of bytes, text or an event is one chunk; empty steps are not, and the last chunk is empty."""
     event = ServerSentEvent(data="hi", id="1")
     assert exchange(Answer(b"data: 1\n\n", b"", "", "é", event)) == (
         b"HTTP/1.1 200 OK\r\n" + EVENT_STREAM + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
@@ -65,19 +65,19 @@ def test_length() -> None:
 
 
 def test_close() -> None:
-    """A body that its connection delimits ends with the connection, also if the client would have stayed."""
+    """A close-delimited body ends with the connection, even if the client would keep it."""
     assert exchange(Answer(b"ab", framing="close"), GET) == (
         b"HTTP/1.1 200 OK\r\n" + EVENT_STREAM + b"Connection: close\r\n\r\nab"
     )
 
 
 def test_raw() -> None:
-    """A raw answer is its steps alone, also to HEAD, and the connection ends behind them."""
+    """A raw response is only its steps, even for HEAD, and the connection ends after them."""
     assert exchange(Answer(b"HTTP/1.1 200 OK\r\n", "\r\n", b"x", framing="raw"), HEAD) == b"HTTP/1.1 200 OK\r\n\r\nx"
 
 
 def test_headers() -> None:
-    """Headers are added, replaced whatever their case, or removed by None, those of the framing included."""
+    """Headers are added, replaced whatever their case, or removed by None, even those of the framing."""
     headers = {"content-type": "text/plain", "CACHE-CONTROL": None, "X-É": "ü", "Content-Length": "9"}
     assert (
         exchange(Answer(b"ab", headers=headers, framing="length"))
@@ -88,7 +88,7 @@ def test_headers() -> None:
 
 
 def test_a_close_of_the_answer() -> None:
-    """A `Connection: close` among the answer's headers is kept to, and not repeated."""
+    """A `Connection: close` among the response's headers is obeyed, and not repeated."""
     assert exchange(Answer(status=529, headers={"connection": "close"}, framing="length"), GET) == (
         b"HTTP/1.1 529 \r\n" + EVENT_STREAM + b"Content-Length: 0\r\nconnection: close\r\n\r\n"
     )
@@ -102,7 +102,7 @@ def test_no_body(status: int) -> None:
 
 
 def test_head() -> None:
-    """HEAD gets the headers of the answer and no body; steps that write nothing are played all the same."""
+    """HEAD gets the headers of the response and no body; steps that write nothing are still played."""
     called = threading.Event()
     with EventServer(Answer(b"ab", called.set)) as server, connect(server) as client:
         client.sendall(HEAD + GET_AND_CLOSE)
@@ -115,7 +115,7 @@ def test_head() -> None:
 
 
 def test_an_answer_is_immutable() -> None:
-    """An answer is a value: equal if its parts are, and what it was made from may change behind it."""
+    """A response is a value: equal if its parts are, and independent of later changes to its arguments."""
     event, headers = ServerSentEvent(data="1"), {"X": "1"}
     answer = Answer(event, headers=dict(headers))
     event.data = headers["X"] = "2"
@@ -138,7 +138,7 @@ def test_an_answer_is_immutable() -> None:
     ids=["behind FIN", "behind RST", "raw status", "raw headers", "event", "text"],
 )
 def test_an_answer_that_cannot_be(build: Callable[[], Answer]) -> None:
-    """What cannot be sent as it says is refused where it is written, not when it is played."""
+    """A response that cannot be sent is an error when it is written, not when it is played."""
     with pytest.raises(ValueError):
         build()
 
@@ -161,7 +161,7 @@ def test_keep_alive(answer: Answer) -> None:
 
 
 def test_fin() -> None:
-    """FIN ends a chunked answer without its last chunk; all of the script was played."""
+    """FIN ends a chunked response without its last chunk, and the whole script was played."""
     with EventServer(Answer(b"ab", FIN)) as server, connect(server) as client:
         client.sendall(GET)
         assert read(client).endswith(b"\r\n\r\n2\r\nab\r\n")
@@ -182,7 +182,7 @@ def test_rst() -> None:
 
 
 def test_client_gone_in_a_pause() -> None:
-    """A client that closes is noticed at once, while the server has nothing to write."""
+    """A client that closes is noticed at once, even while the server has nothing to write."""
     with EventServer(Answer(b"ab", Pause(math.inf))) as server:
         with connect(server) as client:
             client.sendall(GET)
@@ -195,7 +195,7 @@ def test_client_gone_in_a_pause() -> None:
 
 
 def test_client_gone_in_a_write() -> None:
-    """A write to a client that has gone ends the answer, and is no fault of the script."""
+    """A write to a client that has gone ends the response, and is not an error of the script."""
     with EventServer(Answer(*[b"x" * 65_536] * 1_000)) as server:
         with connect(server) as client:
             client.sendall(GET)
@@ -206,7 +206,7 @@ def test_client_gone_in_a_write() -> None:
 
 
 def test_bytes_sent_in_a_pause_are_kept() -> None:
-    """A request that comes during a pause is neither lost nor taken for the end of the client."""
+    """A request that comes during a pause is neither lost nor mistaken for the end of the client."""
     with EventServer(Answer(Pause(0.05), b"a", framing="length")) as server, connect(server) as client:
         client.sendall(GET)
         server.wait_for_requests(1)
@@ -216,7 +216,7 @@ def test_bytes_sent_in_a_pause_are_kept() -> None:
 
 
 def test_pause() -> None:
-    """A pause lasts as long as it says, and what is before it is on the wire by then."""
+    """A pause lasts as long as it says, and the bytes before it are sent by then."""
     with EventServer(Answer(b"a", Pause(0.05), b"b", framing="close")) as server, connect(server) as client:
         client.sendall(GET)
         read_until(client, b"\r\n\r\na")
@@ -233,13 +233,13 @@ def get(server: EventServer, method: str = "GET") -> tuple[int, bytes]:
 
 
 def test_one_answer_is_for_all() -> None:
-    """A single answer is given to every request."""
+    """A single response is sent to every request."""
     with EventServer(Answer(b"ab")) as server:
         assert [get(server) for _ in range(3)] == [(200, b"ab")] * 3
 
 
 def test_more_requests_than_answers() -> None:
-    """Of several answers each is given once; a request more is told that it was not expected."""
+    """Of several responses each is sent once; a further request gets a 500 that says so."""
     with EventServer(Answer(b"1"), Answer(b"2", status=503)) as server:
         assert get(server) == (200, b"1")
         assert get(server) == (503, b"2")
@@ -247,19 +247,19 @@ def test_more_requests_than_answers() -> None:
 
 
 def test_no_answers() -> None:
-    """A script of nothing answers nothing."""
+    """Without a script every request gets a 500."""
     with EventServer() as server:
         assert get(server) == (500, b"the script has no response for request 1\n")
 
 
 def test_an_answer_by_the_request() -> None:
-    """A function is asked for each request, with the request."""
+    """A script that is a function is called for each request, with the request."""
     with EventServer(lambda request: Answer(f"{request.method} {request.target}")) as server:
         assert [get(server), get(server, "DELETE")] == [(200, b"GET /"), (200, b"DELETE /")]
 
 
 def test_steps_that_are_called() -> None:
-    """A callable step is called in its place: here the client decides when the server goes on."""
+    """A callable step is called in its place: here the client decides when the server continues."""
     gate = threading.Event()
     with EventServer(Answer(b"a", gate.wait, b"b", framing="close")) as server, connect(server) as client:
         client.sendall(GET)
@@ -277,7 +277,9 @@ def fail(*_: object) -> Answer:
 
 @pytest.mark.parametrize("script", [fail, Answer(b"a", fail)])
 def test_a_script_that_raises(script: Answer | Callable[[RecordedRequest], Answer]) -> None:
-    """What a script raises resets its connection and comes out of the server, once, also if it looks like ours."""
+    """
+    An exception of a script resets its connection and is raised by `close`, once, even if it is a ConnectionError.
+    """
     server = EventServer(script).start()
     with connect(server) as client:
         client.sendall(GET)
@@ -299,7 +301,7 @@ def test_a_script_that_raises_in_a_test_that_fails() -> None:
 
 
 def test_recorded_request() -> None:
-    """A request is recorded as it was sent; headers are found whatever their case, repeated ones joined."""
+    """A request is recorded as it was sent; headers are case-insensitive, and repeated ones are joined."""
     begin = time.monotonic()
     with EventServer(Answer()) as server, connect(server) as client:
         client.sendall(
@@ -330,7 +332,7 @@ def test_recorded_request() -> None:
 
 
 def test_chunked_request() -> None:
-    """A chunked body is recorded without its chunks, extensions and trailers; what follows is the next request."""
+    """A chunked body is recorded without its chunks, extensions and trailers; the next request follows it."""
     with EventServer(Answer(status=204)) as server, connect(server) as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
@@ -341,7 +343,7 @@ def test_chunked_request() -> None:
 
 
 def test_expect_100_continue() -> None:
-    """A client that asks before it sends its body is told to go on."""
+    """A client that sends `Expect: 100-continue` is told to continue."""
     with EventServer(Answer(status=204)) as server, connect(server) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
         proceed = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -362,7 +364,7 @@ def test_expect_100_continue() -> None:
     ],
 )
 def test_no_request(request_: bytes, reason: bytes) -> None:
-    """What is no request gets a 400 that says why, and is not recorded."""
+    """An invalid request gets a 400 that says why, and is not recorded."""
     with EventServer(Answer()) as server, connect(server) as client:
         client.sendall(request_)
         answer = read(client)
@@ -396,7 +398,7 @@ def closed_at_once(server: EventServer) -> Iterator[None]:
 
 @pytest.mark.parametrize("answer", [Answer(b"ab", Pause(math.inf)), Answer(*[b"x" * 65_536] * 1_000)])
 def test_close_while_answering(answer: Answer) -> None:
-    """Closing cuts a pause short, and a write that the client does not take; the threads end."""
+    """Closing interrupts a pause, and a write that the client does not read; the threads end."""
     server = EventServer(answer)
     with closed_at_once(server):
         client = connect(server)
@@ -411,7 +413,7 @@ def test_close_while_answering(answer: Answer) -> None:
 
 
 def test_close_while_reading() -> None:
-    """Closing ends connections on which nothing, or half a request, has come; then nobody listens."""
+    """Closing ends connections without a request, or with half of one; then new ones are refused."""
     server = EventServer(Answer())
     with closed_at_once(server):
         silent, half = connect(server), connect(server)
@@ -425,7 +427,7 @@ def test_close_while_reading() -> None:
 
 
 def test_close_without_start() -> None:
-    """A server that never began has nothing to close; one that has closed does not begin again."""
+    """A server that was not started has nothing to close; one that was closed cannot be started again."""
     server = EventServer()
     server.close()
     server.start().close()
@@ -434,7 +436,7 @@ def test_close_without_start() -> None:
 
 
 def test_a_callable_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A callable that does not return is reported, not waited for for ever."""
+    """A callable that does not return is reported; `close` does not wait for it for ever."""
     monkeypatch.setattr("sse_client.testing._server.JOIN_TIMEOUT", 0.02)
     entered, gate = threading.Event(), threading.Event()
     server = EventServer(Answer(entered.set, gate.wait)).start()
@@ -448,7 +450,7 @@ def test_a_callable_that_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_connections() -> None:
-    """A hundred clients at a time are each answered, on connections of their own."""
+    """A hundred clients at a time each get their response, on separate connections."""
     with EventServer(lambda request: Answer(request.target.encode(), framing="close")) as server:
         clients = [connect(server) for _ in range(100)]
         for number, client in enumerate(clients):
@@ -473,12 +475,12 @@ Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 
 def connect_tls(server: EventServer, context: ssl.SSLContext) -> ssl.SSLSocket:
-    # An end of the connection without close_notify is then an error, and not silently the end of the body.
+    # Then an end of the connection without close_notify is an error, not silently the end of the body.
     return context.wrap_socket(connect(server), server_hostname="127.0.0.1", suppress_ragged_eofs=False)
 
 
 def test_tls(tls: Contexts) -> None:
-    """With an SSL context the server speaks TLS, and the end of an answer is told by close_notify."""
+    """With an SSL context the server speaks TLS, and ends a response with close_notify."""
     events = [ServerSentEvent(data="1"), ServerSentEvent(data="2")]
     with EventServer(Answer(*events, framing="close"), ssl_context=tls[0]) as server:
         assert server.url == f"https://127.0.0.1:{server.port}"
@@ -488,7 +490,7 @@ def test_tls(tls: Contexts) -> None:
 
 
 def test_tls_fin(tls: Contexts) -> None:
-    """Over TLS, FIN is an end that the client can tell from an orderly one."""
+    """Over TLS, the client can tell FIN from a clean end."""
     with EventServer(Answer(b"ab", FIN), ssl_context=tls[0]) as server, connect_tls(server, tls[1]) as client:
         client.sendall(GET)
         with pytest.raises(ssl.SSLEOFError):
@@ -528,7 +530,7 @@ def test_tls_client_gone_in_a_pause(tls: Contexts, politely: bool) -> None:
 
 
 def test_tls_half_a_record_in_a_pause(tls: Contexts) -> None:
-    """A pause ends in time though the client began a record and did not end it."""
+    """A pause ends in time even if the client has sent only a part of a record."""
     with (
         EventServer(Answer(Pause(0.05), b"ab", framing="close"), ssl_context=tls[0]) as server,
         connect_tls(server, tls[1]) as client,
@@ -541,7 +543,7 @@ def test_tls_half_a_record_in_a_pause(tls: Contexts) -> None:
 
 
 def test_tls_handshake_that_fails(tls: Contexts) -> None:
-    """A client that does not trust the server, or does not speak TLS, is no fault of the script."""
+    """A client that does not trust the server, or does not speak TLS, is not an error of the script."""
     with EventServer(Answer(), ssl_context=tls[0]) as server:
         with connect(server) as client, pytest.raises(ssl.SSLCertVerificationError):
             ssl.create_default_context().wrap_socket(client, server_hostname="127.0.0.1")
@@ -554,7 +556,7 @@ def test_tls_handshake_that_fails(tls: Contexts) -> None:
 
 
 def test_tls_close(tls: Contexts) -> None:
-    """Closing ends a connection within its handshake, one that waits for a request, and one in a pause."""
+    """Closing ends a connection in its handshake, one that waits for a request, and one in a pause."""
     server = EventServer(Answer(Pause(math.inf)), ssl_context=tls[0])
     with closed_at_once(server):
         clients = [connect(server), connect_tls(server, tls[1]), connect_tls(server, tls[1])]
@@ -565,6 +567,6 @@ def test_tls_close(tls: Contexts) -> None:
 
 
 def test_url() -> None:
-    """The URL is that of the loopback address, and a path can be put behind it."""
+    """The URL is that of the loopback address, and ends without a slash."""
     with EventServer() as server:
         assert server.url == f"http://127.0.0.1:{server.port}"

@@ -1,9 +1,9 @@
 """
 A script means the same without a socket as on one, and takes no time.
 
-What a script means: `on_both` has `EventServer` and `scripted_transport` play it to the same client, and all that can
-be seen of it, on either side, must be equal. What it takes: the transport alone is asked, in virtual seconds, and
-hours of them must be over within one of ours.
+For the meaning, `on_both` plays a script to the same client with `EventServer` and with `scripted_transport`, and
+everything that can be seen of it, on either side, must be equal. For the time, only the transport is tested, in virtual
+seconds, and hours of them must be over within a real one.
 """
 
 import gc
@@ -65,10 +65,10 @@ HOUR = 3600.0
 AT_ONCE = RetryPolicy(initial_delay=0, jitter=0)
 EVENLY = RetryPolicy(jitter=0)
 
-# A stream's time is virtual from its first request on; what it did before was done in real time.
+# A stream's time is virtual from its first request on; before that, time is real.
 BEFORE = 0.5
 
-SOON = 0.03  # in real seconds, for what only another thread or task can end
+SOON = 0.03  # in real seconds, for a wait that only another thread or task can end
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def in_no_time() -> Iterator[None]:
 
 
 def only(**clocks: float) -> Timeouts:
-    """The clocks that are given, and no other."""
+    """Timeouts with the given clocks and no others."""
     return Timeouts(**{"connect": None, "response": None, "read": None, **clocks})
 
 
@@ -94,8 +94,8 @@ def gaps(requests: list[RecordedRequest]) -> list[float]:
 
 
 def seen(run: Run, played: EventServer | ScriptedTransport) -> tuple[Any, ...]:
-    """All that can be seen of a stream and of its requests, but for times."""
-    # Two errors are never equal, so what they are is told instead.
+    """Everything that can be seen of a stream and of its requests, except times."""
+    # Two errors are never equal, so their types and attributes are compared.
     error, stream = run.error, run.stream
     assert stream is not None
     known = [getattr(error, name, None) for name in ("ambiguous", "clock", "status_code", "body", "last_event_id")]
@@ -111,9 +111,9 @@ def seen(run: Run, played: EventServer | ScriptedTransport) -> tuple[Any, ...]:
 
 def on_both(shell: Shell, *scripts: Script, gate: threading.Event | None = None, **options: Any) -> Run:
     """
-    Play a script on a socket and without one, compare all that is seen, and return what came of it.
+    Play a script on a socket and without one, compare everything that is seen, and return the result.
 
-    The gate is open from the first event on, for scripts that must not go on before.
+    The gate is open from the first event on, for scripts that must not continue before.
     """
     gate = gate or threading.Event()
     with EventServer(*scripts) as server:
@@ -129,7 +129,7 @@ def on_both(shell: Shell, *scripts: Script, gate: threading.Event | None = None,
 @pytest.mark.parametrize("end", [None, FIN, RST], ids=["end", "FIN", "RST"])
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_ends(shell: Shell, framing: Framing, end: Step | None, is_whole: bool) -> None:
-    """However a body ends, behind an event or inside of one, the same is seen of it."""
+    """However a body ends, after an event or inside one, the same is seen of it on both."""
     gate = threading.Event()
     body = f"{EVENT}: hi\n" if is_whole else f"{EVENT}: hi\ndata: 2\n"
     answer = Answer(body, *(() if end is None else (lambda: gate.wait(5), end)), framing=framing)
@@ -191,7 +191,7 @@ ANSWERS: dict[str, tuple[list[Script], dict[str, Any], Any]] = {
 
 @pytest.mark.parametrize(("scripts", "options", "expected"), ANSWERS.values(), ids=ANSWERS)
 def test_answers(shell: Shell, scripts: list[Script], options: dict[str, Any], expected: Any) -> None:
-    """Whatever is answered, the same is seen of it; and it is what the script is for."""
+    """Whatever the response, the same is seen of it on both, and it is as expected."""
     result = on_both(shell, *scripts, **{"retry": None, **options})
     if isinstance(expected, list):
         assert (result.data, result.outcome) == (expected, "completed")
@@ -228,7 +228,7 @@ async def async_form() -> AsyncIterator[bytes]:
     ids=["json", "data", "files", "bytes", "iterator", "GET", "auth"],
 )
 def test_requests(shell: Shell, options: dict[str, Any]) -> None:
-    """A request is recorded as it would have come over the wire."""
+    """A request is recorded as a socket would receive it."""
     if options.get("content") == "iterator":
         options = {"content": form() if shell.kind == "sync" else async_form()}
         transport = scripted_transport(Answer(EVENT))
@@ -241,7 +241,7 @@ def test_requests(shell: Shell, options: dict[str, Any]) -> None:
 
 
 def test_a_header_that_http_cannot_carry(shell: Shell) -> None:
-    """What httpx's own transport refuses to send is refused here too, and nothing is recorded."""
+    """A header that httpx's own transport does not send is an error here too, and nothing is recorded."""
     result = on_both(shell, Answer(EVENT), headers={"X-Name": "a\nb"})
     assert isinstance(result.error, ConnectionFailed)
     assert not result.error.ambiguous
@@ -251,7 +251,7 @@ def test_a_header_that_http_cannot_carry(shell: Shell) -> None:
 
 
 def test_requests_are_numbered() -> None:
-    """Each request counts as a connection of its own."""
+    """Each request counts as a separate connection."""
     transport = scripted_transport(Answer(EVENT))
     with httpx.Client(transport=transport) as client:
         for _ in range(3):
@@ -260,14 +260,14 @@ def test_requests_are_numbered() -> None:
 
 
 def test_an_answer_that_was_read(shell: Shell) -> None:
-    """An answer that was read to its end is done and answered."""
+    """A response that was read to its end is done and responded."""
     transport = scripted_transport(Answer(EVENT))
     assert shell.read(URL, http={"transport": transport}).data == ["1"]
     assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
 
 
 def test_an_answer_that_was_left(shell: Shell) -> None:
-    """An answer that was left early is done and not answered; nothing is left for the garbage collector."""
+    """A response that the user left early is done and not responded; nothing is left for the garbage collector."""
     transport = scripted_transport(Answer(EVENT, EVENT, FOREVER))
     result = shell.read(URL, http={"transport": transport}, limit=1)
     assert result.stream is not None
@@ -280,7 +280,7 @@ def test_an_answer_that_was_left(shell: Shell) -> None:
 
 @in_turn("answer", [Answer(EVENT, FIN), Answer(EVENT, RST), Answer(status=204)])
 def test_answered(shell: Shell, answer: Answer) -> None:
-    """A script that cuts the connection, or has no body, was played to its end, as on a socket."""
+    """A script that cuts the connection, or has no body, is played to its end, as on a socket."""
     transport = scripted_transport(answer)
     shell.read(URL, http={"transport": transport})
     assert [(request.done.is_set(), request.responded) for request in transport.requests] == [(True, True)]
@@ -288,7 +288,7 @@ def test_answered(shell: Shell, answer: Answer) -> None:
 
 @in_turn("answer", [Answer(FIN, framing="raw"), raw("no HTTP\r\n\r\n"), Answer(delay=inf)])
 def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
-    """A request whose answer fails before there is a head is done, as on a socket."""
+    """A request whose response fails before there is a head is done, as on a socket."""
     transport = scripted_transport(answer)
     assert shell.read(URL, http={"transport": transport}, retry=None).error is not None
     assert transport.requests[0].done.is_set()
@@ -296,7 +296,7 @@ def test_done_without_a_head(shell: Shell, answer: Answer) -> None:
 
 @pytest.mark.parametrize(("framing", "status"), [("length", 200), ("chunked", 204)])
 def test_calls_behind_the_body(shell: Shell, framing: Framing, status: int) -> None:
-    """A callable behind the last byte is called, as on a socket."""
+    """A callable after the last byte is called, as on a socket."""
     called = threading.Event()
     transport = scripted_transport(Answer(EVENT, called.set, status=status, framing=framing))
     shell.read(URL, http={"transport": transport})
@@ -304,13 +304,13 @@ def test_calls_behind_the_body(shell: Shell, framing: Framing, status: int) -> N
 
 
 def test_a_length_that_nobody_fills(shell: Shell) -> None:
-    """A body that stops short of its length, and no FIN: the connection stays open, as on a socket, until a clock."""
+    """If a body is shorter than its length, without FIN, the connection stays open until a clock, as on a socket."""
     answer = Answer(EVENT, headers={"Content-Length": "99"}, framing="length")
     assert on_both(shell, answer, timeout=only(read=0.1)).outcome == "timeout"
 
 
 def test_a_server_that_is_not_there(shell: Shell) -> None:
-    """What a function of the script raises is the client's error: no connection is not ambiguous, and tried again."""
+    """An exception of a script's function is the client's error: a ConnectError is not ambiguous, and is retried."""
 
     def refuses(_: RecordedRequest) -> Answer:
         raise shell.library.ConnectError("refused")
@@ -328,7 +328,7 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
 
 
 def test_a_connection_that_is_lost(shell: Shell) -> None:
-    """An error of a connection that was there is ambiguous, whatever has raised it; a POST is not sent again."""
+    """A ReadError is ambiguous, wherever the script raises it; a POST is not sent again."""
 
     def loses(_: RecordedRequest) -> Answer:
         raise shell.library.ReadError("lost")
@@ -345,7 +345,7 @@ def test_a_connection_that_is_lost(shell: Shell) -> None:
 
 
 def test_a_mistake_in_a_script(shell: Shell) -> None:
-    """Any other error of a script comes out unchanged, from a function and from a step."""
+    """Any other exception of a script comes out unchanged, from a function and from a step."""
 
     def fails(*_: RecordedRequest) -> Answer:
         raise ZeroDivisionError("mine")
@@ -370,7 +370,7 @@ CLOCKS: list[tuple[str, Answer, float]] = [
 
 @in_turn(("clock", "answer", "seconds"), CLOCKS)
 def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> None:
-    """Each clock runs out at its time, to the second, and nobody waits for it."""
+    """Each clock runs out at its virtual time, without a real wait."""
     transport = scripted_transport(answer)
     with in_no_time():
         result = shell.read(URL, http={"transport": transport}, retry=None, timeout=only(**{clock: HOUR}))
@@ -391,7 +391,7 @@ def test_clocks(shell: Shell, clock: str, answer: Answer, seconds: float) -> Non
     ],
 )
 def test_clocks_that_are_kept_to(shell: Shell, clock: str, answer: Answer, seconds: float) -> None:
-    """A server that is just in time is left alone, and the numbers of the stream tell how long it took."""
+    """A server that is just in time fires no clock, and the stream's stats have its duration."""
     transport = scripted_transport(answer)
     with in_no_time():
         result = shell.read(URL, http={"transport": transport}, timeout=only(**{clock: HOUR}))
@@ -401,7 +401,7 @@ def test_clocks_that_are_kept_to(shell: Shell, clock: str, answer: Answer, secon
 
 
 def test_a_head_that_drips(shell: Shell) -> None:
-    """The clock `response` is for the whole head, as it is on a socket."""
+    """The clock `response` is for the whole head, as on a socket."""
     lines: list[Step] = [step for number in range(9) for step in (f"X-{number}: 1\r\n", Pause(HOUR / 2))]
     transport = scripted_transport(raw(HEAD, *lines, "\r\n", EVENT))
     result = shell.read(URL, http={"transport": transport}, retry=None, timeout=only(response=HOUR))
@@ -410,7 +410,7 @@ def test_a_head_that_drips(shell: Shell) -> None:
 
 
 def test_stats(shell: Shell) -> None:
-    """All times of the numbers are virtual."""
+    """All times of the stats are virtual."""
     answer = Answer(Pause(HOUR), EVENT, Pause(2 * HOUR), EVENT, delay=100)
     with in_no_time():
         stream = shell.read(URL, http={"transport": scripted_transport(answer)}, timeout=None).stream
@@ -476,7 +476,7 @@ def test_retries(shell: Shell, scripts: list[Script], options: dict[str, Any], e
 
 
 def test_no_time_is_left_for_a_retry(shell: Shell) -> None:
-    """Waiting is a part of the total, in virtual time too."""
+    """Delays are a part of the total, in virtual time too."""
     transport = scripted_transport(Answer(status=503, headers={"Retry-After": "60"}))
     with in_no_time():
         result = shell.read(URL, http={"transport": transport}, retry=EVENLY, timeout=100)
@@ -486,7 +486,7 @@ def test_no_time_is_left_for_a_retry(shell: Shell) -> None:
 
 
 def test_behind_the_terminator(shell: Shell) -> None:
-    """A server that goes on behind its terminator is not waited for, in virtual time neither."""
+    """After its terminator a stream does not wait for the server, not even in virtual time."""
     transport = scripted_transport(Answer(EVENT, Pause(HOUR), EVENT))
     result = shell.read(URL, http={"transport": transport}, terminator=Terminator(data="1"))
     assert result.stream is not None
@@ -495,7 +495,7 @@ def test_behind_the_terminator(shell: Shell) -> None:
 
 
 def test_dispatch(shell: Shell) -> None:
-    """Batches are handed over in virtual time too, whole and in order, however long the server takes."""
+    """Batches are delivered in virtual time too, complete and in order, however long the server takes."""
     numbers = [str(number) for number in range(50)]
     steps = [step for number in numbers for step in (f"data: {number}\n\n", Pause(HOUR))]
     transport = scripted_transport(Answer(*steps))
@@ -525,7 +525,7 @@ def test_dispatch(shell: Shell) -> None:
 
 @asynccontextmanager
 async def closed_behind(reached: threading.Event, stream: EventStream | AsyncEventStream) -> AsyncIterator[None]:
-    """Close a stream from another thread, or another task, a moment after its script has come so far."""
+    """Close a stream from another thread or task, a moment after its script has reached that point."""
     if isinstance(stream, EventStream):
 
         def close() -> None:
@@ -541,7 +541,7 @@ async def closed_behind(reached: threading.Event, stream: EventStream | AsyncEve
         async with anyio.create_task_group() as tasks:
 
             async def aclose() -> None:
-                while not reached.is_set():  # noqa: ASYNC110 - the script is of no event loop
+                while not reached.is_set():  # noqa: ASYNC110 - the script has no event loop
                     await anyio.sleep(0.001)
                 await anyio.sleep(SOON)
                 await stream.aclose()
@@ -551,7 +551,7 @@ async def closed_behind(reached: threading.Event, stream: EventStream | AsyncEve
 
 
 def test_a_batch_in_a_pause_without_end(shell: Shell) -> None:
-    """What is pending in a timed batch is handed over although nothing else ever happens."""
+    """The pending events of a timed batch are delivered even if nothing else ever happens."""
     on = Handlers()
     states: list[str] = []
     reached = threading.Event()
@@ -570,7 +570,7 @@ def test_a_batch_in_a_pause_without_end(shell: Shell) -> None:
 
 @pytest.mark.parametrize("place", ["body", "head"])
 def test_close(shell: Shell, place: str) -> None:
-    """Where a script pauses for ever and no clock runs, closing the stream ends it, as it does on a socket."""
+    """If a script pauses for ever and no clock runs, closing the stream ends it, as on a socket."""
     reached = threading.Event()
     transport = scripted_transport(
         Answer(EVENT, reached.set, FOREVER) if place == "body" else raw(reached.set, FOREVER)
@@ -596,7 +596,7 @@ def test_close(shell: Shell, place: str) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("place", ["body", "head"])
 async def test_cancellation(library: ModuleType, place: str) -> None:
-    """A cancellation ends a pause without end, and closes the response."""
+    """A cancellation ends an endless pause, and closes the response."""
     scope = anyio.CancelScope()
     answer = Answer(EVENT, scope.cancel, FOREVER) if place == "body" else raw(scope.cancel, FOREVER)
     transport = scripted_transport(answer)
@@ -614,7 +614,7 @@ async def test_cancellation(library: ModuleType, place: str) -> None:
 
 @pytest.mark.parametrize("answer", [Answer(EVENT, FOREVER), Answer(EVENT, delay=inf)], ids=["body", "head"])
 def test_nobody_would_end_it(library: ModuleType, answer: Answer) -> None:
-    """A thread that would wait for ever, with nobody to wake it, is told so."""
+    """A plain sync client without a timeout gets an error for an endless pause."""
     transport = scripted_transport(answer)
     with (
         library.Client(transport=transport, timeout=None) as client,
@@ -626,7 +626,7 @@ def test_nobody_would_end_it(library: ModuleType, answer: Answer) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("answer", [Answer(EVENT, FOREVER), Answer(EVENT, delay=inf)], ids=["body", "head"])
 async def test_a_task_waits(library: ModuleType, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that waits for ever can be cancelled, so it waits; after a while it is told that nobody does."""
+    """A plain async client waits in an endless pause, because it can be cancelled; after a while it gets an error."""
     async with library.AsyncClient(transport=scripted_transport(answer), timeout=None) as client:
         with anyio.move_on_after(SOON) as scope:
             await client.post(URL)
@@ -641,7 +641,7 @@ async def test_a_task_waits(library: ModuleType, answer: Answer, monkeypatch: py
 def test_a_test_that_would_hang(
     shell: Shell, answer: Answer, timeout: Timeouts | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream without a clock that could run out is told that its script never goes on, and is closed by that."""
+    """A stream without a clock that could run out gets an error for an endless pause, and is closed by it."""
     assert 1 <= _transport.PATIENCE <= 5
     monkeypatch.setattr(_transport, "PATIENCE", SOON)
     transport = scripted_transport(answer)
@@ -662,7 +662,7 @@ def test_a_test_that_would_hang(
 
 
 def test_streams_at_once(shell: Shell) -> None:
-    """Streams over one transport keep their own times."""
+    """Streams over one transport have separate times."""
 
     def slow(request: RecordedRequest) -> Answer:
         return Answer(EVENT, Pause(request.json() * HOUR), EVENT)
@@ -696,7 +696,7 @@ def test_streams_at_once(shell: Shell) -> None:
 
 
 def test_scripts_are_for_requests_in_their_order(shell: Shell) -> None:
-    """Of several scripts each answers one request, also across streams."""
+    """Of several scripts each is for one request, even across streams."""
     transport = scripted_transport(Answer("data: 1\n\n"), Answer("data: 2\n\n"))
     results = [shell.read(URL, http={"transport": transport}, retry=None) for _ in range(3)]
     assert [result.data for result in results] == [["1"], ["2"], []]
@@ -709,7 +709,7 @@ PIECES = [b"data: \xc3", b"\xa9\r", b"\n\r\n", b"x"]
 
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 def test_a_plain_client(library: ModuleType, framing: Framing) -> None:
-    """Any client reads a script, in the pieces that it has; its pauses take no time."""
+    """Any client reads a script in its pieces, and its pauses take no time."""
     transport = scripted_transport(Answer(*[step for piece in PIECES for step in (piece, Pause(4))], framing=framing))
     with in_no_time(), library.Client(transport=transport, timeout=5) as client:
         with client.stream("POST", URL, json=1) as response:
@@ -722,7 +722,7 @@ def test_a_plain_client(library: ModuleType, framing: Framing) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("framing", ["chunked", "length", "close"])
 async def test_a_plain_async_client(library: ModuleType, framing: Framing) -> None:
-    """The same, async."""
+    """Any async client reads a script in its pieces, and its pauses take no time."""
     transport = scripted_transport(Answer(*[step for piece in PIECES for step in (piece, Pause(4))], framing=framing))
     with in_no_time():
         async with library.AsyncClient(transport=transport, timeout=5) as client:
@@ -742,7 +742,7 @@ async def test_a_plain_async_client(library: ModuleType, framing: Framing) -> No
     ids=["pauses", "pause", "for ever", "head"],
 )
 def test_a_plain_read_timeout(library: ModuleType, answer: Answer, received: bytes) -> None:
-    """A client's own read timeout runs out where no byte has come for so long, and nobody waits for it."""
+    """A client's own read timeout fires in virtual time if no byte comes for that long."""
     body = b""
     with (
         in_no_time(),
@@ -760,7 +760,7 @@ def test_a_plain_read_timeout(library: ModuleType, answer: Answer, received: byt
     framing=st.sampled_from(["chunked", "length", "close"]),
 )
 def test_any_script(steps: list[Step], framing: Framing) -> None:
-    """What a client reads is what the script writes, piece by piece."""
+    """A client reads exactly the pieces that the script writes."""
     written = [step.encode() if isinstance(step, str) else step for step in steps if isinstance(step, bytes | str)]
     transport = scripted_transport(Answer(*steps, framing=framing))
     with httpx.Client(transport=transport, timeout=None) as client, client.stream("POST", URL) as response:
@@ -770,7 +770,7 @@ def test_any_script(steps: list[Step], framing: Framing) -> None:
 @pytest.mark.parametrize("kind", ["sync", "asyncio", "trio"])
 @respx.mock
 def test_respx(kind: Literal["sync", "asyncio", "trio"]) -> None:
-    """As the side effect of a mocked route, a script is played as ever, in virtual time."""
+    """As the side effect of a mocked route, a script is played as usual, in virtual time."""
     shell = Shell(kind, httpx)
     transport = scripted_transport(BUSY, Answer(EVENT, Pause(HOUR), EVENT, FOREVER))
     route = respx.post(URL).mock(side_effect=transport)
@@ -788,7 +788,7 @@ def test_respx(kind: Literal["sync", "asyncio", "trio"]) -> None:
 
 @respx.mock
 def test_respx_pieces() -> None:
-    """The pieces of a script are kept apart."""
+    """Through respx the pieces of a script are kept apart."""
     respx.post(URL).mock(side_effect=scripted_transport(Answer(*PIECES)))
     with httpx.Client() as client, client.stream("POST", URL) as response:
         assert list(response.iter_raw()) == PIECES
@@ -796,7 +796,7 @@ def test_respx_pieces() -> None:
 
 @pytest.mark.anyio
 async def test_respx_pieces_async() -> None:
-    """The same, async."""
+    """Through respx the pieces of a script are kept apart in async too."""
     with respx.mock:
         respx.post(URL).mock(side_effect=scripted_transport(Answer(*PIECES)))
         async with httpx.AsyncClient() as client, client.stream("POST", URL) as response:

@@ -48,6 +48,8 @@ class Lines:
     """Lines without a colon: a client takes the whole line for the name of a field."""
     retries: list[str] = field(default_factory=list[str])
     """The values of `retry`."""
+    ids: int = 0
+    """`id` fields with a value that clients keep."""
     nul_ids: int = 0
     """`id` fields with a NUL, which clients ignore."""
     count: int = 0
@@ -167,4 +169,6 @@ def _lines_of(data: bytes) -> Lines:
             lines.retries.append(value)
         elif name == "id" and "\0" in value:
             lines.nul_ids += 1
+        elif name == "id" and value:
+            lines.ids += 1
     return lines

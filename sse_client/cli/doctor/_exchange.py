@@ -9,6 +9,9 @@ from ._finding import Finding
 
 CTRL_C = "Ctrl-C"
 
+# Of HTTP itself, and not of an application: a recording that has one of them has the head as it was received.
+AS_RECEIVED = frozenset({"connection", "transfer-encoding"})
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -75,6 +78,8 @@ class Exchange:
     """The headers of the request. The values that may be secrets are replaced."""
     failure: Finding | None = None
     """Why there was no response."""
+    is_connected: bool = True
+    """Whether the connection was made, with TLS and through proxies."""
     has_head: bool = True
     """False for a file with the bytes of a body: then nothing is known about the head, nor about times."""
 
@@ -93,6 +98,11 @@ class Exchange:
         """The media type alone, in lower case."""
         value: str = self.headers.get("content-type", "")
         return value.partition(";")[0].strip().lower()
+
+    @property
+    def has_whole_head(self) -> bool:
+        """Whether a header that is not there was not sent. A recording made by hand may have only some of them."""
+        return not self.is_recorded or not AS_RECEIVED.isdisjoint(self.headers)
 
     @property
     def coding(self) -> str:

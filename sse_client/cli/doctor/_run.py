@@ -147,6 +147,7 @@ def case_of(options: Namespace, exchange: Exchange) -> Case:
 def _code_of(diagnoses: list[Diagnosis], *, is_healthy: bool) -> int:
     if any(diagnosis.case.exchange.left == CTRL_C for diagnosis in diagnoses):
         return exits.INTERRUPTED
-    if diagnoses[0].case.exchange.failure is not None:
+    first = diagnoses[0].case.exchange
+    if first.failure is not None and not (first.is_connected and first.left):
         return exits.NO_CONNECTION
     return exits.COMPLETE if is_healthy else exits.OTHER

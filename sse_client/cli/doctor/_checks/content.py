@@ -25,7 +25,8 @@ NAMES_SHOWN = 5
 
 # If the data of nearly all events begins so, it was wrapped twice. One text alone may begin with it, JSON never does.
 NEARLY_ALL = 0.9
-WRAPPED = re.compile(r"data: ?\S")
+# A block that was given as a value begins with its other fields.
+WRAPPED = re.compile(r"(?:(?:event|id|retry): ?.*\n)*data: ?\S")
 
 # A byte that is not UTF-8, as "surrogateescape" decodes it.
 ESCAPED = re.compile("[\udc80-\udcff]")

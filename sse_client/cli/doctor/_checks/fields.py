@@ -13,6 +13,9 @@ from .._finding import Finding, Level, quoted
 SHORTEST = 100  # milliseconds
 LONGEST = 600_000  # milliseconds
 
+# Two events with one ID may be the parts of one message.
+FEWEST_ALIKE = 3  # events
+
 
 def ids(case: Case) -> Iterator[Finding]:
     """Can a client resume after each ID?"""
@@ -31,6 +34,11 @@ def ids(case: Case) -> Iterator[Finding]:
     again = next((one for one, count in Counter(changes).items() if count > 1), None)
     if again is not None:
         evidence = f"the ID `{quoted(again, 40)}` is used again after others, so a resume may repeat or skip events"
+        yield Finding("body", "ids", Level.WARN, evidence, "give each event a unique ID")
+    elif len(changes) == 1 and case.body.lines.ids >= FEWEST_ALIKE:
+        evidence = (
+            f"each of {case.body.lines.ids} events has the ID {_shown(changes)}, so a resume repeats or skips events"
+        )
         yield Finding("body", "ids", Level.WARN, evidence, "give each event a unique ID")
     elif all(one.isascii() and one.isdigit() for one in changes) and not _rise(changes):
         evidence = f"the IDs are numbers, but not ascending: {_shown(changes)}"

@@ -133,7 +133,7 @@ def content_type(case: Case) -> Iterator[Finding]:
     exchange = case.exchange
     if not exchange.has_body:
         return
-    if "content-type" in exchange.redacted or (exchange.is_recorded and "content-type" not in exchange.headers):
+    if "content-type" in exchange.redacted or ("content-type" not in exchange.headers and not exchange.has_whole_head):
         yield Finding("head", "content-type", Level.note, "unknown: the recording does not contain its value")
         return
     value = exchange.headers.get("content-type", "")
@@ -163,6 +163,9 @@ def _other_type(case: Case, kinds: set[str]) -> tuple[str, str]:
     name = quoted(kind)
     if kind in ("text/html", "application/xhtml+xml"):
         return _page(case)
+    if case.body.arrivals:
+        cure = f"send `Content-Type: {EVENT_STREAM}` (Starlette, FastAPI: `media_type=`; Flask: `mimetype=`)"
+        return f"{name}, with events in it: clients reject the stream", cure
     if kind in LINES_OF_JSON:
         return f"{name}: JSON lines, not an event stream", "ask the server for events, or read lines"
     if kind == "application/json" or kind.endswith("+json"):
@@ -170,9 +173,6 @@ def _other_type(case: Case, kinds: set[str]) -> tuple[str, str]:
         return evidence, 'ask for a stream: `"stream": true` in the body (Gemini: `:streamGenerateContent?alt=sse`)'
     if kind == "application/vnd.amazon.eventstream":
         return f"{name}: Amazon's binary frames, not an event stream", "read it with the AWS SDK"
-    if case.body.arrivals:
-        cure = f"send `Content-Type: {EVENT_STREAM}` (Starlette, FastAPI: `media_type=`; Flask: `mimetype=`)"
-        return f"{name}, with events in it: clients reject the stream", cure
     return f"{name}: not an event stream", f"send `Content-Type: {EVENT_STREAM}`, and check the path"
 
 
@@ -184,9 +184,10 @@ def _page(case: Case) -> tuple[str, str]:
         return _with_words("text/html: a login page", case), CURES[401]
     if case.body.arrivals:
         return "text/html, with events in it: clients reject the stream", f"send `Content-Type: {EVENT_STREAM}`"
-    return _with_words(
-        "text/html: a page", case
-    ), "check the path: the server may return this page for any unknown path"
+    if exchange.hops:
+        return _with_words("text/html: a page, after a redirect", case), f"if it asks for a login, {CURES[401]}"
+    cure = "check the path: the server may return this page for any unknown path"
+    return _with_words("text/html: a page", case), cure
 
 
 def http_version(case: Case) -> Iterator[Finding]:
@@ -206,8 +207,8 @@ def framing(case: Case) -> Iterator[Finding]:
     """Whether a cut can be told from an end."""
     exchange = case.exchange
     headers = exchange.headers
-    if not exchange.has_body or exchange.is_recorded or not exchange.http_version:
-        return  # a recording does not say how the body was framed
+    if not exchange.has_body or not exchange.http_version or not exchange.has_whole_head:
+        return  # not each recording says how the body was framed
     who = sorted(proxy.name for proxy in proxies.seen(case) if proxy.name in proxies.CLEAN_AFTER_DEATH)
     is_new = not exchange.http_version.startswith("HTTP/1")
     if who and (is_new or "Caddy" in who):
@@ -219,7 +220,7 @@ def framing(case: Case) -> Iterator[Finding]:
         yield Finding("head", "framing", Level.ok, f"{exchange.http_version} distinguishes a cut from the end")
     elif "chunked" in headers.get("transfer-encoding", "").lower():
         yield Finding("head", "framing", Level.ok, "chunked: a cut can be told from the end")
-    elif "content-length" not in headers:
+    elif exchange.redacted.isdisjoint({"content-length", "transfer-encoding"}) and "content-length" not in headers:
         level = Level.note if _has_terminator(case) else Level.WARN
         evidence = "the body ends when the connection closes: without a terminator, a cut looks like the end"
         yield Finding("head", "framing", level, evidence, f"send chunks, and {TERMINATOR}")

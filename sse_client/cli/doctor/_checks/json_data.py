@@ -1,5 +1,6 @@
 """Data as JSON: which of it is not, and values that are spread over several events."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ MOST = 0.5
 # A JSON text that was cut at each of its lines, or by size, rarely has more parts; and looking for it stays cheap.
 MOST_PARTS = 64
 LARGEST = 65536  # characters
+
+# An object with a key, in whatever quotes; a text in braces has none.
+LIKE_OBJECT = re.compile(r"""\{\s*(["']?)[^"'\s:{}]+\1\s*:""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,12 @@ class Data:
         """Whether it is an object or a list."""
         return self.is_json and opens(self.text)
 
+    @property
+    def is_meant(self) -> bool:
+        """Whether it is a structure, or was meant as one: Python's `str` of a dict, or an object of JavaScript."""
+        text = self.text.strip()
+        return self.is_structure or (text.endswith("}") and LIKE_OBJECT.match(text) is not None)
+
 
 def in_json(case: Case) -> Iterator[Finding]:
     """Is the data JSON, if most of it is?"""
@@ -41,13 +51,14 @@ def in_json(case: Case) -> Iterator[Finding]:
     if not datas:
         return
     # Events of one name may be JSON, and those of another text: the address of a session, a stage.
-    names = {data.name for data in datas if data.is_structure}
+    names = {data.name for data in datas if data.is_meant}
     meant = [data for data in datas if data.name in names]
     bad = [data for data in meant if not data.is_json]
-    is_meant = sum(data.is_structure for data in meant) >= MOST * len(meant)
-    if (parts := _spread([data for data in datas if not data.is_json])) is not None:
+    is_meant = sum(data.is_meant for data in meant) >= MOST * len(meant)
+    if (parts := _spread(datas)) is not None:
         evidence = f"a JSON value is split across events {parts[0]} to {parts[1]}"
-        is_text = not names and parts[1] - parts[0] + 1 == len(datas)  # the reply itself may be a JSON text
+        # The reply itself may be a JSON text.
+        is_text = parts[1] - parts[0] + 1 == len(datas) and not any(data.is_structure for data in datas)
         level = Level.note if is_text else Level.WARN
         yield Finding("body", "json", level, evidence, "send each value in one event, preferably on one line")
     elif not (meant and is_meant):
@@ -73,13 +84,19 @@ def opens(data: str) -> bool:
     return data.lstrip()[:1] in ("{", "[")
 
 
-def _spread(bad: Sequence[Data]) -> tuple[int, int] | None:
+def _spread(datas: Sequence[Data]) -> tuple[int, int] | None:
     """Return the numbers of the first and last event of a JSON value in several parts; `None` if there is no such."""
-    for start, first in enumerate(bad[:MOST_PARTS]):  # of the rest, the first faults tell enough
+    bad = [index for index, data in enumerate(datas) if not data.is_json]
+    for start in bad[:MOST_PARTS]:  # of the rest, the first faults tell enough
+        first = datas[start]
         if not opens(first.text):
             continue
+        # A line of an object may be a number in a list, which is JSON; but so is the 1 of a text with `[`, `1`, `]`.
+        may_be_json = first.text.lstrip().startswith("{")
         text = ""
-        for n, part in enumerate(bad[start : start + MOST_PARTS]):
+        for n, part in enumerate(datas[start : start + MOST_PARTS]):
+            if part.is_json and not may_be_json:
+                break
             text += part.text
             if part.number != first.number + n or len(text) > LARGEST:
                 break

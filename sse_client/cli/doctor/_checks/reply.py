@@ -1,12 +1,13 @@
 """
 Checks of the reply: is all of it there?
 
-They apply if a dialect or marks are named, because only these say where a reply ends and what an error looks like. The
-library itself reads the recorded body once more, as it would have read it from the network.
+They apply if a dialect or marks are named, because only these say where a reply ends and what an error looks like;
+without them, an event that looks like an error is a warning. The library itself reads the recorded body once more, as
+it would have read it from the network.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from sse_client import (
     Dialect,
     ErrorEventReceived,
     EventStream,
+    ServerSentEvent,
     SSEError,
     StreamError,
     StreamTruncated,
@@ -91,6 +93,34 @@ def reply(case: Case) -> Iterator[Finding]:
         yield Finding("reply", "unfit-events", Level.WARN, evidence, "check `--dialect`, or correct the events")
     if isinstance(reading.snapshot, dialects.Message) and not isinstance(reading.error, ContentTypeError):
         yield from _message(case, reading, reading.snapshot)
+
+
+def reported(case: Case) -> Iterator[Finding]:
+    """Does an event look like an error? Without a dialect or a mark it may mean something else, so nothing fails."""
+    if case.dialect is not None or "errors" in case.marks or not case.is_stream:
+        return
+    for number, arrival in enumerate(case.body.arrivals, start=1):
+        if _is_error(arrival.event):
+            evidence = f"event {number} looks like an error in a 200: `{quoted(arrival.event.data)}`"
+            cure = "look into the log of the server; with `--dialect` or `--error`, an error is a FAIL"
+            yield Finding("reply", "error-event", Level.WARN, evidence, cure)
+            return
+
+
+def _is_error(event: ServerSentEvent) -> bool:
+    """Whether the event is named so, or its data: the forms of OpenAI, Anthropic and JSON-RPC."""
+    if event.event == "error":
+        return True
+    if '"error"' not in event.data:
+        return False
+    try:
+        value = json.loads(event.data)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(value, dict):
+        return False
+    fields = cast("dict[str, Any]", value)
+    return fields.get("type") == "error" or (isinstance(fields.get("error"), dict) and bool(fields["error"]))
 
 
 def _end(case: Case, reading: Reading) -> Iterator[Finding]:
@@ -225,7 +255,7 @@ def _request_id(case: Case) -> str | int:
             value: Any = json.loads(arrival.event.data)
         except (ValueError, RecursionError):
             continue
-        values = cast("Sequence[Any]", value) if isinstance(value, list) else (value,)
+        values = cast("Any", value) if isinstance(value, list) else [value]
         for each in (cast("dict[str, Any]", each) for each in values if isinstance(each, dict)):
             request_id = each.get("id")
             if "method" not in each and ("result" in each or "error" in each) and isinstance(request_id, str | int):
@@ -233,4 +263,4 @@ def _request_id(case: Case) -> str | int:
     return ""
 
 
-CHECKS: tuple[Check, ...] = (reply,)
+CHECKS: tuple[Check, ...] = (reply, reported)

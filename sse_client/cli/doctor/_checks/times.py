@@ -7,7 +7,8 @@ noticeable wait counts. Then:
 - All events in one burst at the very end, faster than any model writes, and nothing before it: FAIL, nothing streams.
   It makes no difference whether the server or a proxy collected them, but the cure does: `--compare` tells them apart.
 - The same, but after keep-alives or a first event that came through earlier: WARN. A buffer would have kept them too.
-- The same, but not so many, not so fast or not so late: WARN. A connection that stays open, a few words: a note.
+- The same, but not so many, not so fast or not so late: WARN. A connection that stays open: a note. A few words: a
+  note too, but WARN if the reply has a length, or nginx kept its head as well.
 - Several large bursts: WARN. A model may write in bursts. Only a buffer's signature (pieces of a fixed size that end
   inside events) or timestamps in the data make it a FAIL, each by a check of its own.
 
@@ -76,7 +77,7 @@ def is_lump(burst: Burst) -> bool:
 
 def is_timed(case: Case) -> bool:
     """Whether the times mean anything. A recording may have none; then all of it came at one moment, and early."""
-    times = {piece.time for piece in case.exchange.pieces}
+    times = {case.exchange.head_at, *(piece.time for piece in case.exchange.pieces)}
     return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 
 
@@ -147,6 +148,9 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if waited < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
         evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
+    if is_at_the_end and is_collected and on_its_way >= NOTICEABLE and burst.count < MANY:
+        # Few, so they may have been made at once; but it is known what would have collected them too.
+        return Finding("time", "buffering", Level.WARN, evidence, _cure(case))
     if not (is_at_the_end and is_lump(burst)):
         # A few words, or the news of a feed.
         return Finding("time", "buffering", Level.note, f"{evidence}: not enough to tell whether it streams")
@@ -176,7 +180,7 @@ def _cure(case: Case) -> str:
     """Return the cure for what most likely collects the reply."""
     if "content-length" in case.exchange.headers:
         return "send no Content-Length: it is only known when the reply is complete"
-    if case.exchange.coding:
+    if case.exchange.headers.get("content-encoding", "identity").strip().lower() != "identity":
         return compression_cure(case)
     for proxy in seen(case):
         if proxy.buffering_cure:

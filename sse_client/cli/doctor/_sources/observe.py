@@ -178,6 +178,7 @@ class Observation:
             left=left,
             sent=_sent(last.headers, self._given),
             failure=None if response is not None else failure,
+            is_connected=self._is_sending,
         )
 
     def _now(self) -> float:

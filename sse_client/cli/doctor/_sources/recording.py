@@ -120,8 +120,11 @@ def _since(start: float, time: float) -> float:
 
 
 def write(path: str, exchange: Exchange, body: Body) -> None:
-    """Write an exchange as a cassette. Raises `OSError` if the file cannot be written."""
-    write_cassette(path, connection_of(exchange, body), keep=KEPT)
+    """Write an exchange as a cassette, empty without a response. Raises `OSError` if the file cannot be written."""
+    if exchange.status:
+        write_cassette(path, connection_of(exchange, body), keep=KEPT)
+    else:
+        Path(path).write_bytes(b"")
 
 
 def connection_of(exchange: Exchange, body: Body) -> Connection:
