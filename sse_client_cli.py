@@ -54,7 +54,7 @@ def seconds(text: str) -> float:
 
 
 def speed(text: str) -> float:
-    """Read how many times faster to play; `inf` is at once."""
+    """Read how many times faster to play; `inf` does not wait."""
     try:
         value = float(text)
     except ValueError:
@@ -162,50 +162,50 @@ body      --json J|@FILE|-   -d DATA|@FILE|-   -F K=V   a form; K=@FILE uploads 
 REQUEST_HELP = """\
 request   -H 'K: V'   -q K=V   --last-event-id ID   --from-curl 'curl …'|@FILE|-
           --bearer-env NAME   a bearer token from an environment variable
-          -u USER   the password is asked for, or comes from --password-env NAME
-          -k   any certificate   --cert FILE   yours   --proxy URL   --http2
+          -u USER   asks for the password, or takes it from --password-env NAME
+          -k   accept any certificate   --cert FILE   of the client   --proxy URL   --http2
 """
 CLOCKS_HELP = """\
-waiting   --timeout S   for everything   --first-event S   --idle S   between events
+timeouts  --timeout S   in total   --first-event S   --idle S   between events
 """
 REPEATS_HELP = """\
-          --retries N   without it none   --resume   after the last event, by Last-Event-ID
-          --idempotency-key HEADER or --retry-ambiguous   send a POST again that may
-          have reached the server
+          --retries N   by default 0   --resume   after the last event, with Last-Event-ID
+          --idempotency-key HEADER or --retry-ambiguous   resend a POST that may have
+          reached the server
 """
 READING_HELP = """\
 reading   --dialect NAME   openai, anthropic, gemini, …; `?` lists all
           --until done | type=done | data:[DONE]   the event that completes the reply
           --error type=error | event:error   --ping NAME   an event to ignore
-          --event NAME   only these   --count N   stop after N   --strict   data must fit
+          --event NAME   only these   --count N   stop after N   --strict   valid data only
 """
 OUTPUT_HELP = """\
-output    --pretty   on a terminal   --jsonl   in a pipe   --data   one a line
-          --text [.PATH]   the text, by dialect or path   --raw   the bytes as they come
+output    --pretty   on a terminal   --jsonl   in a pipe   --data   alone
+          --text [.PATH]   the text, by dialect or path   --raw   the bytes as they arrive
           --raw-data   keep data a string   --comments   show them   --stats   at the end
           --record FILE   for replay and tests
 """
 HEADS_HELP = """\
-          -i   the head of the response first   -v   the request too, to stderr
+          -i   the head of the response first   -v   both heads on standard error
 """
 EXITS_HELP = """\
 exit      0 complete   1 anything else   2 usage   3 no connection   4 a 4xx or redirect
-          5 a 5xx   6 not an event stream   7 truncated or cut   8 a clock ran out
-          9 an error event   10 does not fit (--strict)   130 Ctrl-C   141 closed pipe
+          5 a 5xx   6 not an event stream   7 truncated or cut   8 a timeout
+          9 an error event   10 invalid data (--strict)   130 Ctrl-C   141 closed pipe
 """
 
 DIAGNOSIS_HELP = """\
 reading   --timeout S   stop reading after S, by default 60   --count N   after N events
-          --wait S   read for at least S, to see when an idle connection falls
+          --wait S   read for at least S, to see when an idle connection is dropped
           --dialect NAME   judge the reply too: openai, anthropic, …; `?` lists all
-          --until, --error, --ping   the events that end it, are errors, mean nothing
-          --origin O   the page that is to read it, for CORS
+          --until, --error, --ping   the events that end it, are errors, are ignored
+          --origin O   of the page that reads it, for CORS
 requests  exactly one, unless more are asked for; each is announced
           --probe   also without compression, over HTTP/1.1 or 2, and a GET as a POST
-          --resume-check   reconnect after the middle ID
-          --compare URL   the same, credentials too, to the origin behind a proxy
+          --resume-check   reconnect after an ID in the middle
+          --compare URL   the same, with credentials, to the origin behind a proxy
 report    --json   without a value: the report as JSON
-          --html FILE   --svg FILE   for a ticket; data are shortened, or whole --with-data
+          --html FILE   --svg FILE   for a ticket; data is shortened unless --with-data
           --record FILE   for doctor, replay and tests   --strict   a WARN fails too
 exit      0 healthy   1 a FAIL   2 usage   3 no connection   130 Ctrl-C   141 closed pipe
 """
@@ -273,7 +273,7 @@ COMMANDS = {
     ),
     "doctor": Command(
         "URL|RECORDING [options]",
-        "Say why a stream does not stream: ok, note, WARN or FAIL, the evidence, a cure; then the times.",
+        "Say why a stream does not stream: findings, each with its evidence and a cure, then the times.",
         DIAGNOSIS,
         BODY_HELP + REQUEST_HELP + DIAGNOSIS_HELP,
         """\
@@ -284,10 +284,10 @@ COMMANDS = {
     ),
     "replay": Command(
         "RECORDING [options]",
-        "Play what --record kept, in its own time; or serve it to a client under test.",
+        "Play a recording at its original speed, or serve it to a client under test.",
         PLAYING + READING + OUTPUT + HEADS[:1],
         """\
-playing   --speed N   times faster; inf is at once
+playing   --speed N   times faster; inf does not wait
           --serve :8000   on this machine only, one connection for each request
 """
         + READING_HELP
@@ -324,13 +324,13 @@ BARE = Command(
 HELP = """\
 usage: sse-client COMMAND|URL [options]
 
-Show an event stream, keep it, and tell how it ended.
+Show an event stream, record it, and report how it ended.
 
   post URL           send a POST, show the events of the response
   get URL            send a GET, show the events of the response
   follow URL         follow a feed: reconnect as a browser does
   doctor URL         say why it does not stream; also of a RECORDING
-  replay RECORDING   play what --record kept, or serve it
+  replay RECORDING   play a recording, or serve it
   parse [FILE|-]     read the raw bytes of a stream
 
 A bare URL is a GET, or a POST if there is a body; :8000/x is http://localhost:8000/x.

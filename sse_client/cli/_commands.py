@@ -42,29 +42,16 @@ def run(name: str, options: Namespace, stdout: BinaryIO, stderr: TextIO, stdin: 
         return exits.OTHER
 
 
-def request(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO, *, method: str | None = None) -> int:
-    """Send a request and show the events of the response."""
-    return _request(options, stdout, notes, stdin, method, is_feed=False)
-
-
-def post(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
-    """Send a POST."""
-    return _request(options, stdout, notes, stdin, "POST", is_feed=False)
-
-
-def get(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
-    """Send a GET."""
-    return _request(options, stdout, notes, stdin, "GET", is_feed=False)
-
-
-def follow(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) -> int:
-    """Follow a feed."""
-    return _request(options, stdout, notes, stdin, "GET", is_feed=True)
-
-
-def _request(
-    options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO, method: str | None, *, is_feed: bool
+def request(
+    options: Namespace,
+    stdout: BinaryIO,
+    notes: Notes,
+    stdin: BinaryIO,
+    *,
+    method: str | None = None,
+    is_feed: bool = False,
 ) -> int:
+    """Send a request and show the events of the response. Without a method, a body makes it a POST."""
     call = call_of(options, method, stdin)
     dialect = dialect_of(options, call.arguments.get("content", b""))
     arguments = {**call.arguments, **marks_of(options), **repeats_of(options, is_feed=is_feed)}
@@ -161,9 +148,9 @@ def doctor(options: Namespace, stdout: BinaryIO, notes: Notes, stdin: BinaryIO) 
 
 COMMANDS: dict[str, Callable[[Namespace, BinaryIO, Notes, BinaryIO], int]] = {
     "": request,
-    "post": post,
-    "get": get,
-    "follow": follow,
+    "post": partial(request, method="POST"),
+    "get": partial(request, method="GET"),
+    "follow": partial(request, method="GET", is_feed=True),
     "doctor": doctor,
     "replay": replay,
     "parse": parse,
