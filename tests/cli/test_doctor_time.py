@@ -60,7 +60,10 @@ def lump(after: float, count: int = 40, **options: Any) -> Exchange:
 
 
 ONE_BURST: dict[str, tuple[Level, Exchange]] = {
-    "fast": (Level.note, lump(0.99)),
+    "fast": (Level.note, lump(0.49)),
+    "fast, with few events": (Level.note, lump(0.99, 18)),
+    "not so fast after the head": (Level.WARN, lump(0.61, head_at=0.1)),
+    "not so fast with the head": (Level.note, lump(0.61, head_at=0.6)),
     "after the time of a query": (Level.WARN, lump(1.4)),
     "after more": (Level.FAIL, lump(1.6)),
     "after more, with few events": (Level.note, lump(20.0, 7)),

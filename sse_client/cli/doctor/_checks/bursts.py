@@ -16,7 +16,7 @@ BURST_GAP = 0.005  # seconds
 # also longer than a retransmission, a slow start over a far network, or a stalled Wi-Fi usually takes.
 NOTICEABLE = 1.0  # seconds
 
-# If it is known what collects the reply, less is enough; not so little that it may be the time of a slow connection.
+# Less is enough if the head came before, or if it is known what collects the reply. A slow connection takes its time.
 COLLECTED = 0.5  # seconds
 
 # Less than ten events at once may be a few words, or a tool call: not a reply that could have been streamed.

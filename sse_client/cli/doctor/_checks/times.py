@@ -2,7 +2,7 @@
 The checks of the times: when the reply began, whether it streams, and whether a connection survives its silences.
 
 The rule for bursts. Events that come at once say nothing if the whole reply was fast, so only a burst after a
-noticeable wait counts. Then:
+noticeable wait counts; a short one is enough for many events long after the head. Then:
 
 - All events in one burst at the very end, faster than any model writes, and nothing before it: FAIL, nothing streams.
   It makes no difference whether the server or a proxy collected them, but the cure does: `--compare` tells them apart.
@@ -145,10 +145,11 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
         text = "1 event" if burst.count == 1 else f"{burst.count} events at once"
         return Finding("time", "buffering", Level.ok, f"{text}: too few to tell whether it streams")
     is_collected = _is_collected(case, burst)
-    if waited < (COLLECTED if is_collected else NOTICEABLE) or burst.took > burst.count / FAST:
+    was_silent = burst.count >= PLENTY and burst.begin - exchange.head_at >= COLLECTED
+    if waited < (COLLECTED if is_collected or was_silent else NOTICEABLE) or burst.took > burst.count / FAST:
         evidence = f"{burst.count} events within {burst.took:.3f} s, after {burst.begin:.2f} s: too fast to tell"
         return Finding("time", "buffering", Level.note, evidence)
-    if is_at_the_end and is_collected and on_its_way >= NOTICEABLE and burst.count < MANY:
+    if is_at_the_end and is_collected and waited >= NOTICEABLE and burst.count < MANY:
         # Few, so they may have been made at once; but it is known what would have collected them too.
         return Finding("time", "buffering", Level.WARN, evidence, _cure(case))
     if not (is_at_the_end and is_lump(burst)):
