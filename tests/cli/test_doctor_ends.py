@@ -110,7 +110,7 @@ def test_a_body_without_an_end(name: str) -> None:
     """A body that does not end is left after `--timeout`; what came until then is judged."""
     done, server = examine(ENDLESS[name], "--timeout", "0.3", "--json")
     stats = report_of(done)["stats"]
-    assert (stats["ended"], stats["left"], stats["error"]) == ("left", "0.3 s", None)
+    assert (stats["ended"], stats["stopped_by"], stats["error"]) == ("stopped", "0.3 s", None)
     assert 0.3 <= stats["end"] < 5
     assert stats["pieces"] >= 1
     assert server.requests[0].done.wait(5)
@@ -123,17 +123,17 @@ def test_tls_and_a_body_without_an_end() -> None:
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with EventServer(ENDLESS["silent"], ssl_context=context) as server:
         stats = report_of(run("doctor", server.url, "-k", "--timeout", "0.3", "--json"))["stats"]
-    assert (stats["left"], stats["events"]) == ("0.3 s", 1)
+    assert (stats["stopped_by"], stats["events"]) == ("0.3 s", 1)
 
 
 def test_wait() -> None:
     """`--wait` reads on for so long, though `--count` events have come."""
     done, _ = examine(ENDLESS["never silent"], "--wait", "0.3", "--count", "0", "--json")
     stats = report_of(done)["stats"]
-    assert stats["left"] == "--count 0"
+    assert stats["stopped_by"] == "--count 0"
     assert stats["end"] >= 0.3
     done, _ = examine(ENDLESS["silent"], "--wait", "0.3", "--timeout", "0.1", "--json")
-    assert report_of(done)["stats"]["left"] == "0.3 s"
+    assert report_of(done)["stats"]["stopped_by"] == "0.3 s"
 
 
 def test_no_limit_of_time() -> None:
@@ -152,7 +152,7 @@ def test_count() -> None:
     )
     for answer in answers:
         done, _ = examine(answer, "--count", "2", "--json")
-        assert report_of(done)["stats"]["left"] == "--count 2"
+        assert report_of(done)["stats"]["stopped_by"] == "--count 2"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_huge_body(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observe, "MAX_BYTES", 1 << 20)
     done, _ = examine(stream(b"data: " + b"x" * 3_000_000 + b"\n\n"), "--json")
     stats = report_of(done)["stats"]
-    assert (stats["ended"], stats["left"]) == ("left", "1 MiB")
+    assert (stats["ended"], stats["stopped_by"]) == ("stopped", "1 MiB")
     assert 1 << 20 <= stats["bytes"] < 3_000_000
 
 
@@ -195,11 +195,11 @@ def test_a_body_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     large = gzip.compress((b"data: " + b"x" * 60_000 + b"\n\n") * 100)
     done, _ = examine(stream(large, headers={"Content-Encoding": "gzip"}), "--json")
     stats = report_of(done)["stats"]
-    assert (stats["ended"], stats["left"]) == ("left", "1 MiB, decompressed")
+    assert (stats["ended"], stats["stopped_by"]) == ("stopped", "1 MiB, decompressed")
     monkeypatch.setattr(_body, "MAX_EVENTS", 1000)
     done, _ = examine(stream(b"data: x\n\n" * 100_000), "--json")
     stats = report_of(done)["stats"]
-    assert (stats["ended"], stats["left"]) == ("left", "1000 events")
+    assert (stats["ended"], stats["stopped_by"]) == ("stopped", "1000 events")
     assert 1000 <= stats["events"] < 100_000
 
 
@@ -214,7 +214,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         interrupt_until_done(process, server)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert b"left (Ctrl-C) after" in out or b"no response" in out
+    assert b"stopped reading (Ctrl-C) after" in out or b"no response" in out
     assert page.exists()
 
 

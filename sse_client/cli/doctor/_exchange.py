@@ -28,7 +28,7 @@ class End(Enum):
     """The framing says that the body is complete; without a length or chunks, the connection was closed."""
     CUT = "cut"
     """The connection broke, or the framing says that something is missing."""
-    LEFT = "left"
+    LEFT = "stopped"
     """We stopped reading: time is up, enough events were seen, or Ctrl-C."""
 
 

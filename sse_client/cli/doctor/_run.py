@@ -122,7 +122,7 @@ def _of_recording(options: Namespace, stdin: BinaryIO) -> list[Diagnosis]:
 
 def _in_words(diagnosis: Diagnosis) -> str:
     exchange = diagnosis.case.exchange
-    how = {End.CLEAN: "ended", End.CUT: "cut", End.LEFT: "left"}[exchange.end]
+    how = {End.CLEAN: "ended", End.CUT: "cut", End.LEFT: "stopped"}[exchange.end]
     return f"{exchange.status} {how}, {diagnosis.worst.name}"
 
 

@@ -8,6 +8,7 @@ mark; there only the times of the events tell.
 
 from collections.abc import Iterator
 
+from ..._text import counted
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
@@ -64,7 +65,7 @@ def content_encoding(case: Case) -> Iterator[Finding]:
         cure = "honor Accept-Encoding, and send `Vary: Accept-Encoding` so that no cache mixes up the variants"
         yield Finding("head", "content-encoding", Level.FAIL, evidence, cure)
     elif case.body.fault and "damaged" in case.body.fault:
-        evidence = f"{quoted(exchange.coding)}: the data is damaged, after {len(case.body.arrivals)} events"
+        evidence = f"{quoted(exchange.coding)}: the data is damaged, after {counted(len(case.body.arrivals), 'event')}"
         yield Finding("head", "content-encoding", Level.FAIL, evidence, compression_cure(case))
     elif case.body.fault and not case.body.data:
         evidence = f"{quoted(exchange.coding)}, which doctor cannot decode: the body is not checked"

@@ -34,7 +34,7 @@ MAX_SEARCHED = 65_536  # bytes
 # One cure for each status that has a usual cause; the others have the server's own message.
 CURES = {
     400: "correct the request; the server's message says what is wrong",
-    401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header by `-H`",
+    401: "authenticate: `--bearer-env NAME`, `-u USER`, or a header with `-H`",
     402: "check the account: the server asks for payment",
     403: "check the permissions of the key or session, and any firewall in between",
     404: "check the path, and the prefix that a proxy adds or removes",
@@ -158,7 +158,7 @@ def _other_type(case: Case, kinds: set[str]) -> tuple[str, str]:
         return "no Content-Type: clients reject the stream", f"send `Content-Type: {EVENT_STREAM}`"
     if len(kinds) > 1:
         names = quoted(", ".join(sorted(kinds)))
-        return f"two types at once, {names}: the server and a proxy each send one", "send it once, at the server"
+        return f"two types at once, {names}: the server and a proxy each send one", "send it only once, in the server"
     (kind,) = kinds
     name = quoted(kind)
     if kind in ("text/html", "application/xhtml+xml"):

@@ -102,7 +102,7 @@ def reported(case: Case) -> Iterator[Finding]:
     for number, arrival in enumerate(case.body.arrivals, start=1):
         if _is_error(arrival.event):
             evidence = f"event {number} looks like an error in a 200: `{quoted(arrival.event.data)}`"
-            cure = "look into the log of the server; with `--dialect` or `--error`, an error is a FAIL"
+            cure = "see the server's log; with `--dialect` or `--error`, an error is a FAIL"
             yield Finding("reply", "error-event", Level.WARN, evidence, cure)
             return
 
@@ -127,7 +127,7 @@ def _end(case: Case, reading: Reading) -> Iterator[Finding]:
     """How the reply ended."""
     match reading.error:
         case None:
-            yield Finding("reply", "reply", Level.ok, f"complete after {len(case.body.arrivals)} events")
+            yield Finding("reply", "reply", Level.ok, f"complete after {counted(len(case.body.arrivals), 'event')}")
         case ErrorEventReceived() as error:
             code = f" (code {quoted(str(error.code))})" if error.code is not None else ""
             words = quoted(error.message or error.event.data)

@@ -68,7 +68,7 @@ def _title(case: Case) -> str:
     how = {
         End.CLEAN: "complete",
         End.CUT: f"cut ({exchange.error})" if exchange.error else "cut",
-        End.LEFT: f"left ({exchange.left})" if exchange.left else "left",
+        End.LEFT: f"stopped reading ({exchange.left})" if exchange.left else "stopped reading",
     }[exchange.end]
     version = f"{exchange.http_version} " if exchange.http_version else ""
     return f"{request}: {version}{exchange.status}, {events}, {how} after {exchange.ended_at:.3f} s"
@@ -137,7 +137,7 @@ def stats_of(case: Case) -> dict[str, Any]:
     return {
         **{name: None if value is None else round(value, 6) for name, value in numbers.items()},
         "ended": exchange.end.value,
-        "left": exchange.left or None,
+        "stopped_by": exchange.left or None,
         "error": exchange.error or None,
         "http_version": exchange.http_version or None,
         "events": len(body.arrivals),
