@@ -269,7 +269,7 @@ IDS: dict[str, tuple[Level, str, Exchange]] = {
 
 @pytest.mark.parametrize("name", IDS)
 def test_ids(name: str) -> None:
-    """IDs are unique, and if they are numbers they rise."""
+    """IDs are unique, and ascending if they are numbers."""
     level, evidence, made = IDS[name]
     finding = the("ids", made)
     assert (finding.level, evidence in finding.evidence) == (level, True), finding.evidence

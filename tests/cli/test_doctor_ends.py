@@ -91,7 +91,7 @@ def test_a_proxy() -> None:
 
 
 def test_no_handshake() -> None:
-    """A server that is silent at the TLS handshake is left after `--timeout`, as no connection."""
+    """A server that is silent at the TLS handshake counts as no connection after `--timeout`."""
     with EventServer() as server:
         done = run("doctor", server.url.replace("http:", "https:"), "--timeout", "0.2")
     assert done.code == 3
@@ -99,7 +99,7 @@ def test_no_handshake() -> None:
 
 
 def test_no_head() -> None:
-    """A server that sends no head is left after `--timeout`, as no response: a FAIL, but not a missing connection."""
+    """A server that sends no head by `--timeout` is a FAIL: no response, but not a missing connection."""
     done, _ = examine(Answer(Pause(30), framing="raw"), "--timeout", "0.2")
     assert done.code == 1
     assert b"FAIL  connection  connected, but no response within 0.2 s" in done.out
@@ -107,7 +107,7 @@ def test_no_head() -> None:
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_a_body_without_an_end(name: str) -> None:
-    """A body that does not end is left after `--timeout`; what came until then is judged."""
+    """A body that does not end is read until `--timeout`; what arrived by then is judged."""
     done, server = examine(ENDLESS[name], "--timeout", "0.3", "--json")
     stats = report_of(done)["stats"]
     assert (stats["ended"], stats["stopped_by"], stats["error"]) == ("stopped", "0.3 s", None)
@@ -127,7 +127,7 @@ def test_tls_and_a_body_without_an_end() -> None:
 
 
 def test_wait() -> None:
-    """`--wait` reads on for so long, though `--count` events have come."""
+    """`--wait` keeps reading, even after `--count` events."""
     done, _ = examine(ENDLESS["never silent"], "--wait", "0.3", "--count", "0", "--json")
     stats = report_of(done)["stats"]
     assert stats["stopped_by"] == "--count 0"
@@ -143,7 +143,7 @@ def test_no_limit_of_time() -> None:
 
 
 def test_count() -> None:
-    """`--count` leaves after so many events, compressed or not."""
+    """`--count` stops after that many events, compressed or not."""
     body = b"".join(token.encode() for token in TOKENS)
     compressed = gzip.compress(body)
     answers = (
@@ -204,7 +204,7 @@ def test_a_body_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
-    """Ctrl-C exits 130, and the report of what came until then is printed."""
+    """Ctrl-C exits 130, and prints the report of what came before it."""
     page = tmp_path / "a.html"
     with EventServer(ENDLESS["silent"]) as server:
         process = start("doctor", server.url, "--html", str(page))

@@ -121,7 +121,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("status", "body", "cure"), REFUSED, ids=[str(status) for status, _, _ in REFUSED])
 def test_refused(status: int, body: str, cure: str) -> None:
-    """A status of an error is a FAIL, with the server's words and one cure."""
+    """An error status is a FAIL, with the server's message and one cure."""
     finding = the("status", exchange((0.1, body), status=status, more={"content-type": "application/json"}))
     assert finding.level == FAIL
     assert finding.evidence.startswith(str(status))
@@ -347,7 +347,7 @@ def test_the_cure_of_a_compressor(cure: str) -> None:
 
 
 def test_a_compressor_that_says_nothing() -> None:
-    """Compressed bytes without an event, until we left, are a WARN: there may have been no event."""
+    """Compressed bytes without an event before we stopped reading are a WARN: there may have been no event."""
     found = exchange((0.1, gzip.compress(b"")[:10]), more={"content-encoding": "gzip"}, end=End.LEFT, ended_at=60.0)
     assert the("content-encoding", found).level == WARN
 
@@ -407,7 +407,7 @@ MISSES = [
 
 @pytest.mark.parametrize(("name", "value"), MISSES)
 def test_a_miss(name: str, value: str) -> None:
-    """A cache that did not have the response is well."""
+    """A cache that did not have the response is fine."""
     assert the("cache", exchange(*STREAM, more={name: value})).level == OK
 
 
@@ -424,7 +424,7 @@ def test_no_transform() -> None:
 
 
 def test_x_accel_buffering() -> None:
-    """nginx removes the header that it heeds, so its absence is no more than a note; `yes` is a WARN."""
+    """nginx removes the header that it honors, so its absence is no more than a note; `yes` is a WARN."""
     assert the("x-accel-buffering", with_head(server="nginx", x_accel_buffering=None)).level == NOTE
     assert the("x-accel-buffering", with_head(server="openresty", x_accel_buffering=None)).level == NOTE
     assert the("x-accel-buffering", with_head(x_accel_buffering="yes")).level == WARN
@@ -483,13 +483,13 @@ def test_limits_have_a_source() -> None:
 
 
 def test_a_limit_is_told() -> None:
-    """The limits of a proxy are told with their source."""
+    """The limits of a proxy are given with their source."""
     evidence = the("proxy", with_head(server="nginx")).evidence
     assert evidence.startswith("nginx: by default it ends a stream after 60 s without a byte (`proxy_read_timeout`")
 
 
 def test_an_unknown_proxy() -> None:
-    """A proxy in Via that is not in the table is told by its own name."""
+    """A proxy in Via that is not in the table is given by its own name."""
     found = [
         finding.evidence
         for finding in of_head(with_head(via="1.1 corp-proxy-7, 1.1 Caddy"))
@@ -561,7 +561,7 @@ def test_cors_without_having_asked() -> None:
 
 
 def test_the_origin_is_sent() -> None:
-    """The request of `doctor --origin` has that origin, so that a server which allows only those that ask is well."""
+    """The request of `doctor --origin` has that origin, so a server that allows only requests with an origin is fine."""
 
     def answer(request: RecordedRequest) -> Answer:
         origin = request.headers.get("origin", "")
@@ -579,7 +579,7 @@ def test_no_cors_without_an_origin() -> None:
 
 
 def test_a_redacted_head() -> None:
-    """A header whose value a recording does not have is not known, and no FAIL."""
+    """A header whose value a recording does not contain is unknown, which is not a FAIL."""
     names = {"content-type", "content-encoding", "cache-control", "access-control-allow-origin"}
     found = Case(
         exchange(*STREAM, headers={}, redacted=frozenset(names), is_recorded=True, http_version=""), origin="http://a"

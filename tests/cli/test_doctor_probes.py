@@ -600,7 +600,7 @@ FALLS: dict[str, tuple[Answer, str]] = {
 
 @pytest.mark.parametrize("name", FALLS)
 def test_wait(name: str) -> None:
-    """`--wait` reads on, and tells at which second an idle connection falls, and how; nothing more is sent."""
+    """`--wait` keeps reading, and tells when an idle connection is dropped, and how; nothing more is sent."""
     answer, text = FALLS[name]
     with EventServer(answer) as server:
         done = run("doctor", server.url, "--timeout", "0.5", "--wait", "1.6")

@@ -52,12 +52,12 @@ def test_a_recording_of_the_library(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_stops(tmp_path: Path) -> None:
-    """A recording whose reader left is not a cut."""
+    """A recording whose reader stopped early is not a cut."""
     path = tmp_path / "chat.jsonl"
     with EventServer(stream(*TOKENS, Pause(30))) as server:
         run("get", server.url, "--count", "2", "--record", str(path))
     report = report_of(run("doctor", str(path), "--json"))
-    assert report["stats"]["ended"] == "left"
+    assert report["stats"]["ended"] == "stopped"
     assert report["healthy"]
 
 

@@ -270,7 +270,7 @@ def test_recorded(name: str) -> None:
 @are_there
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_recorded_stream_that_we_left(name: str) -> None:
-    """A recorded stream that we left in the middle has no FAIL for all that is missing."""
+    """A recorded stream that we stopped reading in the middle has no FAIL for what is missing."""
     whole = played(name)
     left = replace(whole, pieces=whole.pieces[:2], end=End.LEFT)
     case = Case(left, dialect=NAMES[name.partition("/")[0]])

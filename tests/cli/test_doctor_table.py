@@ -45,7 +45,7 @@ def stamped(count: int, *, step: float = 0.2, start: float = 1_790_000_000.0) ->
 
 
 def grouped(parts: list[str], size: int) -> list[str]:
-    """Events joined to pieces of so many."""
+    """Events joined into pieces of this many."""
     return ["".join(parts[at : at + size]) for at in range(0, len(parts), size)]
 
 

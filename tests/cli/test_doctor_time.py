@@ -43,7 +43,7 @@ def test_no_response_has_no_times() -> None:
 
 
 def test_other_statuses_are_not_judged_as_streams() -> None:
-    """Of a response that is not a stream only the start is told."""
+    """Of a response that is not a stream only the start is reported."""
     made = exchange((3.0, "no" * 5000), status=500)
     assert {finding.check for finding in findings(made) if finding.area == "time"} == {"start"}
 
@@ -259,7 +259,7 @@ def test_a_history_is_not_held_back() -> None:
 
 
 def test_a_known_buffer_needs_no_timestamps() -> None:
-    """If a buffer has shown its size, nothing is left to be known."""
+    """If a buffer has shown its size, there is no note about timestamps."""
     assert "held-back" not in found(blocks_of(4096))
 
 

@@ -244,7 +244,7 @@ def test_curl_as_a_query() -> None:
 
 
 def test_the_password_cannot_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal, a password is not asked for in vain."""
+    """Without a terminal, no password is asked for."""
 
     def ask(_: str) -> str:
         raise EOFError

@@ -1,4 +1,4 @@
-"""Bursts: what came together, and how late and how large a burst is not chance; and the blocks of a full buffer."""
+"""Bursts of events, when one is late and large enough to be suspicious, and the blocks of a full buffer."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator

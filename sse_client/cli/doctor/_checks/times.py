@@ -5,7 +5,7 @@ The rule for bursts. Events that come at once say nothing if the whole reply was
 noticeable wait counts; a short one is enough for many events long after the head. Then:
 
 - All events in one burst at the very end, faster than any model writes, and nothing before it: FAIL, nothing streams.
-  It makes no difference whether the server or a proxy collected them, but the cure does: `--compare` tells them apart.
+  Whether the server or a proxy collected them matters only for the cure: `--compare` tells them apart.
 - The same, but after keep-alives or a first event that came through earlier: WARN. A buffer would have kept them too.
 - The same, but not so many, not so fast or not so late: WARN. A connection that stays open: a note. A few words: a
   note too, but WARN if the reply has a length, or nginx kept its head as well.
@@ -59,8 +59,8 @@ AT_THE_END = 0.5  # seconds
 NEARLY_ALL = 0.8
 PAUSE = 0.5  # seconds
 
-# A large reply at once takes several round trips on a new connection, so it comes in bursts too: but within a small
-# part of the time that it was waited for.
+# A large reply sent at once takes several round trips on a new connection, so it comes in bursts too: but within a small
+# part of the time that the client waited for it.
 SMALL_PART = 0.1
 
 # Until its first byte, Heroku gives a response 30 s, and nginx 60 s (proxy_read_timeout).
@@ -76,7 +76,7 @@ def is_lump(burst: Burst) -> bool:
 
 
 def is_timed(case: Case) -> bool:
-    """Whether the times mean anything. A recording may have none; then all of it came at one moment, and early."""
+    """Whether the times mean anything. A recording may have none: then everything has one early time."""
     times = {case.exchange.head_at, *(piece.time for piece in case.exchange.pieces)}
     return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 

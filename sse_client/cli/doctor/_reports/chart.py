@@ -18,7 +18,7 @@ GAP = 10  # between them
 # At most so many bars; each is then wide enough to be seen.
 MAX_BARS = 100
 MAX_TICKS = 10
-# Of a recording without times, everything is in one bar. It is not to look like a steady stream.
+# A recording without times has everything in one bar, which must not look like a steady stream.
 MAX_BAR = 40
 
 SIZE = 12  # of the letters
