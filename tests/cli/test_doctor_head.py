@@ -561,7 +561,7 @@ def test_cors_without_having_asked() -> None:
 
 
 def test_the_origin_is_sent() -> None:
-    """The request of `doctor --origin` has that origin, so a server that allows only requests with an origin is fine."""
+    """The request of `doctor --origin` has that origin, because many servers allow an origin only if asked."""
 
     def answer(request: RecordedRequest) -> Answer:
         origin = request.headers.get("origin", "")

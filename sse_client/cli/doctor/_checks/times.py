@@ -59,8 +59,8 @@ AT_THE_END = 0.5  # seconds
 NEARLY_ALL = 0.8
 PAUSE = 0.5  # seconds
 
-# A large reply sent at once takes several round trips on a new connection, so it comes in bursts too: but within a small
-# part of the time that the client waited for it.
+# A large reply sent at once takes several round trips on a new connection, so it comes in bursts too: but within a
+# small part of the time that the client waited for it.
 SMALL_PART = 0.1
 
 # Until its first byte, Heroku gives a response 30 s, and nginx 60 s (proxy_read_timeout).
