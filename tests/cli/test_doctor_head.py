@@ -552,6 +552,13 @@ def test_cors(more: dict[str, str], level: Level) -> None:
     assert finding.level == level
 
 
+def test_cors_of_a_request_with_cookies() -> None:
+    """A browser refuses `*` for a request with cookies, so it is a WARN if this one had any."""
+    sent = httpx.Headers({"origin": "[redacted]", "cookie": "[redacted]"})
+    made = exchange(*STREAM, more={"access-control-allow-origin": "*"}, sent=sent)
+    assert the("cors", Case(made, origin="https://app.test")).level == WARN
+
+
 def test_cors_without_having_asked() -> None:
     """Without an Origin in the request, what is missing is a WARN: many servers allow an origin only if asked."""
     assert the("cors", Case(healthy(), origin="https://app.test")).level == WARN
