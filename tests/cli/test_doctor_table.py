@@ -274,6 +274,11 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         FAIL,
         lambda: held(TOKENS, after=3.0, more={"content-length": "1000"}, is_recorded=True),
     ),
+    "one burst of gzip, in a recording": (
+        "buffering",
+        FAIL,
+        lambda: held(TOKENS, after=3.0, more={"content-encoding": "gzip"}, is_recorded=True),
+    ),
     "no media type, in a recording": (
         "content-type",
         FAIL,

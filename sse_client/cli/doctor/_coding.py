@@ -61,7 +61,13 @@ def content_encoding(case: Case) -> Iterator[Finding]:
     if "content-encoding" in exchange.redacted:
         yield Finding("head", "content-encoding", Level.note, "not known: the recording does not have its value")
     elif not exchange.coding:
-        if not exchange.is_recorded:
+        coding = exchange.headers.get("content-encoding", "identity")
+        if coding.strip().lower() != "identity":
+            evidence = (
+                f"{quoted(coding)}: a recording has the body decompressed, so it is not known whether it was flushed"
+            )
+            yield Finding("head", "content-encoding", Level.note, evidence)
+        elif not exchange.is_recorded:
             yield Finding("head", "content-encoding", Level.ok, "none")
     elif not _is_asked_for(exchange.coding, exchange.accepted):
         evidence = f"{quoted(exchange.coding)}, which the request does not accept"
