@@ -377,6 +377,7 @@ def test_cache_control(value: str | None, method: str, more: Mapping[str, str], 
 HITS = [
     ("x-cache", "HIT"),
     ("x-cache", "MISS, HIT"),
+    ("x-cache-hits", "0, 3"),
     ("x-cache", "Hit from cloudfront"),
     ("x-cache", "RefreshHit from cloudfront"),
     ("x-cache", "TCP_MEM_HIT from a23-1.deploy.akamaitechnologies.com (AkamaiGHost)"),
