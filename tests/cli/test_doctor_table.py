@@ -270,7 +270,7 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         lambda: Case(exchange(*paced(TOKENS[:9])), marks={"terminator": Terminator(event="done")}),
     ),
     "a length, in a recording": (
-        "buffering",
+        "content-length",
         FAIL,
         lambda: held(TOKENS, after=3.0, more={"content-length": "1000"}, is_recorded=True),
     ),
