@@ -18,7 +18,7 @@ PACKAGE = Path(sse_client.__file__).parent
 # Plain values. A word may import the words above it.
 WORDS = [
     *("_version", "_event", "_stats", "_errors", "_encoder", "_parser", "_types", "_request", "_timeouts"),
-    *("_retry", "_resume", "_marks", "_typed", "_accumulate", "_handlers", "_reader", "_dialect", "_secrets"),
+    *("_retry", "_resume", "_marks", "_typed", "_accumulate", "_handlers", "_reader", "_dialect"),
 ]
 
 # Which room of the house may import which others, besides itself.
@@ -31,7 +31,7 @@ ROOMS = {
     "httpx_sse": {"__init__"},
     "otel": {"words", "_core", "_shells"},
     "testing": {"__init__", "words", "_shells"},
-    "cli": {"__init__", "words", "dialects", "testing"},
+    "cli": {"__init__", "dialects", "testing"},
     "__main__": set(),
 }
 

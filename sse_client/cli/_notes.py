@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TextIO
+from urllib.parse import urlsplit, urlunsplit
 
 from sse_client import SSEError
-from sse_client._secrets import HARMLESS, REDACTED, public_url
 
 from ._text import in_one_line, visible
 
+REDACTED = "[redacted]"
+
 # Request headers whose values tell nothing about who asks. Every other one may hold a secret.
-HARMLESS_TO_SEND = HARMLESS | {"accept-language", "host", "pragma"}
+HARMLESS = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-length"),
+        *("content-type", "host", "last-event-id", "pragma", "transfer-encoding", "user-agent"),
+    }
+)
 # Response headers with secrets: these are for the client alone.
 SECRET = frozenset({"set-cookie", "set-cookie2", "authentication-info", "proxy-authentication-info"})
 # Response headers with URLs: their queries may have been the request's.
@@ -61,8 +68,7 @@ def request_head(request: Any, given: Collection[str]) -> list[str]:
 def without_secrets(headers: Iterable[tuple[str, str]], given: Collection[str]) -> list[tuple[str, str]]:
     """Return the headers of a request without the values that may be secrets, such as all that the user gave."""
     return [
-        (name, value if name.lower() in HARMLESS_TO_SEND and name.lower() not in given else REDACTED)
-        for name, value in headers
+        (name, value if name.lower() in HARMLESS and name.lower() not in given else REDACTED) for name, value in headers
     ]
 
 
@@ -85,3 +91,14 @@ def _shown(name: str, value: str) -> str:
     if name in URLS and ("?" in value or "@" in value or "#" in value):
         return public_url(value)
     return value
+
+
+def public_url(url: str) -> str:
+    """Return the URL without its user, the values of its query and its fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED
+    fields = (field.partition("=") for field in parts.query.split("&") if field)
+    query = "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in fields)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))

@@ -18,16 +18,27 @@ from math import inf, isnan
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, overload
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Base64Bytes, BaseModel, ValidationError
 
-from sse_client._secrets import HARMLESS, REDACTED, public_url
 from sse_client._shells.async_ import AsyncEventStream
 from sse_client._shells.codings import coding_of, decoder_for
 from sse_client._shells.recording import Recorder
 from sse_client._shells.sync import EventStream
 from sse_client._typed import T
 from sse_client.testing._script import FIN, RST, Answer, Framing, Pause, Step
+
+REDACTED = "[redacted]"
+
+# By their meaning in RFC 9110 and 9111, these identify no person. The value of any other header may be a secret.
+HARMLESS = frozenset(
+    {
+        *("accept", "accept-encoding", "cache-control", "connection", "content-encoding", "content-length"),
+        *("content-type", "date", "keep-alive", "last-event-id", "retry-after", "retry-after-ms", "server"),
+        *("transfer-encoding", "user-agent", "vary", "x-accel-buffering", "x-should-retry"),
+    }
+)
 
 # These describe how one connection carried the body. The replay carries it differently.
 HOP_BY_HOP = frozenset({"connection", "content-encoding", "keep-alive", "transfer-encoding"})
@@ -255,7 +266,7 @@ class _Recorder:
     def opened(self, response: Any, requested_at: float, now: float) -> None:
         request = response.request
         sent = self._redacted(request.headers.multi_items(), self._secret)
-        self._write(requested_at, request=request.method, url=public_url(str(request.url)), headers=sent)
+        self._write(requested_at, request=request.method, url=redacted_url(str(request.url)), headers=sent)
         headers = self._redacted(response.headers.multi_items())
         self._write(now, response=response.status_code, version=response.http_version, headers=headers)
 
@@ -273,7 +284,7 @@ class _Recorder:
 
     def write(self, connection: Connection) -> None:
         sent, headers = self._redacted(connection.request_headers), self._redacted(connection.headers)
-        url = public_url(connection.url)
+        url = redacted_url(connection.url)
         self._write(connection.requested_at, request=connection.method, url=url, headers=sent)
         version = {"version": connection.http_version} if connection.http_version else {}
         self._write(connection.opened_at, response=connection.status, **version, headers=headers)
@@ -292,7 +303,7 @@ class _Recorder:
 
     def _harmless_value(self, name: str, value: str) -> str:
         if name == "location":
-            return public_url(value)
+            return redacted_url(value)
         return value if name in self._harmless else REDACTED
 
     def _write(self, now: float, **entry: Any) -> None:
@@ -303,3 +314,14 @@ class _Recorder:
         except OSError as error:
             # An `OSError` would look like an error of the connection.
             raise RuntimeError(f"the cassette cannot be written: {error}") from error
+
+
+def redacted_url(url: str) -> str:
+    """Return the URL without its user, the values of its query and its fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return REDACTED
+    fields = (field.partition("=") for field in parts.query.split("&") if field)
+    query = "&".join(f"{name}={REDACTED}" if equals else REDACTED for name, equals, _ in fields)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))

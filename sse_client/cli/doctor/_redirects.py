@@ -4,8 +4,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from sse_client._secrets import public_url
-
+from .._notes import public_url
 from ._exchange import Hop
 
 # The same limit as in httpx and in browsers, and as in the library.

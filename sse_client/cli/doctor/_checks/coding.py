@@ -39,7 +39,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     arrivals = case.body.arrivals
     times = [piece.time for piece in exchange.pieces if piece.data]
     # A recording may have no times; then all of it came at one moment, and early.
-    is_timed = not exchange.is_recorded or len(set(times)) > 1 or max(times, default=0.0) >= WAITED
+    is_timed = not exchange.is_recorded or len(set(times)) > 1 or max(times, default=0.0) >= NOTICEABLE
     if len(arrivals) < 2 or not is_timed:
         yield Finding("head", "content-length", Level.note, evidence, CURE_LENGTH)
     elif times[-1] - times[0] > ONE_WRITE:

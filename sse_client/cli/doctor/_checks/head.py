@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
 
-from sse_client._secrets import public_url
-
+from ..._notes import public_url
 from .._case import Case, Check
 from .._exchange import Hop
 from .._finding import Finding, Level, quoted

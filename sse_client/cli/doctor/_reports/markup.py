@@ -5,8 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from sse_client._secrets import public_url
-
+from ..._notes import public_url
 from .._case import Diagnosis
 from .._exchange import Exchange
 from .._finding import Level, quoted

@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from sse_client._secrets import REDACTED, public_url
-
-from ..._notes import header_lines
+from ..._notes import REDACTED, header_lines, public_url
 from ..._text import counted
 from .._case import Case, Diagnosis
 from .._exchange import Exchange

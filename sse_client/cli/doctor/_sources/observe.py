@@ -21,10 +21,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from sse_client import EventParser, __version__
-from sse_client._secrets import public_url
 from sse_client.testing import Answer, EventServer
 
-from ..._notes import Notes, without_secrets
+from ..._notes import Notes, public_url, without_secrets
 from ..._request import Call, http_client
 from ..._usage import UsageError
 from .._decoding import MAX_BYTES, codings, decoder_of

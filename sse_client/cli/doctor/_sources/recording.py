@@ -6,9 +6,9 @@ from typing import BinaryIO
 
 import httpx
 
-from sse_client._secrets import REDACTED, public_url
 from sse_client.testing import Connection, read_cassette, write_cassette
 
+from ..._notes import REDACTED, public_url
 from ..._usage import UsageError
 from .._body import Body
 from .._checks.ways import CACHES
