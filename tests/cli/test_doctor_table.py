@@ -81,10 +81,10 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         FAIL,
         lambda: held(TOKENS, after=2.2, head_at=2.2, more={"server": "nginx/1.22.1"}),
     ),
-    "one burst after two seconds, of unknown cause": (
+    "one burst with a late head, of unknown cause": (
         "buffering",
         WARN,
-        lambda: held(TOKENS, after=2.2, head_at=2.2),
+        lambda: held(TOKENS, after=1.8, head_at=1.8),
     ),
     "one burst, cut": ("buffering", FAIL, lambda: held(blocks(60, done=False), after=12.3, end=End.CUT)),
     "one burst, and an open connection after [DONE]": (
@@ -92,7 +92,7 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         FAIL,
         lambda: held(TOKENS, after=12.3, end=End.LEFT, ended_at=60.0),
     ),
-    "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=12.3)),
+    "one small burst after the head": ("buffering", WARN, lambda: held(TOKENS[-13:], after=2.3)),
     "a few words, by nginx": (
         "buffering",
         WARN,
@@ -436,7 +436,7 @@ HEALTHY: dict[str, Make] = {
 # A WARN is honest, a FAIL is not.
 DOUBTFUL: dict[str, Make] = {
     "a model of large bursts": lambda: exchange(*paced(grouped(blocks(90), 15), step=2.0)),
-    "a cold server with its reply at hand": lambda: held(TOKENS, after=3.4, head_at=3.4),
+    "a cold server with its reply at hand": lambda: held(TOKENS, after=1.7, head_at=1.7),
     "a tool, then a reply at once": lambda: exchange((0.2, TOKENS[0]), (8.0, "".join(TOKENS[1:]))),
     "a model that thinks with keep-alives": lambda: exchange((0.2, ": ok\n\n"), (20.0, WHOLE)),
     "a slow line, by blocks of a proxy": lambda: exchange(

@@ -30,12 +30,11 @@ from .held import held_back
 from .idle import keep_alive, wait
 from .proxies import OF_NGINX, seen
 
-# A query or a tool may take longer, and its result is there all at once; few readers are content with more. The head
-# came before, so this is not the time of a cold start or of a far network.
-QUERY = 1.5  # seconds
+# A process that loads its modules, or a function in a cloud, takes a moment for its first response: most take less.
+COLD_START = 2.0  # seconds
 
-# A function in a cloud, or a process that loads its modules, takes some seconds until its first response.
-COLD_START = 5.0  # seconds
+# No cold start, query or network takes so long that even a few events can be made or joined in that time by chance.
+LONG = 3.0  # seconds
 
 # Most models write less than 200 tokens a second; on special chips it is up to 3,000.
 FAST = 2000.0  # events per second
@@ -158,8 +157,9 @@ def _one_burst(case: Case, burst: Burst) -> Finding:
     if any(exchange.head_at <= time < burst.begin - BURST_GAP for time in case.keep_alives):
         evidence = f"{evidence}; keep-alives arrived earlier, so the server itself wrote the events at once"
         return Finding("time", "buffering", Level.WARN, evidence, "write and flush each event when it is ready")
-    is_late = is_collected or waited >= COLD_START or burst.begin - exchange.head_at >= QUERY
-    is_enough = burst.count >= (MANY if is_collected else PLENTY) and burst.took <= burst.count / FASTEST
+    is_late = is_collected or waited >= COLD_START or burst.begin - exchange.head_at >= NOTICEABLE
+    is_many = burst.count >= (MANY if is_collected or waited >= LONG else PLENTY)
+    is_enough = is_many and burst.took <= burst.count / FASTEST
     return Finding("time", "buffering", Level.FAIL if is_late and is_enough else Level.WARN, evidence, _cure(case))
 
 
