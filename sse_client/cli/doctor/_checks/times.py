@@ -191,7 +191,7 @@ def _cure(case: Case) -> str:
 
 def buffer_size(case: Case) -> Iterator[Finding]:
     """Are the pieces blocks of a fixed size?"""
-    if case.is_stream and case.body.arrivals and is_timed(case):
+    if case.has_events and is_timed(case):
         yield from buffer_of(case, _cure(case))
 
 
