@@ -419,8 +419,8 @@ def parse(command: Command, arguments: list[str]) -> argparse.Namespace:
     options, rest = parser.parse_known_args(join(arguments))
     for each in rest:
         if each.startswith("-") and each not in ("-", "--"):
-            # Without its value, which may be a secret, also if it is joined to a short option.
-            shown = each.partition("=")[0] if each.startswith("--") else each[:2]
+            # Without its value, which may be a secret, also if it is joined to a short option or quoted with its name.
+            shown = each.partition("=")[0].split()[0] if each.startswith("--") else each[:2]
             raise UsageError(f"unknown option {shown}")
     targets = [each for each in rest if each != "--"]
     if len(targets) > 1:

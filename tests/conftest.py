@@ -3,19 +3,20 @@
 import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx
 import httpx2
-import hypothesis
 import pytest
 from shells import HAS_UVLOOP, KINDS, Shell
 
-# A busy machine may take as long as it needs for an example.
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+# No test needs the system's certificates, and loading them for each client takes longer than most tests do. The folder
+# has none; examples and commands that run in processes of their own inherit it.
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "data")
 
 BACKENDS: dict[str, tuple[str, dict[str, Any]]] = {"asyncio": ("asyncio", {}), "trio": ("trio", {})}
 if HAS_UVLOOP:
@@ -73,17 +74,30 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     Run the whole suite in several processes, two more than there are cores, because it spends much of its time waiting.
 
     Tests that are named on the command line run in this process, and so do all tests with `--pdb`. Dozens of tests
-    start an interpreter of their own: without bytecode, each would compile the package anew.
+    start an interpreter of their own: without bytecode, each would compile the package anew, and all processes the
+    tests. So it is kept beside the files, as usual; a folder of its own would have to hold that of all libraries too.
     """
     option = config.option
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-        os.environ["PYTHONPYCACHEPREFIX"] = str(config.rootpath / ".pytest_cache" / "bytecode")
+        sys.dont_write_bytecode = False
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_worker = "PYTEST_XDIST_WORKER" in os.environ
     if is_whole and not is_worker and getattr(option, "numprocesses", 0) is None and not option.usepdb:
         option.numprocesses = 2 + (os.cpu_count() or 1)
         option.dist = "loadscope"
         option.loadscopereorder = False
+
+
+def pytest_configure() -> None:
+    """
+    Let an example of Hypothesis take as long as it needs on a busy machine.
+
+    Hypothesis is imported here, not above: pytest compiles it as a plugin, which the first process does for all.
+    """
+    import hypothesis
+
+    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -95,11 +109,34 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return "real time" if nodeid.startswith(REAL_TIME) else nodeid.partition("[")[0]
 
+        def _assign_work_unit(self, node: Any) -> None:
+            # Forget what is done, because after each test xdist counts everything that the process was ever given.
+            work = self.assigned_work.get(node, {})
+            for scope in [scope for scope, tests in work.items() if all(tests.values())]:
+                del work[scope]
+            super()._assign_work_unit(node)
+
     return ByTest(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the long tests first, so that at the end no process works alone."""
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each process begin with other files, so that it finds the bytecode of those that another one has compiled."""
+    report = yield
+    if isinstance(collector, pytest.Directory) and "PYTEST_XDIST_WORKER" in os.environ:
+        number, count = os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"), os.environ["PYTEST_XDIST_WORKER_COUNT"]
+        first = len(report.result) * int(number) // int(count)
+        report.result = report.result[first:] + report.result[:first]
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Run the long tests first, so that at the end no process works alone. The order is the same in all processes."""
+    items.sort(key=lambda item: item.nodeid.partition("::")[0])
+    yield
     items.sort(key=lambda item: (not item.nodeid.startswith(REAL_TIME), not item.nodeid.startswith(LONG)))
 
 

@@ -1,6 +1,7 @@
 """The shape of the package: who may import whom, what is public, and what an import brings along."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -54,8 +55,13 @@ class OnlyForTypes(ast.NodeTransformer):
         return node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield how many dots and which module each import of a file has, wherever it stands, when it runs."""
+@functools.cache
+def imports_of(path: Path) -> list[tuple[int, str]]:
+    """How many dots and which module each import of a file has, anywhere in it, when it runs."""
+    return list(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(OnlyForTypes().visit(ast.parse(path.read_text()))):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)

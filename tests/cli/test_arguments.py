@@ -87,6 +87,7 @@ MISTAKES = {
     "no URL": (["post"], "expected a URL"),
     "two URLs": (["post", "http://h/", SECRET], "one argument besides the options, got 2"),
     "an unknown option": (["get", "http://h/", f"--nope={SECRET}"], "unknown option --nope"),
+    "an unknown option, quoted with its value": (["get", "http://h/", f"--nope {SECRET}"], "unknown option --nope"),
     "an unknown short option": (["get", "http://h/", f"-Z{SECRET}"], "unknown option -Z"),
     "a shortened option": (["get", "http://h/", "--time", "3"], "unknown option --time"),
     "no body for a GET": (["get", "http://h/", "--json", "{}"], "unknown option --json"),

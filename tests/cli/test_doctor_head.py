@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+import cases
 import httpx
 import pytest
 from cases import At, blocks, exchange, findings, paced
@@ -376,6 +377,7 @@ def test_cache_control(value: str | None, method: str, more: Mapping[str, str], 
 HITS = [
     ("x-cache", "HIT"),
     ("x-cache", "MISS, HIT"),
+    ("x-cache-hits", "0, 3"),
     ("x-cache", "Hit from cloudfront"),
     ("x-cache", "RefreshHit from cloudfront"),
     ("x-cache", "TCP_MEM_HIT from a23-1.deploy.akamaitechnologies.com (AkamaiGHost)"),
@@ -551,6 +553,20 @@ def test_cors(more: dict[str, str], level: Level) -> None:
     sent = httpx.Headers({"origin": "[redacted]"})
     finding = the("cors", Case(exchange(*STREAM, more=more, sent=sent), origin="https://app.test"))
     assert finding.level == level
+
+
+def test_a_recording_of_a_compressed_stream() -> None:
+    """A recording is decompressed: nothing is known about the flushes, but a burst has the cure of a compressor."""
+    made = exchange((3.0, "".join(blocks(40))), more={"content-encoding": "gzip"}, is_recorded=True)
+    assert the("content-encoding", made).level == NOTE
+    assert "do not compress" in cases.the("buffering", made).cure
+
+
+def test_cors_of_a_request_with_cookies() -> None:
+    """A browser refuses `*` for a request with cookies, so it is a WARN if this one had any."""
+    sent = httpx.Headers({"origin": "[redacted]", "cookie": "[redacted]"})
+    made = exchange(*STREAM, more={"access-control-allow-origin": "*"}, sent=sent)
+    assert the("cors", Case(made, origin="https://app.test")).level == WARN
 
 
 def test_cors_without_having_asked() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import Done, run
-from examining import TOKENS, examine, report_of, stream
+from examining import TOKENS, examine, levels, report_of, stream
 
 from sse_client.testing import FIN, Answer, EventServer, Pause, RecordedRequest, Script, read_cassette
 
@@ -133,3 +133,15 @@ def test_recording_without_a_response(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
     assert record(path, Answer(FIN, framing="raw")).code == 3
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-Cache-Status", "HIT"), ("Cache-Status", "Edge; hit"), ("X-Cache-Hits", "0, 3")]
+)
+def test_a_hit_in_a_recording(tmp_path: Path, name: str, value: str) -> None:
+    """A recording keeps what caches say, so that a hit fails there as it did live."""
+    path = tmp_path / "chat.jsonl"
+    assert record(path, stream(headers={name: value})).code == 1
+    again = run("doctor", str(path), "--json")
+    assert again.code == 1
+    assert levels(report_of(again))["cache"] == "FAIL"

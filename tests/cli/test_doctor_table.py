@@ -270,9 +270,14 @@ FAULTY: dict[str, tuple[str, Level, Make]] = {
         lambda: Case(exchange(*paced(TOKENS[:9])), marks={"terminator": Terminator(event="done")}),
     ),
     "a length, in a recording": (
-        "buffering",
+        "content-length",
         FAIL,
         lambda: held(TOKENS, after=3.0, more={"content-length": "1000"}, is_recorded=True),
+    ),
+    "one burst of gzip, in a recording": (
+        "buffering",
+        FAIL,
+        lambda: held(TOKENS, after=3.0, more={"content-encoding": "gzip"}, is_recorded=True),
     ),
     "no media type, in a recording": (
         "content-type",

@@ -1,5 +1,6 @@
 """How a reply ends, through a client: every way, for every dialect; and cut after every event, of recorded ones too."""
 
+import functools
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from sse_client import (
     Dialect,
     ErrorEventReceived,
     EventParser,
+    ServerSentEvent,
     SSEClient,
     SSEError,
     StreamError,
@@ -138,11 +140,16 @@ def test_a_stray_error(dialect: Dialect[Delta, Message], stray: bytes, is_whole:
 # Cuts.
 
 
+@functools.lru_cache(maxsize=1)  # of the same bytes several things are asked one after the other
+def events_of(data: bytes) -> list[ServerSentEvent]:
+    return EventParser().feed(data)
+
+
 def prefix(dialect: Dialect[Delta, Message], data: bytes, error: StreamError) -> Message:
     """The message of the events in the bytes, of a stream that ended with the error."""
     assert dialect.reader is not None
     reader = dialect.reader()
-    for event in EventParser().feed(data):
+    for event in events_of(data):
         if event.event not in dialect.pings:
             reader.read(event)
     reader.close(error)
@@ -151,7 +158,7 @@ def prefix(dialect: Dialect[Delta, Message], data: bytes, error: StreamError) ->
 
 def has_terminator(dialect: Dialect[Delta, Message], data: bytes) -> bool:
     """Whether a stream has reached an event that ends it."""
-    for event in EventParser().feed(data):
+    for event in events_of(data):
         if dialect.terminator is not None and dialect.terminator.match(event) is not None:
             return True
         if event.data == "[DONE]" and event.event == "message":

@@ -38,7 +38,9 @@ def content_length(case: Case) -> Iterator[Finding]:
     evidence = f"{quoted(length)}: the length was known before the first byte"
     arrivals = case.body.arrivals
     times = [piece.time for piece in exchange.pieces if piece.data]
-    if len(arrivals) < 2 or (exchange.is_recorded and len(set(times)) < 2):
+    # A recording may have no times; then all of it came at one moment, and early.
+    is_timed = not exchange.is_recorded or len(set(times)) > 1 or max(times, default=0.0) >= WAITED
+    if len(arrivals) < 2 or not is_timed:
         yield Finding("head", "content-length", Level.note, evidence, CURE_LENGTH)
     elif times[-1] - times[0] > ONE_WRITE:
         text = f"{evidence}, though the body took {times[-1] - times[0]:.1f} s"
@@ -58,7 +60,13 @@ def content_encoding(case: Case) -> Iterator[Finding]:
     if "content-encoding" in exchange.redacted:
         yield Finding("head", "content-encoding", Level.note, "unknown: the recording does not contain its value")
     elif not exchange.coding:
-        if not exchange.is_recorded:
+        coding = exchange.headers.get("content-encoding", "identity")
+        if coding.strip().lower() != "identity":
+            evidence = (
+                f"{quoted(coding)}: a recording has the body decompressed, so it is not known whether it was flushed"
+            )
+            yield Finding("head", "content-encoding", Level.note, evidence)
+        elif not exchange.is_recorded:
             yield Finding("head", "content-encoding", Level.ok, "none")
     elif not _is_asked_for(exchange.coding, exchange.accepted):
         evidence = f"{quoted(exchange.coding)}, which the request did not accept"

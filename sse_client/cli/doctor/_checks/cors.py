@@ -18,7 +18,8 @@ def cors(case: Case) -> Iterator[Finding]:
         yield Finding("head", "cors", Level.note, "unknown: the recording does not contain Access-Control-Allow-Origin")
         return
     allowed = exchange.headers.get(ALLOW, "").strip()
-    with_credentials = exchange.headers.get("access-control-allow-credentials", "").strip() == "true"
+    allows_credentials = exchange.headers.get("access-control-allow-credentials", "").strip() == "true"
+    with_credentials = allows_credentials or "cookie" in exchange.sent
     # Many servers allow an origin only in response to a request that has one; a recording may not have it.
     level = Level.FAIL if "origin" in exchange.sent else Level.WARN
     cure = f"send `Access-Control-Allow-Origin: {quoted(origin)}` and `Vary: Origin`"

@@ -32,6 +32,8 @@ def cache(case: Case) -> Iterator[Finding]:
             return
     if STATUS_HIT.search(headers.get("cache-status", "").lower()):
         yield _hit(f"cache-status: {quoted(headers['cache-status'])}")
+    elif any(each.strip().isdigit() and each.strip(" 0") for each in headers.get("x-cache-hits", "").split(",")):
+        yield _hit(f"x-cache-hits: {quoted(headers['x-cache-hits'])}")
     elif any(len(each.split()) == 2 for each in headers.get("x-varnish", "").split(",")):
         yield _hit("x-varnish has two numbers")
     elif (age := headers.get("age", "").strip()).isascii() and age.isdigit() and age.strip("0"):

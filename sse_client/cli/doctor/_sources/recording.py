@@ -11,6 +11,7 @@ from sse_client.testing import Connection, read_cassette, write_cassette
 
 from ..._usage import UsageError
 from .._body import Body
+from .._checks.ways import CACHES
 from .._exchange import End, Exchange, Piece
 
 # No URL ends in one of these, so a target that does is the name of a file that is not there.
@@ -22,10 +23,16 @@ WITHOUT_BODY = frozenset({204, 304})
 # Response headers about the way of a response, which tell nothing about who asked for it.
 KEPT = frozenset(
     {
-        *("age", "via", "x-cache", "x-varnish", "x-served-by", "alt-svc", "pragma", "expires", "surrogate-control"),
+        *(*CACHES, "cache-status", "x-cache-hits"),
+        *("age", "via", "x-varnish", "x-served-by", "alt-svc", "pragma", "expires", "surrogate-control"),
         *("access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"),
-        *("cdn-cache-control", "cf-cache-status", "x-vercel-cache", "x-nextjs-cache", "x-proxy-cache"),
-        *("x-envoy-upstream-service-time", "content-disposition", "x-content-type-options", "allow"),
+        *(
+            "cdn-cache-control",
+            "x-envoy-upstream-service-time",
+            "content-disposition",
+            "x-content-type-options",
+            "allow",
+        ),
     }
 )
 
