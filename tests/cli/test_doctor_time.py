@@ -8,9 +8,8 @@ from cases import At, blocks, exchange, findings, found, paced, recut, the
 
 from sse_client import Terminator
 from sse_client.cli.doctor._case import Case
-from sse_client.cli.doctor._checks.bursts import bursts_of
+from sse_client.cli.doctor._checks.bursts import bursts_of, is_timed
 from sse_client.cli.doctor._checks.proxies import seen
-from sse_client.cli.doctor._checks.times import is_timed
 from sse_client.cli.doctor._exchange import End, Exchange
 from sse_client.cli.doctor._finding import Level
 

@@ -29,6 +29,7 @@ from sse_client import (
     LastEventID,
     RetryPolicy,
     SSEClient,
+    SSEError,
     StreamInterrupted,
     Terminator,
     Timeouts,
@@ -347,6 +348,17 @@ def test_a_query_that_is_a_secret(shell: Shell, path: Path) -> None:
     """A query without a name counts as a value."""
     read(shell, f"{URL}?test-key", {"transport": scripted_transport(Answer(EVENT))}, tape=path)
     assert "test-key" not in path.read_text()
+
+
+def test_a_location_that_is_not_a_url(path: Path) -> None:
+    """A Location that cannot be parsed is redacted, and the response is recorded."""
+    transport = scripted_transport(Answer(status=307, headers={"Location": "http://[/c4n4ry"}, framing="length"))
+    with httpx.Client(transport=transport) as http_client:
+        stream = record(SSEClient(http_client=http_client).get("http://h/"), path)
+        with pytest.raises(SSEError), stream:
+            list(stream)
+    assert "307" in path.read_text()
+    assert "c4n4ry" not in path.read_text()
 
 
 def test_keep(shell: Shell, path: Path) -> None:

@@ -47,6 +47,11 @@ class Case:
         is_other = self.exchange.content_type in OTHER_TYPES and not self.body.arrivals
         return self.exchange.has_body and not is_other
 
+    @property
+    def has_events(self) -> bool:
+        """Whether the response is to be read as events, and has some."""
+        return self.is_stream and bool(self.body.arrivals)
+
     @cached_property
     def last(self) -> int | None:
         """The index of the event that ends the reply; `None` if there is none."""

@@ -60,6 +60,12 @@ def bursts_of(times: Iterable[float]) -> list[Burst]:
     return bursts
 
 
+def is_timed(case: Case) -> bool:
+    """Whether the times mean anything. A recording may have none: then everything has one early time."""
+    times = {case.exchange.head_at, *(piece.time for piece in case.exchange.pieces)}
+    return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
+
+
 def on_its_way(case: Case, until: float) -> float:
     """Return how long the reply took from the request until this time, without the time for the connection."""
     return until - (case.exchange.connected_at or 0.0)

@@ -12,7 +12,7 @@ from ..._text import counted
 from .._case import Case
 from .._exchange import End
 from .._finding import Finding, Level, quoted
-from .bursts import COLLECTED, MANY, NOTICEABLE, on_its_way
+from .bursts import COLLECTED, MANY, NOTICEABLE, is_timed, on_its_way
 from .proxies import seen
 
 FLUSHED = b"\x00\x00\xff\xff"
@@ -38,9 +38,7 @@ def content_length(case: Case) -> Iterator[Finding]:
     evidence = f"{quoted(length)}: the length was known before the first byte"
     arrivals = case.body.arrivals
     times = [piece.time for piece in exchange.pieces if piece.data]
-    # A recording may have no times; then all of it came at one moment, and early.
-    is_timed = not exchange.is_recorded or len(set(times)) > 1 or max(times, default=0.0) >= NOTICEABLE
-    if len(arrivals) < 2 or not is_timed:
+    if len(arrivals) < 2 or not is_timed(case):
         yield Finding("head", "content-length", Level.note, evidence, CURE_LENGTH)
     elif times[-1] - times[0] > ONE_WRITE:
         text = f"{evidence}, though the body took {times[-1] - times[0]:.1f} s"

@@ -37,16 +37,12 @@ STAYS_OPEN = 1.0  # seconds
 CUT_CURE = "see the logs of the server and the proxies at that time: a crash, a restart or a time limit"
 
 
-def has_events(case: Case) -> bool:
-    return case.is_stream and bool(case.body.arrivals)
-
-
 def events(case: Case) -> Iterator[Finding]:
     """Are there events, and which?"""
     if not case.body.arrivals:
         yield from no_event(case)
         return
-    if not has_events(case):
+    if not case.has_events:
         return
     names = Counter(arrival.event.event for arrival in case.body.arrivals)
     shown = [f"{quoted(name, 30)} {count}" for name, count in names.most_common(NAMES_SHOWN)]
@@ -119,7 +115,7 @@ def _unfinished_is_last(case: Case) -> bool:
 
 def last_blank_line(case: Case) -> Iterator[Finding]:
     """Is there a blank line after the last block, so that clients deliver it?"""
-    block = _unfinished(case) if has_events(case) else None
+    block = _unfinished(case) if case.has_events else None
     if block is None:
         return
     cure = "write two line feeds after each event, including the last"
@@ -134,7 +130,7 @@ def last_blank_line(case: Case) -> Iterator[Finding]:
 def after_end(case: Case) -> Iterator[Finding]:
     """Does anything come after the end of the reply?"""
     last = case.last
-    if not has_events(case) or last is None:
+    if not case.has_events or last is None:
         return
     late = [
         arrival.event
@@ -149,7 +145,7 @@ def after_end(case: Case) -> Iterator[Finding]:
 
 def wrapping(case: Case) -> Iterator[Finding]:
     """Does the data begin with a field again?"""
-    if not has_events(case):
+    if not case.has_events:
         return
     datas = [arrival.event.data for arrival in case.events if arrival.event.data not in ("", DONE)]
     twice = [data for data in datas if WRAPPED.match(data)]
@@ -195,7 +191,7 @@ def _text(data: bytes) -> str:
 def line_ends(case: Case) -> Iterator[Finding]:
     """Are the line ends all of a kind?"""
     ends = case.body.lines.ends
-    if not has_events(case):
+    if not case.has_events:
         return
     evidence = ", ".join(f"{count} {name}" for name, count in ends.most_common())
     if len(ends) > 1:
@@ -211,7 +207,7 @@ def line_ends(case: Case) -> Iterator[Finding]:
 def fields(case: Case) -> Iterator[Finding]:
     """Are there lines that clients ignore?"""
     lines = case.body.lines
-    if not has_events(case):
+    if not case.has_events:
         return
     if lines.bare:
         first = f"`{quoted(lines.bare[0])}`"

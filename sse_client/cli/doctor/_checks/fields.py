@@ -19,7 +19,7 @@ FEWEST_ALIKE = 3  # events
 
 def ids(case: Case) -> Iterator[Finding]:
     """Can a client resume after each ID?"""
-    if not (case.is_stream and case.body.arrivals):
+    if not case.has_events:
         return
     if case.body.lines.nul_ids:
         evidence = f"clients ignore {counted(case.body.lines.nul_ids, 'ID')} that contain a NUL"

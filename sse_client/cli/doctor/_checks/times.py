@@ -24,7 +24,7 @@ from statistics import median
 from .._case import Case, Check
 from .._exchange import End
 from .._finding import Finding, Level
-from .bursts import BURST_GAP, COLLECTED, MANY, NOTICEABLE, Burst, buffer_of, bursts_of, on_its_way
+from .bursts import BURST_GAP, COLLECTED, MANY, NOTICEABLE, Burst, buffer_of, bursts_of, is_timed, on_its_way
 from .coding import compression_cure
 from .held import held_back
 from .idle import keep_alive, wait
@@ -72,12 +72,6 @@ SLOW_START = 10.0  # seconds
 def is_lump(burst: Burst) -> bool:
     """Whether a burst is large, and faster than most models."""
     return burst.count >= MANY and burst.took <= burst.count / FAST
-
-
-def is_timed(case: Case) -> bool:
-    """Whether the times mean anything. A recording may have none: then everything has one early time."""
-    times = {case.exchange.head_at, *(piece.time for piece in case.exchange.pieces)}
-    return not case.exchange.is_recorded or len(times) > 1 or max(times, default=0.0) >= NOTICEABLE
 
 
 def start(case: Case) -> Iterator[Finding]:
@@ -191,7 +185,7 @@ def _cure(case: Case) -> str:
 
 def buffer_size(case: Case) -> Iterator[Finding]:
     """Are the pieces blocks of a fixed size?"""
-    if case.is_stream and case.body.arrivals and is_timed(case):
+    if case.has_events and is_timed(case):
         yield from buffer_of(case, _cure(case))
 
 
