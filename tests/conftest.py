@@ -64,7 +64,8 @@ def _ctrl_c() -> Iterator[None]:
 REAL_TIME = ("tests/test_clocks.py", "tests/test_waking.py")
 LONG = (
     *("tests/test_aiohttp.py", "tests/test_http2.py", "tests/reliability", "tests/test_cuts.py", "tests/test_fork.py"),
-    *("tests/test_examples.py", "tests/test_subscribe.py", "tests/apps"),
+    *("tests/test_examples.py", "tests/test_subscribe.py", "tests/apps", "tests/test_readme.py"),
+    "tests/testing/test_plugin.py",
 )
 
 

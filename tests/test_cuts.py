@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import anyio
@@ -116,7 +117,7 @@ class Cut:
     def is_whole(self) -> bool:
         return len(self.received) == len(answer(self.framing, 0, self.end))
 
-    @property
+    @cached_property
     def arrived(self) -> list[ServerSentEvent]:
         """The events that were complete before the cut."""
         return parse(body(self.framing, self.received) or b"").events

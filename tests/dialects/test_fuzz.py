@@ -186,9 +186,10 @@ def mutations(value: Any) -> Iterator[Any]:
 def test_mutations(name: str) -> None:
     """Whatever a field is replaced by, nothing raises, deltas add up to the message, and native can be made."""
     dialect, values = SAMPLES[name]
+    texts = [json.dumps(value) for value in values]
     for index, value in enumerate(values):
         for odd in mutations(value):
-            reply = play(dialect, script(*map(json.dumps, [*values[:index], odd, *values[index + 1 :]])))
+            reply = play(dialect, script(*texts[:index], json.dumps(odd), *texts[index + 1 :]))
             check(reply)
             json.dumps(reply.message.native)
 
