@@ -25,6 +25,7 @@ from sse_client.cli.doctor._reports.chart import chart
 from sse_client.cli.doctor._reports.markup import COLOURS
 from sse_client.cli.doctor._reports.page import POLICY, page
 from sse_client.cli.doctor._reports.picture import picture, wrapped
+from sse_client.cli.doctor._reports.report import _broken
 from sse_client.cli.doctor._reports.timeline import (
     Mark,
     Timeline,
@@ -460,3 +461,11 @@ def shown_by_chromium(path: Path) -> str:
         [CHROMIUM, *options, path.as_uri()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=30
     )
     return done.stdout.decode()
+
+
+def test_lines_on_a_narrow_terminal() -> None:
+    """A long line continues below its evidence, unless that leaves too little room."""
+    line = "FAIL  status  401: no key for this model · authenticate"
+    assert _broken(line, 14, 44) == "FAIL  status  401: no key for this model ·\n              authenticate"
+    assert _broken(line, 14, 43) == line
+    assert _broken(line, 0, 44) == line

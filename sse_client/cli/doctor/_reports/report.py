@@ -11,7 +11,14 @@ from .._case import Case, Diagnosis
 from .._exchange import End
 from .._finding import Finding, Level
 from .markup import scaled
+from .picture import wrapped
 from .timeline import as_json, in_text, timeline_of
+
+# The longest name of a level, and two blanks.
+LEVEL = 6  # columns
+
+# Evidence in less than this would be a tower of words.
+FEWEST_COLUMNS = 30
 
 COLOURS = {Level.ok: "green", Level.note: "cyan", Level.WARN: "bold yellow", Level.FAIL: "bold red"}
 
@@ -32,6 +39,8 @@ class Line(NamedTuple):
 
     text: str
     level: Level | None = None
+    indent: int = 0
+    """The column of the evidence, where a narrow terminal continues the line."""
 
 
 def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
@@ -45,7 +54,7 @@ def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
             yield Line("")
         width = max((len(finding.check) for finding in diagnosis.findings), default=0)
         for finding in diagnosis.findings:
-            yield Line(_in_line(finding, width), finding.level)
+            yield Line(_in_line(finding, width), finding.level, LEVEL + width + 2)
         if timeline is not None:
             yield Line("")
             yield from map(Line, in_text(timeline, length=length))
@@ -53,7 +62,7 @@ def _lines_of(diagnoses: list[Diagnosis]) -> Iterator[Line]:
 
 def _in_line(finding: Finding, width: int) -> str:
     cure = f" · {finding.cure}" if finding.cure else ""
-    return f"{finding.level.name:<4}  {finding.check:<{width}}  {finding.evidence}{cure}"
+    return f"{finding.level.name:<{LEVEL}}{finding.check:<{width}}  {finding.evidence}{cure}"
 
 
 def _title(case: Case) -> str:
@@ -79,13 +88,20 @@ def _write_in_colour(stdout: BinaryIO, lines: list[Line]) -> None:
     console, file = console_on(stdout)
     try:
         for line in lines:
-            shown = text_of(visible(line.text))
+            shown = text_of(_broken(visible(line.text), line.indent, console.width))
             if line.level is not None:
                 shown.stylize(COLOURS[line.level], 0, len(Level.FAIL.name))
             console.print(shown, soft_wrap=True)
         file.flush()
     finally:
         file.detach()
+
+
+def _broken(text: str, indent: int, columns: int) -> str:
+    """Break a line of a finding where its evidence begins, unless that leaves too little room."""
+    if not indent or columns - indent < FEWEST_COLUMNS:
+        return text
+    return text[:indent] + f"\n{' ' * indent}".join(wrapped(text[indent:], columns - indent))
 
 
 def write_json(stdout: BinaryIO, diagnoses: list[Diagnosis], *, is_healthy: bool) -> None:
