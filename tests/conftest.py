@@ -14,6 +14,8 @@ import httpx2
 import pytest
 from shells import HAS_UVLOOP, KINDS, Shell
 
+from sse_client._shells.time import Clock
+
 # No test needs the system's certificates, and loading them for each client takes longer than most tests do. The folder
 # has none; examples and commands that run in processes of their own inherit it.
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent / "data")
@@ -157,3 +159,9 @@ def pytest_collection() -> Iterator[None]:
 def pytest_sessionfinish() -> None:
     """Let plugins use the garbage collector on their own objects again."""
     gc.unfreeze()
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real time stands still, so only the virtual time of a script counts."""
+    monkeypatch.setattr(Clock, "now", staticmethod(lambda: 1_000.0))

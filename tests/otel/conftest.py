@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sse_client._shells.time import Clock
-
 if TYPE_CHECKING:
     from otel.recorded import Recorded
 
@@ -25,9 +23,3 @@ def recorded() -> "Recorded":
     from otel.recorded import Recorded  # the tests are left out without the SDK, and this file is not
 
     return Recorded()
-
-
-@pytest.fixture
-def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real time stands still, so only the virtual time of a script counts."""
-    monkeypatch.setattr(Clock, "now", staticmethod(lambda: 1_000.0))

@@ -40,6 +40,7 @@ def client_of(*answers: Answer) -> SSEClient:
     return SSEClient(http_client=httpx.Client(transport=scripted_transport(*answers)))
 
 
+@pytest.mark.usefixtures("still")
 def test_a_recorder_is_told_of_each_piece() -> None:
     """A recorder is called for each response, each piece and the end, with the time of the stream."""
     told = Told()
