@@ -105,7 +105,10 @@ def test_dropped_streams(shell: Shell, recorded: Recorded) -> None:
     end_dropped()
     assert not DROPPED
     assert len(recorded.spans) == count
-    assert {attributes_of(span)["sse_client.outcome"] for span in recorded.spans} == {"abandoned"}
+    *outcomes, last = (attributes_of(span)["sse_client.outcome"] for span in recorded.spans)
+    assert set(outcomes) == {"abandoned"}
+    # In Python 3.13, frames of an async generator can keep the last stream alive until the client closes it.
+    assert last == "abandoned" or (last == "cancelled" and sys.version_info[:2] == (3, 13) and shell.kind != "sync")
     assert {attributes_of(span)["sse_client.events"] for span in recorded.spans} == {1}
     assert recorded.metrics()["sse_client.stream.active"].value == 0
     assert not [each for each in gc.get_objects() if isinstance(each, StreamObserver) and each._parts]
