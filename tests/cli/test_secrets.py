@@ -11,6 +11,7 @@ SECRET = "c4n4ry"
 REQUEST = [
     *("-H", f"Authorization: Bearer {SECRET}", "-H", f"Cookie: sid={SECRET}", "-H", f"X-Api-Key: {SECRET}"),
     *("-H", f"User-Agent: {SECRET}", "-H", f"Accept-Language: {SECRET}", "-H", f"Accept: {SECRET}"),
+    *("-H", f"Accept-Encoding: gzip, {SECRET}"),
     *("-q", f"key={SECRET}", "--bearer-env", "KEY", "-u", "me", "--password-env", "KEY"),
 ]
 ANSWERS = {

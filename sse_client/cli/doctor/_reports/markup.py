@@ -72,8 +72,8 @@ def about(exchange: Exchange) -> str:
     if not exchange.has_head:
         return "the bytes of a body, without headers and times"
     parts = [str(exchange.status), exchange.http_version, exchange.content_type or "no content type"]
-    if exchange.accepted:
-        parts.append(f"asked for {exchange.accepted}")
+    if accepted := exchange.sent.get("accept-encoding"):  # not `accepted`, which the user may have written
+        parts.append(f"asked for {accepted}")
     if "last-event-id" in exchange.sent:
         parts.append("with Last-Event-ID")
     if exchange.left:
